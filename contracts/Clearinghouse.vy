@@ -1,0 +1,680 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+# pragma optimize codesize
+"""
+@title Clearinghouse
+@license AGPL-3.0-only
+@notice The cross-margin account: shared collateral, positions, prices, and a liquidation that anyone may call.
+@dev Everything is an account: the pool's is the LiquidityPool's address, the insurance fund's is this contract's.
+     Every size changes in `_fill`, every valuation is a `Sum`, every fact has one writing module.
+     Nothing here is upgradeable and nobody owns it; market terms come from the Configurator alone.
+@custom:security Locks reentrancy on every external function, views included. The only foreign calls are to the
+     quote token and, gas-capped and static, to price feeds.
+"""
+
+from ethereum.ercs import IERC20Detailed
+
+from modules import curve
+from modules import fixed_point
+from modules import ledger
+from modules import liquidation
+from modules import margin
+from modules import markets
+from modules import prices
+from modules import slots
+from interfaces import IClearinghouse
+
+implements: IClearinghouse
+
+initializes: ledger
+initializes: markets
+
+
+interface IPeer:
+    def clearinghouse() -> address: view
+    def keeper_share_ppm() -> uint256: view
+
+
+# ------------------------------------------------------------------ CONSTANTS
+
+PPM: constant(uint256) = 10**6
+WAD: constant(uint256) = 10**18
+MAX_LEGS: constant(uint256) = 32
+MAX_BATCH: constant(uint256) = 64
+
+# ------------------------------------------------------------------ IMMUTABLES
+
+POOL: immutable(address)
+CONFIGURATOR: immutable(address)
+KEEPER_SHARE_PPM: immutable(uint256)  # of the liquidation fee
+INSURANCE_SHARE_PPM: immutable(uint256)  # of the taker fee
+PROFIT_WEIGHT_PPM: immutable(uint256)  # of a net unrealised profit, when opening
+MAX_POOL_LEVERAGE_PPM: immutable(uint256)  # exposure over the pool's NAV
+TOP_UP_PER_BLOCK: immutable(uint256)  # [WAD quote] the insurance fund's, for flat rewards
+
+# ------------------------------------------------------------------ STORAGE
+
+_topped_up: uint256  # block << 128 | [WAD quote] paid in that block; never above TOP_UP_PER_BLOCK
+
+
+
+
+struct Sum:  # of the legs of one account
+    pnl: int256  # [WAD quote] unrealised, net
+    maintenance: uint256  # [WAD quote]
+    initial: uint256  # [WAD quote]
+    legs: uint256
+    dead: bool  # some leg has no valid price
+
+
+struct Filled:  # what a fill left behind
+    size: int256  # [WAD base] of the account
+    basis: int256  # [WAD quote] of the account
+    realised: int256  # [WAD quote] to the account's cash
+    cost: int256  # [WAD quote] owed to the pool's cash
+    skew: int256  # [WAD base]
+    lots: uint256
+    exposure_change: int256  # [WAD quote]
+
+
+# ------------------------------------------------------------------ CONSTRUCTOR
+
+
+@deploy
+def __init__(
+    quote: address,
+    pool: address,
+    configurator: address,
+    keeper_share_ppm: uint256,
+    insurance_share_ppm: uint256,
+    profit_weight_ppm: uint256,
+    max_pool_leverage_ppm: uint256,
+    top_up_per_block: uint256,
+):
+    """
+    @param quote [address] the settlement token, 0..18 decimals
+    @param pool [address] the LiquidityPool
+    @param configurator [address] where market terms come from
+    @param keeper_share_ppm [ppm] of the liquidation fee
+    @param insurance_share_ppm [ppm] of the taker fee
+    @param profit_weight_ppm [ppm] of a net unrealised profit, when opening
+    @param max_pool_leverage_ppm [ppm] exposure over the pool's NAV
+    @param top_up_per_block [WAD quote] the insurance fund's, for flat rewards
+    @custom:reverts "settings: ..." when the three contracts do not point at each other
+    """
+    decimals: uint256 = convert(staticcall IERC20Detailed(quote).decimals(), uint256)
+    assert decimals <= 18, "ledger: over 18 decimals"
+    # Their addresses and this one were computed before any of the three existed: make sure of them.
+    of_pool: address = staticcall IPeer(pool).clearinghouse()
+    of_configurator: address = staticcall IPeer(configurator).clearinghouse()
+    known_share_ppm: uint256 = staticcall IPeer(configurator).keeper_share_ppm()
+    assert of_pool == self, "settings: pool of another"
+    assert of_configurator == self, "settings: configurator of another"
+    assert known_share_ppm == keeper_share_ppm, "settings: keeper share"
+    assert max(max(keeper_share_ppm, insurance_share_ppm), profit_weight_ppm) <= PPM, "settings: share above 1"
+    ledger.__init__(quote, decimals)
+    POOL = pool
+    CONFIGURATOR = configurator
+    KEEPER_SHARE_PPM = keeper_share_ppm
+    INSURANCE_SHARE_PPM = insurance_share_ppm
+    PROFIT_WEIGHT_PPM = profit_weight_ppm
+    MAX_POOL_LEVERAGE_PPM = max_pool_leverage_ppm
+    TOP_UP_PER_BLOCK = top_up_per_block
+
+
+# ------------------------------------------------------------------ EXTERNAL: money
+
+
+@external
+def deposit(account: address, token: address, amount: uint256) -> uint256:
+    """
+    @notice Pay tokens of the caller's into any trader's account, or into the insurance fund's.
+    @dev Credits what arrived. The pool's account takes deposits from the LiquidityPool alone.
+    @param account [address] to credit
+    @param token [address] the quote token
+    @param amount [raw] to pull from the caller, who has approved it
+    @return [raw] what arrived
+    @custom:access anyone, with his own tokens
+    @custom:reverts "ledger: unknown token", "ledger: zero amount", "ledger: transfer failed",
+                    "ledger: deposit too large", "account: system"
+    @custom:spec ACC-6, LED-9
+    """
+    self._check_token(token, amount)
+    if account == empty(address) or (account == POOL and msg.sender != POOL):
+        fixed_point.fail("account: system")
+    arrived: uint256 = ledger.pull(account, amount)
+    log IClearinghouse.Deposited(account=account, token=token, sender=msg.sender, amount=arrived)
+    return arrived
+
+
+@external
+def withdraw(account: address, token: address, amount: uint256, receiver: address):
+    """
+    @notice Send quote out of an account. Unrealised profit cannot be withdrawn, unrealised loss is held back.
+    @dev Without positions no price is read: cash c is always there to take, to the last raw unit.
+    @param account [address] to debit, one of the caller's
+    @param token [address] the quote token
+    @param amount [raw]
+    @param receiver [address]
+    @custom:access owner of the account
+    @custom:reverts "account: not yours", "ledger: unknown token", "ledger: zero amount", "withdraw: bad receiver",
+                    "margin: not enough cash", "margin: dead leg", "margin: below initial", "ledger: transfer failed"
+    @custom:spec MGN-5, MGN-7, PRC-5
+    """
+    self._check_owner(account)
+    self._check_token(token, amount)
+    if receiver == empty(address) or receiver == self:
+        fixed_point.fail("withdraw: bad receiver")
+    custody: uint256 = ledger._custody
+    header: uint256 = ledger._headers[account]
+    cash: int256 = unsafe_sub(
+        slots.cash_of(header), convert(unsafe_mul(min(amount, custody), ledger.UNIT), int256)
+    )
+    trader: bool = account != POOL  # whose lines its own contract keeps (LPV-3): its cash is mostly basis
+    if amount > custody or (trader and cash < 0):
+        fixed_point.fail("margin: not enough cash")
+    if trader:
+        total: Sum = self._value(account, header & slots.MASK_128, True)
+        if total.dead:
+            fixed_point.fail("margin: dead leg")
+        if margin.equity(cash, total.pnl, 0) < convert(total.initial, int256):
+            fixed_point.fail("margin: below initial")
+    ledger.push(account, amount, receiver)
+    log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=amount)
+
+
+# ------------------------------------------------------------------ EXTERNAL: trading
+
+
+@external
+def trade(account: address, market: uint256, size_delta: int256, limit_price: uint256) -> uint256:
+    """
+    @notice Buy or sell against the pool at its quote, instant spread included.
+    @dev Order: value, accrue, quote, fill, caps, fee, margin. Rounds against the account.
+         What only reduces passes the caps, and below the initial margin too if health does not fall.
+    @param account [address] one of the caller's
+    @param market [id]
+    @param size_delta [WAD base] above zero buys, below sells
+    @param limit_price [WAD quote/base] the worst acceptable fill price
+    @return [WAD quote/base] the fill price
+    @custom:access owner of the account
+    @custom:reverts "account: not yours", "account: system", "trade: zero size", "market: unknown", "prices: ...",
+                    "trade: size too large", "trade: past limit price", "market: reduce only",
+                    "account: 32 markets at most", "caps: ...", "margin: dead leg", "margin: below initial",
+                    "margin: health would fall"
+    @custom:spec QTE-1 to QTE-5, MGN-7, LED-6, LED-7
+    """
+    self._check_owner(account)
+    if account == POOL:
+        fixed_point.fail("account: system")
+    if size_delta == 0:
+        fixed_point.fail("trade: zero size")
+    self._check_listed(market)
+
+    # Before: what the account is without this leg, and what this leg adds.
+    header: uint256 = ledger._headers[account]
+    cash: int256 = slots.cash_of(header)
+    bit: uint256 = 1 << market
+    others: Sum = self._value(account, header & slots.MASK_128 & ~bit, True)
+    leg: IClearinghouse.Leg = self._leg(account, market)
+    prices.must_be_live(leg.status)
+    scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
+    if size_delta > scale or size_delta < unsafe_sub(0, scale):
+        fixed_point.fail("trade: size too large")
+    before: Sum = self._with(others, leg, True)
+    reduces: bool = curve.only_reduces(leg.size, size_delta)
+
+    # The fill, against the pool.
+    price: uint256 = curve.fill_price(
+        leg.price, leg.skew, size_delta, convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm
+    )
+    if price > limit_price if size_delta > 0 else price < limit_price:
+        fixed_point.fail("trade: past limit price")
+    f: Filled = self._fill(account, leg, size_delta, price, leg.surge_ppm)
+    if not reduces:
+        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+            fixed_point.fail("market: reduce only")
+        if others.legs == MAX_LEGS:
+            fixed_point.fail("account: 32 markets at most")
+        markets.check_caps(
+            market, leg.skew, f.skew, slots.open_interest(f.lots, f.skew), f.exposure_change, MAX_POOL_LEVERAGE_PPM
+        )
+    leg.size = f.size
+    leg.basis = f.basis
+    leg.skew = f.skew
+
+    # The fee, from cash.
+    fee: uint256 = unsafe_mul(unsafe_mul(convert(abs(size_delta), uint256), price), (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20)
+    fee = fixed_point.ceil_div(fee, WAD * PPM)
+    to_insurance: uint256 = unsafe_mul(fee, INSURANCE_SHARE_PPM) // PPM
+    cash_after: int256 = unsafe_sub(unsafe_add(cash, f.realised), convert(fee, int256))
+    header = header | bit if leg.size != 0 else header & ~bit
+    ledger.write_header(account, slots.with_cash(header, cash_after))
+    ledger.add_cash(POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))
+    ledger.add_cash(self, convert(to_insurance, int256))
+    markets.book(f.exposure_change, 0)
+    log IClearinghouse.FeePaid(account=account, market=market, fee=fee, to_insurance=to_insurance)
+
+    # After: the initial margin, or no worse than before.
+    total: Sum = self._with(others, leg, True)
+    if not total.dead and margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM) >= convert(total.initial, int256):
+        return price
+    if not reduces:
+        fixed_point.fail("margin: dead leg" if total.dead else "margin: below initial")
+    if not margin.no_worse(cash + before.pnl, before.maintenance, cash_after + total.pnl, total.maintenance):
+        fixed_point.fail("margin: health would fall")
+    return price
+
+
+# ------------------------------------------------------------------ EXTERNAL: liquidation
+
+
+@external
+def liquidate(account: address) -> uint256:
+    """
+    @notice Close every live position of an account whose health is below 1, and be paid for it.
+    @dev Needs no capital and moves no token. Never reverts for an unhealthy account, whatever its feeds do:
+         a leg without a valid price is valued at its last good one and left open.
+    @param account [address]
+    @return [WAD quote] the reward, credited to the caller's account
+    @custom:access anyone
+    @custom:reverts "account: system", "liquidation: account is healthy", "prices: too little gas"
+    @custom:spec LIQ-1 to LIQ-6
+    """
+    if self._is_system(account):
+        fixed_point.fail("account: system")
+    done: bool = False
+    reward: uint256 = 0
+    done, reward = self._liquidate(account)
+    if not done:
+        fixed_point.fail("liquidation: account is healthy")
+    return reward
+
+
+@external
+def liquidate_many(accounts: DynArray[address, MAX_BATCH]) -> uint256:
+    """
+    @notice Liquidate those of `accounts` that are unhealthy, skipping the rest.
+    @param accounts [address] at most 64
+    @return [WAD quote] the rewards together
+    @custom:access anyone
+    @custom:reverts "prices: too little gas"
+    @custom:spec LIQ-1
+    """
+    total: uint256 = 0
+    for account: address in accounts:
+        if not self._is_system(account):
+            done: bool = False
+            reward: uint256 = 0
+            done, reward = self._liquidate(account)
+            total += reward
+    return total
+
+
+# ------------------------------------------------------------------ EXTERNAL: upkeep
+
+
+@external
+def poke(market: uint256) -> uint256:
+    """
+    @notice Accrue a market's funding and keep its price as the last good one.
+    @param market [id]
+    @return [WAD quote/base] the price
+    @custom:access anyone
+    @custom:reverts "market: unknown", "prices: ..." when the feed's price may not be used
+    @custom:spec PRC-3, FND-1
+    """
+    self._check_listed(market)
+    leg: IClearinghouse.Leg = markets.load(market, 0)
+    prices.must_be_live(leg.status)
+    markets.touch(leg)
+    return leg.price
+
+
+@external
+def set_terms(market: uint256, terms: uint256[3]):
+    """
+    @notice Take a market's terms, after accruing funding with the old ones.
+    @param market [id]
+    @param terms [packed] see modules/slots.vy; the Configurator has checked them
+    @custom:access Configurator
+    @custom:reverts "access: configurator only"
+    @custom:spec FND-1, MGN-3
+    """
+    if msg.sender != CONFIGURATOR:
+        fixed_point.fail("access: configurator only")
+    if markets._markets[market].t0 != 0:
+        markets.touch(markets.load(market, 0))
+    markets._markets[market].t0 = terms[0]
+    markets._markets[market].t1 = terms[1]
+    markets._caps[market] = terms[2]
+    log IClearinghouse.MarketConfigured(market=market, terms=terms)
+
+
+@external
+def set_nav(nav: int256):
+    """
+    @notice Keep what the pool says it is worth now: it bounds the exposure it may take on.
+    @param nav [WAD quote]
+    @custom:access LiquidityPool
+    @custom:reverts "access: pool only"
+    @custom:spec QTE-4
+    """
+    if msg.sender != POOL:
+        fixed_point.fail("access: pool only")
+    markets.know_nav(nav)
+
+
+# ------------------------------------------------------------------ VIEWS
+
+
+@external
+@view
+def health(account: address) -> uint256:
+    """
+    @notice Equity over maintenance margin. Below 1e18 the account can be liquidated.
+    @param account [address]
+    @return [WAD] rounded down; 0 when equity is negative, the greatest uint256 without positions
+    @custom:access anyone
+    @custom:spec MGN-6
+    """
+    header: uint256 = ledger._headers[account]
+    total: Sum = self._value(account, header & slots.MASK_128, False)
+    return margin.health(slots.cash_of(header) + total.pnl, total.maintenance)
+
+
+@external
+@view
+def header(account: address) -> uint256:
+    """
+    @notice Cash, flags and markets of an account.
+    @param account [address]
+    @return [packed] see modules/slots.vy
+    @custom:access anyone
+    """
+    return ledger._headers[account]
+
+
+@external
+@view
+def leg(account: address, market: uint256) -> IClearinghouse.Leg:
+    """
+    @notice A market as of this block, price read and funding accrued, and the account's position in it.
+    @param account [address] the zero address for the market alone
+    @param market [id] below 128
+    @return [struct] see IClearinghouse
+    @custom:access anyone
+    """
+    return self._leg(account, market)
+
+
+@external
+@view
+def market_words(market: uint256) -> IClearinghouse.Words:
+    """
+    @notice A market's terms and state as stored.
+    @param market [id] below 128
+    @return [packed] see modules/slots.vy
+    @custom:access anyone
+    """
+    hot: markets.Hot = markets._markets[market]
+    return IClearinghouse.Words(t0=hot.t0, t1=hot.t1, t2=markets._caps[market], a=hot.a, b=hot.b)
+
+
+@external
+@view
+def settings() -> IClearinghouse.Settings:
+    """
+    @notice What was fixed at deployment.
+    @return [struct] see IClearinghouse
+    @custom:access anyone
+    """
+    return IClearinghouse.Settings(
+        quote=ledger.QUOTE.address,
+        unit=ledger.UNIT,
+        pool=POOL,
+        configurator=CONFIGURATOR,
+        keeper_share_ppm=KEEPER_SHARE_PPM,
+        insurance_share_ppm=INSURANCE_SHARE_PPM,
+        profit_weight_ppm=PROFIT_WEIGHT_PPM,
+        max_pool_leverage_ppm=MAX_POOL_LEVERAGE_PPM,
+        top_up_per_block=TOP_UP_PER_BLOCK,
+    )
+
+
+@external
+@view
+def globals() -> (uint256, uint256, uint256):
+    """
+    @notice Quote held for accounts, the pool's book, and what this block paid for flat rewards.
+    @return [raw] custody, [packed] book and [packed] top-ups: see modules/slots.vy
+    @custom:access anyone
+    """
+    return (ledger._custody, markets._book, self._topped_up)
+
+
+# ------------------------------------------------------------------ INTERNAL
+
+
+@internal
+@view
+def _check_owner(account: address):
+    """
+    @dev An owner's accounts differ from his address in the last byte alone (ACC-1).
+    """
+    if convert(account, uint256) ^ convert(msg.sender, uint256) > 255:
+        fixed_point.fail("account: not yours")
+
+
+@internal
+@view
+def _check_token(token: address, amount: uint256):
+    if token != ledger.QUOTE.address:
+        fixed_point.fail("ledger: unknown token")
+    if amount == 0:
+        fixed_point.fail("ledger: zero amount")
+
+
+@internal
+@view
+def _is_system(account: address) -> bool:
+    return account == POOL or account == self or account == empty(address)
+
+
+@internal
+@view
+def _check_listed(market: uint256):
+    if market >= markets.MAX_MARKETS or markets._markets[market].t0 == 0:
+        fixed_point.fail("market: unknown")
+
+
+@internal
+@view
+def _leg(account: address, id: uint256) -> IClearinghouse.Leg:
+    return markets.load(id, ledger._positions[ledger.key(account, id)])
+
+
+@internal
+@pure
+def _with(total: Sum, leg: IClearinghouse.Leg, initial: bool) -> Sum:
+    """
+    @notice `total` with one more leg in it; its initial requirement only where asked for.
+    """
+    if leg.size == 0:
+        return total
+    pnl: int256 = 0
+    mm: uint256 = 0
+    im: uint256 = 0
+    pnl, mm, im = margin.value(
+        leg.size,
+        leg.basis,
+        leg.price,
+        leg.index,
+        leg.skew,
+        (leg.t0 >> slots.MM) & slots.MASK_20,
+        (leg.t0 >> slots.IM) & slots.MASK_20 if initial else 0,
+        leg.t1 & slots.MASK_96,
+        unsafe_mul((leg.t1 >> slots.REWARD) & slots.MASK_22, slots.REWARD_UNIT),
+    )
+    return Sum(
+        pnl=unsafe_add(total.pnl, pnl),
+        maintenance=unsafe_add(total.maintenance, mm),
+        initial=unsafe_add(total.initial, im),
+        legs=unsafe_add(total.legs, 1),
+        dead=total.dead or leg.status != prices.LIVE,
+    )
+
+
+@internal
+@view
+def _value(account: address, bitmap: uint256, initial: bool) -> Sum:
+    """
+    @notice The legs of `account` in the markets of `bitmap`, valued.
+    """
+    total: Sum = empty(Sum)
+    for id: uint256 in range(markets.MAX_MARKETS):
+        rest: uint256 = bitmap >> id
+        if rest == 0:
+            break
+        if rest & 1 != 0:
+            total = self._with(total, self._leg(account, id), initial)
+    return total
+
+
+@internal
+def _fill(account: address, leg: IClearinghouse.Leg, delta: int256, price: uint256, surge_ppm: uint256) -> Filled:
+    """
+    @notice The one way for a size to change: `account` takes `delta` from the pool at `price`.
+    @dev Writes the position and the market. The pool's size is minus the skew, and its basis goes straight
+         to its cash: the caller credits `cost` to it, once a transaction.
+    """
+    f: Filled = empty(Filled)
+    f.size, f.basis, f.realised, f.cost = curve.fill(leg.size, leg.basis, delta, price, leg.index)
+    f.skew = unsafe_add(leg.skew, delta)
+    f.lots = unsafe_sub(
+        unsafe_add(leg.lots, convert(max(f.size, 0), uint256) >> slots.LOT_BITS),
+        convert(max(leg.size, 0), uint256) >> slots.LOT_BITS,
+    )
+    ledger._positions[ledger.key(account, leg.id)] = slots.pack_position(f.size, f.basis)
+    a: uint256 = 0
+    b: uint256 = 0
+    f.exposure_change, a, b = markets.store(leg, f.lots, f.skew, surge_ppm)
+    log IClearinghouse.Fill(
+        account=account,
+        market=leg.id,
+        size_delta=delta,
+        price=price,
+        size=f.size,
+        basis=f.basis,
+        state_a=a,
+        state_b=b,
+    )
+    return f
+
+
+@internal
+def _liquidate(account: address) -> (bool, uint256):
+    """
+    @notice Close every live leg of an unhealthy account against the pool, on the curve; share out what is left.
+    @return (whether the account was unhealthy, the keeper's reward [WAD quote])
+    """
+    header: uint256 = ledger._headers[account]
+    bitmap: uint256 = header & slots.MASK_128
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = []
+    total: Sum = empty(Sum)
+    for id: uint256 in range(markets.MAX_MARKETS):
+        rest: uint256 = bitmap >> id
+        if rest == 0:
+            break
+        if rest & 1 != 0:
+            leg: IClearinghouse.Leg = markets.load(id, ledger._positions[ledger.key(account, id)])
+            total = self._with(total, leg, False)
+            legs.append(leg)
+    cash: int256 = slots.cash_of(header)
+    equity: int256 = unsafe_add(cash, total.pnl)
+    if equity >= convert(total.maintenance, int256):
+        return (False, 0)
+
+    # Close.
+    bill: liquidation.Bill = empty(liquidation.Bill)
+    dead_pnl: int256 = 0
+    to_pool: int256 = 0
+    exposure_change: int256 = 0
+    for leg: IClearinghouse.Leg in legs:
+        if leg.status != prices.LIVE:
+            dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, False).pnl)
+            continue
+        scale: uint256 = leg.t1 & slots.MASK_96
+        own: uint256 = convert(abs(leg.size), uint256)
+        surge_ppm: uint256 = fixed_point.ceil_div(unsafe_mul(own, PPM), scale)
+        surge_ppm = min(unsafe_add(leg.surge_ppm, surge_ppm), slots.MAX_SURGE)
+        price: uint256 = curve.fill_price(leg.price, leg.skew, unsafe_sub(0, leg.size), scale, 0)
+        f: Filled = self._fill(account, leg, unsafe_sub(0, leg.size), price, surge_ppm)
+        cash = unsafe_add(cash, f.realised)
+        to_pool = unsafe_add(to_pool, f.cost)
+        exposure_change = unsafe_add(exposure_change, f.exposure_change)
+        bitmap = bitmap ^ (1 << leg.id)
+
+        amount: uint256 = margin.notional(own, leg.price)
+        flat: uint256 = unsafe_mul((leg.t1 >> slots.REWARD) & slots.MASK_22, slots.REWARD_UNIT)
+        bill.notional = unsafe_add(bill.notional, amount)
+        bill.fee_ppm = unsafe_add(bill.fee_ppm, unsafe_mul(amount, (leg.t0 >> slots.LIQUIDATION_FEE) & slots.MASK_20))
+        bill.closing_ppm = unsafe_add(
+            bill.closing_ppm,
+            unsafe_mul(amount, unsafe_add((leg.t1 >> slots.TAKER_FEE) & slots.MASK_20, leg.t1 >> slots.SPREAD)),
+        )
+        bill.flat = unsafe_add(bill.flat, flat)
+        bill.one_flat = max(bill.one_flat, flat)
+
+    # Charge. A dead leg's paper profit pays no fee, its paper loss spares one.
+    split: liquidation.Split = liquidation.split(bill, cash + min(dead_pnl, 0), KEEPER_SHARE_PPM)
+    cash -= convert(split.charged, int256)
+    insurance: int256 = slots.cash_of(ledger._headers[self]) + convert(split.charged - split.reward, int256)
+    reward: uint256 = split.reward
+
+    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account.
+    absorbed: uint256 = 0
+    if cash < 0 and bitmap == 0:
+        owed: int256 = -cash
+        from_insurance: int256 = min(owed, insurance)
+        insurance -= from_insurance
+        absorbed = convert(owed - from_insurance, uint256)
+        to_pool -= owed - from_insurance
+        cash = 0
+        log IClearinghouse.BadDebt(
+            account=account, from_insurance=convert(from_insurance, uint256), from_pool=absorbed
+        )
+    if split.shortfall != 0:
+        top_up: uint256 = self._top_up(min(split.shortfall, convert(insurance, uint256)))
+        insurance -= convert(top_up, int256)
+        reward += top_up
+
+    # Write, each account in turn: the keeper may be the account's owner.
+    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash))
+    ledger.add_cash(POOL, to_pool)
+    ledger.add_cash(self, insurance - slots.cash_of(ledger._headers[self]))
+    ledger.add_cash(msg.sender, convert(reward, int256))
+    markets.book(exposure_change, absorbed)
+    log IClearinghouse.Liquidated(
+        account=account,
+        keeper=msg.sender,
+        equity=equity,
+        maintenance=total.maintenance,
+        notional=bill.notional,
+        charged=split.charged,
+        reward=reward,
+    )
+    return (True, reward)
+
+
+@internal
+def _top_up(wanted: uint256) -> uint256:
+    """
+    @notice As much of `wanted` as this block's allowance for topping up flat rewards still has.
+    """
+    word: uint256 = self._topped_up
+    spent: uint256 = word & slots.MASK_128 if word >> 128 == block.number else 0
+    paid: uint256 = min(wanted, unsafe_sub(TOP_UP_PER_BLOCK, spent))
+    self._topped_up = (block.number << 128) | unsafe_add(spent, paid)
+    return paid

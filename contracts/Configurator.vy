@@ -1,0 +1,289 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title Configurator
+@license AGPL-3.0-only
+@notice Lists markets and changes their terms: readable here, checked here, packed for the Clearinghouse.
+@dev Owned, in two steps and never by nobody. The owner can reach nobody's money: all he has is `set_terms`, inside
+     the bounds below. Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
+     A market with open interest keeps its feed, price bounds and skew scale, and its requirements can only fall:
+     no change of terms makes a healthy account liquidatable.
+@custom:security The Clearinghouse accrues funding with the old terms before it takes new ones.
+@custom:spec MGN-3, MGN-8, GOV-1
+"""
+
+from snekmate.auth import ownable
+from snekmate.auth import ownable_2step
+
+from interfaces import IClearinghouse
+from interfaces import IConfigurator
+from modules import fixed_point
+from modules import markets
+from modules import prices
+from modules import slots
+
+implements: IConfigurator
+
+initializes: ownable
+initializes: ownable_2step[ownable := ownable]
+
+exports: (
+    ownable.owner,
+    ownable_2step.pending_owner,
+    ownable_2step.transfer_ownership,
+    ownable_2step.accept_ownership,
+)
+
+
+interface AggregatorV3Interface:
+    def decimals() -> uint8: view
+
+
+# ------------------------------------------------------------------ CONSTANTS
+
+PPM: constant(uint256) = 10**6
+WAD: constant(uint256) = 10**18
+MAX_FEE_PPM: constant(uint256) = 20_000
+MAX_SPREAD_PPM: constant(uint256) = 50_000
+MAX_LIQUIDATION_FEE_PPM: constant(uint256) = 100_000
+MAX_RATE_PPM: constant(uint256) = 500_000  # [ppm/day]
+MAX_REWARD: constant(uint256) = 1_000 * 10**18  # [WAD quote]
+MAX_DEPTH: constant(uint256) = 2**106  # [WAD quote] a market's skew scale at its greatest price
+
+# ------------------------------------------------------------------ IMMUTABLES
+
+CLEARINGHOUSE: immutable(IClearinghouse)
+KEEPER_SHARE_PPM: immutable(uint256)  # of the liquidation fee; the Clearinghouse's own
+
+# ------------------------------------------------------------------ STORAGE
+
+market_count: public(uint256)  # ids are 0 .. market_count - 1
+_names: HashMap[uint256, String[32]]
+_taken: HashMap[String[32], bool]
+_decimals: HashMap[uint256, uint256]  # of each market's feed, as it said when it was set
+_terms: HashMap[uint256, IConfigurator.Terms]  # as last set; equal to what the Clearinghouse holds packed
+
+
+# ------------------------------------------------------------------ CONSTRUCTOR
+
+
+@deploy
+def __init__(clearinghouse: address, keeper_share_ppm: uint256):
+    """
+    @notice The deployer owns it.
+    @param clearinghouse [address] that will take the terms; it may be deployed afterwards
+    @param keeper_share_ppm [ppm] the Clearinghouse's, which checks that the two agree
+    """
+    assert keeper_share_ppm < PPM, "configurator: keeper share"
+    ownable.__init__()
+    ownable_2step.__init__()
+    CLEARINGHOUSE = IClearinghouse(clearinghouse)
+    KEEPER_SHARE_PPM = keeper_share_ppm
+
+
+# ------------------------------------------------------------------ EXTERNAL
+
+
+@external
+def list_market(name: String[32], terms: IConfigurator.Terms) -> uint256:
+    """
+    @notice List a market. Its feed must answer with a valid price now.
+    @param name [text] unique, not empty
+    @param terms [struct] see IConfigurator
+    @return [id] of the market
+    @custom:access owner
+    @custom:reverts "configurator: ..." names the rule that is broken
+    @custom:spec MGN-3, PRC-1
+    """
+    ownable._check_owner()
+    id: uint256 = self.market_count
+    assert id < markets.MAX_MARKETS, "configurator: 128 markets"
+    assert name != "", "configurator: empty name"
+    assert not self._taken[name], "configurator: name taken"
+    self._taken[name] = True
+    self._names[id] = name
+    self.market_count = id + 1
+    self._set(id, terms, 0)
+    log IConfigurator.MarketListed(market=id, name=name, terms=terms)
+    return id
+
+
+@external
+def configure_market(market: uint256, terms: IConfigurator.Terms):
+    """
+    @notice Change a market's terms, within what cannot hurt an open account.
+    @param market [id]
+    @param terms [struct] all of them, changed or not
+    @custom:access owner
+    @custom:reverts "configurator: ..." names the rule that is broken
+    @custom:spec MGN-3, MGN-8
+    """
+    ownable._check_owner()
+    assert market < self.market_count, "market: unknown"
+    old: IConfigurator.Terms = self._terms[market]
+    leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), market)
+    open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
+    if open_interest != 0 or leg.lots != 0:
+        assert (
+            terms.feed == old.feed
+            and terms.max_age == old.max_age
+            and terms.min_price == old.min_price
+            and terms.max_price == old.max_price
+        ), "configurator: feed of open market"
+        assert terms.skew_scale == old.skew_scale, "configurator: scale of open market"
+        assert (
+            terms.im_ppm <= old.im_ppm
+            and terms.mm_ppm <= old.mm_ppm
+            and terms.reward <= old.reward
+            and terms.liquidation_fee_ppm <= old.liquidation_fee_ppm
+        ), "configurator: needs a ramp"
+    self._set(market, terms, open_interest)
+    log IConfigurator.MarketReconfigured(market=market, terms=terms)
+
+
+# ------------------------------------------------------------------ VIEWS
+
+
+@external
+@view
+def clearinghouse() -> address:
+    """
+    @notice Whom the terms are for.
+    @return [address]
+    @custom:access anyone
+    """
+    return CLEARINGHOUSE.address
+
+
+@external
+@view
+def keeper_share_ppm() -> uint256:
+    """
+    @notice The keeper's share of the liquidation fee that the rules reckon with.
+    @return [ppm]
+    @custom:access anyone
+    """
+    return KEEPER_SHARE_PPM
+
+
+@external
+@view
+def market_name(market: uint256) -> String[32]:
+    """
+    @notice A market's name; empty if there is none.
+    @param market [id]
+    @return [text]
+    @custom:access anyone
+    """
+    return self._names[market]
+
+
+@external
+@view
+def terms(market: uint256) -> IConfigurator.Terms:
+    """
+    @notice A market's terms; all zero if there is none.
+    @param market [id]
+    @return [struct] see IConfigurator
+    @custom:access anyone
+    """
+    return self._terms[market]
+
+
+# ------------------------------------------------------------------ INTERNAL
+
+
+@internal
+def _set(id: uint256, terms: IConfigurator.Terms, open_interest: uint256):
+    self._check(terms, max(terms.max_open_interest, open_interest))
+    if terms.feed != self._terms[id].feed:
+        assert terms.feed.is_contract, "configurator: feed"
+        self._decimals[id] = convert(staticcall AggregatorV3Interface(terms.feed).decimals(), uint256)
+        assert self._decimals[id] <= 18, "configurator: feed decimals"
+    words: uint256[3] = self._pack(terms, self._decimals[id])
+    if open_interest == 0:  # the feed of an open market is the one it had, dead or alive
+        price: uint256 = 0
+        status: uint256 = 0
+        max_price: uint256 = 0
+        price, status, max_price = prices.read(words[0], words[1], 0, 0)
+        prices.must_be_live(status)
+    self._terms[id] = terms
+    extcall CLEARINGHOUSE.set_terms(id, words)
+
+
+@internal
+@view
+def _check(terms: IConfigurator.Terms, open_interest: uint256):
+    """
+    @notice The rules that keep a market safe, for `open_interest` at most.
+    """
+    assert terms.max_age != 0 and terms.max_age <= slots.MASK_20, "configurator: max_age"
+    assert terms.min_price < terms.max_price, "configurator: price bounds"
+    assert terms.max_price <= slots.MASK_96, "configurator: max_price"
+    assert terms.skew_scale != 0 and terms.skew_scale <= slots.MASK_96, "configurator: skew_scale"
+    assert terms.max_skew <= terms.max_open_interest, "configurator: max_skew"
+    assert open_interest <= terms.skew_scale // 5, "configurator: max_open_interest"
+    assert terms.skew_scale * terms.max_price // WAD < MAX_DEPTH, "configurator: depth"
+    assert terms.taker_fee_ppm <= MAX_FEE_PPM, "configurator: taker_fee"
+    assert terms.spread_ppm <= MAX_SPREAD_PPM, "configurator: spread"
+    assert terms.liquidation_fee_ppm <= MAX_LIQUIDATION_FEE_PPM, "configurator: liquidation_fee"
+    assert terms.reward <= MAX_REWARD and terms.reward % slots.REWARD_UNIT == 0, "configurator: reward"
+    assert terms.max_velocity_ppm <= slots.MASK_24, "configurator: max_velocity"
+    assert terms.im_ppm <= PPM, "configurator: im above 1"
+    # Being liquidated must cost more than closing.
+    assert (
+        4 * terms.liquidation_fee_ppm * (PPM - KEEPER_SHARE_PPM)
+        >= 5 * (terms.taker_fee_ppm + terms.spread_ppm) * PPM
+    ), "configurator: fee below closing"
+    # The worst curve cost of a forced close, one side liquidated against the other, and the fee.
+    assert terms.mm_ppm >= terms.liquidation_fee_ppm + fixed_point.ceil_div(
+        open_interest * PPM, terms.skew_scale
+    ), "configurator: mm too low"
+    assert 2 * terms.im_ppm >= 3 * terms.mm_ppm, "configurator: im below 1.5 mm"
+    assert terms.otc_band_ppm < terms.mm_ppm, "configurator: otc_band"
+    assert terms.max_rate_ppm <= min(terms.mm_ppm, MAX_RATE_PPM), "configurator: max_rate"
+
+
+@internal
+@pure
+def _pack(terms: IConfigurator.Terms, decimals: uint256) -> uint256[3]:
+    """
+    @notice The words that the Clearinghouse stores (modules/slots.vy).
+    """
+    exponent: uint256 = 0
+    for i: uint256 in range(31):
+        unit: uint256 = 10 ** (i + 1)
+        if terms.min_price % unit != 0 or terms.max_price % unit != 0:
+            break
+        exponent = i + 1
+    unit: uint256 = 10**exponent
+    assert terms.max_price // unit <= slots.MASK_24, "configurator: price bound digits"
+    status: uint256 = slots.STATUS_REDUCE_ONLY if terms.reduce_only else slots.STATUS_OPEN
+    return [
+        (
+            convert(terms.feed, uint256)
+            | (terms.max_age << slots.MAX_AGE)
+            | ((18 - decimals) << slots.EXPONENT)
+            | (status << slots.STATUS)
+            | (terms.mm_ppm << slots.MM)
+            | (terms.im_ppm << slots.IM)
+            | (terms.liquidation_fee_ppm << slots.LIQUIDATION_FEE)
+        ),
+        (
+            terms.skew_scale
+            | (terms.max_velocity_ppm << slots.VELOCITY)
+            | (terms.max_rate_ppm << slots.MAX_RATE)
+            | ((terms.min_price // unit) << slots.MIN_PRICE)
+            | ((terms.max_price // unit) << slots.MAX_PRICE)
+            | (exponent << slots.BOUND_EXPONENT)
+            | ((terms.reward // slots.REWARD_UNIT) << slots.REWARD)
+            | (terms.taker_fee_ppm << slots.TAKER_FEE)
+            | (terms.spread_ppm << slots.SPREAD)
+        ),
+        (
+            terms.max_skew
+            | (terms.max_open_interest << slots.MAX_OPEN_INTEREST)
+            | (terms.otc_band_ppm << slots.OTC_BAND)
+        ),
+    ]

@@ -1,0 +1,64 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title fixed_point
+@license AGPL-3.0-only
+@notice Integer arithmetic with a named rounding direction, and the one way to refuse.
+@dev `unsafe_*` stands only where the widths of the operands (slots.vy) rule an overflow out; the products of
+     each module are bounded in SPEC.md, "Why nothing overflows".
+     Vyper's `//` truncates toward zero, so a signed quotient must say which way it goes:
+     account deltas take `floor_div`, costs, fees and requirements take a ceiling.
+     Nothing here reads or writes storage.
+"""
+
+WAD: constant(uint256) = 10**18
+SWAD: constant(int256) = 10**18
+PPM: constant(uint256) = 10**6
+
+
+@internal
+@pure
+def fail(reason: String[32]):
+    """
+    @notice Revert with `reason`.
+    @dev One copy of the revert encoding for the whole contract: 71 bytes a text instead of 123.
+    """
+    raise reason
+
+
+@internal
+@pure
+def floor_div(x: int256, y: int256) -> int256:
+    """
+    @notice `x / y` rounded toward minus infinity. Needs y > 0, and then cannot overflow.
+    """
+    q: int256 = unsafe_div(x, y)
+    return unsafe_sub(q, convert(unsafe_mul(q, y) > x, int256))
+
+
+@internal
+@pure
+def ceil_div(x: uint256, y: uint256) -> uint256:
+    """
+    @notice `x / y` rounded up. Needs y > 0 and x + y < 2**256.
+    """
+    return unsafe_div(unsafe_sub(unsafe_add(x, y), 1), y)
+
+
+@internal
+@pure
+def as_int(word: uint256) -> int256:
+    """
+    @notice The same 256 bits as a signed number. (`convert` would refuse the upper half.)
+    """
+    return convert(convert(word, bytes32), int256)
+
+
+@internal
+@pure
+def as_word(x: int256) -> uint256:
+    """
+    @notice The same 256 bits as an unsigned number.
+    """
+    return convert(convert(x, bytes32), uint256)

@@ -1,0 +1,109 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title margin
+@license AGPL-3.0-only
+@notice The one valuation: what a leg is worth and what it asks for, and the lines an account must keep.
+@dev Pure arithmetic on numbers bounded by their slots: cash 120 bits, PnL and requirements 126 after 32 legs.
+     Requirements round up, unrealised profit rounds down.
+@custom:spec MGN-1, MGN-2, MGN-4 to MGN-7
+"""
+
+from . import fixed_point
+
+PPM: constant(uint256) = 10**6
+WAD: constant(uint256) = 10**18
+SWAD: constant(int256) = 10**18
+
+
+@internal
+@pure
+def notional(own: uint256, price: uint256) -> uint256:
+    """
+    @notice |size| * price, rounded up.
+    """
+    return unsafe_div(unsafe_add(unsafe_mul(own, price), WAD - 1), WAD)
+
+
+@internal
+@pure
+def value(
+    size: int256,
+    basis: int256,
+    price: uint256,
+    index: int256,
+    skew: int256,
+    mm_ppm: uint256,
+    im_ppm: uint256,
+    scale: uint256,
+    reward: uint256,
+) -> (int256, uint256, uint256):
+    """
+    @notice PnL floor(size * (P - F)) - basis; requirements ceil(N * (ratio + depth / 2S)) + reward: the thinner
+            the market for a size, the more it takes.
+    @dev Maintenance counts the account's own size only, so that nobody can push the skew to liquidate it;
+         initial the market's skew too, so that a position split over many accounts asks for no less.
+         Widths: size, price, index, scale 96 bits, N 105, ratios 20: products stay under 2**225.
+    @param im_ppm zero leaves the initial requirement out
+    @return (unrealised PnL, maintenance, initial) [WAD quote]
+    """
+    own: uint256 = convert(abs(size), uint256)
+    amount: uint256 = self.notional(own, price)
+    doubled: uint256 = scale << 1
+    divisor: uint256 = unsafe_mul(doubled, PPM)
+    initial: uint256 = 0
+    if im_ppm != 0:
+        depth: uint256 = unsafe_mul(max(own, convert(abs(skew), uint256)), PPM)
+        initial = unsafe_add(
+            fixed_point.ceil_div(unsafe_mul(amount, unsafe_add(unsafe_mul(im_ppm, doubled), depth)), divisor), reward
+        )
+    return (
+        unsafe_sub(
+            fixed_point.floor_div(unsafe_mul(size, unsafe_sub(convert(price, int256), index)), SWAD), basis
+        ),
+        unsafe_add(
+            fixed_point.ceil_div(
+                unsafe_mul(amount, unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))), divisor
+            ),
+            reward,
+        ),
+        initial,
+    )
+
+
+@internal
+@pure
+def equity(cash: int256, pnl: int256, profit_weight_ppm: uint256) -> int256:
+    """
+    @notice Cash and unrealised PnL; a net profit counts by its weight: 1e6 for maintenance, the deployment's
+            for opening, 0 for withdrawing. A net loss counts in full.
+    """
+    if pnl > 0:
+        return unsafe_add(cash, unsafe_div(unsafe_mul(pnl, convert(profit_weight_ppm, int256)), 10**6))
+    return unsafe_add(cash, pnl)
+
+
+@internal
+@pure
+def health(equity_: int256, maintenance: uint256) -> uint256:
+    """
+    @notice Equity over maintenance [WAD], rounded down and never below zero. Without positions: boundless, or 0 in debt.
+    """
+    if equity_ < 0:
+        return 0
+    if maintenance == 0:
+        return max_value(uint256)
+    return unsafe_div(unsafe_mul(convert(equity_, uint256), WAD), maintenance)
+
+
+@internal
+@pure
+def no_worse(equity_before: int256, mm_before: uint256, equity_after: int256, mm_after: uint256) -> bool:
+    """
+    @notice Whether a reduction left equity >= 0 and health no lower, by cross-multiplying.
+    """
+    return (
+        equity_after >= 0
+        and unsafe_mul(equity_after, convert(mm_before, int256)) >= unsafe_mul(equity_before, convert(mm_after, int256))
+    )

@@ -1,0 +1,85 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title prices
+@license AGPL-3.0-only
+@notice Reads a Chainlink-shaped feed in such a way that no feed can revert, starve or mislead its reader.
+@dev No storage. A price that may not be used comes back with a reason and, in its place, the best that is
+     known: the feed's own aged answer when it is in bounds and newer than what is stored, else what is stored.
+@custom:spec PRC-1, PRC-2, PRC-5
+"""
+
+from . import fixed_point
+from . import slots
+
+LIVE: constant(uint256) = 0
+FAILED: constant(uint256) = 1  # reverted, ran out of its gas, or answered fewer than five words
+NOT_POSITIVE: constant(uint256) = 2
+BAD_TIME: constant(uint256) = 3  # no round yet, or a time in the future
+OUT_OF_BOUNDS: constant(uint256) = 4
+STALE: constant(uint256) = 5
+
+FEED_GAS: constant(uint256) = 60_000
+# EIP-150 hands on 63/64 of what is left after the call's own cost: with this much the feed gets FEED_GAS.
+GAS_BEFORE_FEED: constant(uint256) = 66_000
+ROUND: constant(Bytes[4]) = method_id("latestRoundData()")
+
+
+@internal
+@view
+def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> (uint256, uint256, uint256):
+    """
+    @param t0, t1 the market's packed terms (slots)
+    @return (price [WAD quote/base], status: LIVE or why not, the market's max price [WAD quote/base])
+    """
+    if msg.gas < GAS_BEFORE_FEED:
+        fixed_point.fail("prices: too little gas")
+    unit: uint256 = pow_mod256(10, (t1 >> slots.BOUND_EXPONENT) & 31)
+    max_price: uint256 = unsafe_mul((t1 >> slots.MAX_PRICE) & slots.MASK_24, unit)
+    success: bool = False
+    answered: Bytes[160] = b""
+    success, answered = raw_call(
+        convert(t0 & slots.MASK_160, address),
+        ROUND,
+        max_outsize=160,
+        gas=FEED_GAS,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not success or len(answered) < 160:
+        return (last_price, FAILED, max_price)
+    answer: int256 = extract32(answered, 32, output_type=int256)
+    updated_at: uint256 = extract32(answered, 96, output_type=uint256)
+    if answer <= 0:
+        return (last_price, NOT_POSITIVE, max_price)
+    if updated_at == 0 or updated_at > block.timestamp:
+        return (last_price, BAD_TIME, max_price)
+    if answer >= 2**96:
+        return (last_price, OUT_OF_BOUNDS, max_price)
+    price: uint256 = unsafe_mul(
+        convert(answer, uint256), pow_mod256(10, (t0 >> slots.EXPONENT) & 31)
+    )
+    if price <= unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit) or price >= max_price:
+        return (last_price, OUT_OF_BOUNDS, max_price)
+    if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:
+        return (price if updated_at > touched_at else last_price, STALE, max_price)
+    return (price, LIVE, max_price)
+
+
+@internal
+@pure
+def must_be_live(status: uint256):
+    """
+    @notice Refuse a price that may not be used, and say why.
+    """
+    if status == STALE:
+        fixed_point.fail("prices: stale")
+    if status == OUT_OF_BOUNDS:
+        fixed_point.fail("prices: out of bounds")
+    if status == NOT_POSITIVE:
+        fixed_point.fail("prices: not positive")
+    if status == BAD_TIME:
+        fixed_point.fail("prices: bad time")
+    if status == FAILED:
+        fixed_point.fail("prices: feed failed")

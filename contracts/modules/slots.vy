@@ -1,0 +1,183 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title slots
+@license AGPL-3.0-only
+@notice The layout of every hand-packed word, and nothing else.
+@dev Bits are counted from the least significant. Signed fields are two's complement.
+
+     header    an account: cash int120 [136..255] | flags [128..135] | markets bitmap [0..127]
+     position  basis int128 [128..255] | size int128 [0..127]
+     state a   a market: long lots [192..255] | last price [96..191] | skew int96 [0..95]
+     state b   a market: funding index int96 [160..255] | rate int60 [100..159] | touched at [68..99]
+               | surge ppm [48..67] | kept for the stable price [0..47]
+     terms 0   liquidation fee ppm [232..251] | im ppm [212..231] | mm ppm [192..211]
+               | status [185..187] | feed exponent [180..184] | max age [160..179] | feed [0..159]
+     terms 1   instant spread ppm [235..254] | taker fee ppm [215..234] | reward, 0.01 quote [193..214]
+               | bound exponent [188..192] | max price [164..187] | min price [140..163]
+               | max rate ppm/day [120..139] | max velocity ppm/day^2 [96..119] | skew scale [0..95]
+     terms 2   otc band ppm [192..211] | max open interest [96..191] | max skew [0..95]
+     book      the pool's: last known NAV int104 [152..255] | exposure [40..151] | NAV known at [0..39]
+
+     A lot is 2**32 wei of base. A price bound is `mantissa * 10**exponent`. The feed exponent is 18 less
+     the feed's decimals. Status: 0 unlisted, 1 open, 2 reduce only.
+"""
+
+MASK_20: constant(uint256) = 2**20 - 1
+MASK_22: constant(uint256) = 2**22 - 1
+MASK_24: constant(uint256) = 2**24 - 1
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_48: constant(uint256) = 2**48 - 1
+MASK_60: constant(uint256) = 2**60 - 1
+MASK_96: constant(uint256) = 2**96 - 1
+MASK_128: constant(uint256) = 2**128 - 1
+MASK_136: constant(uint256) = 2**136 - 1
+MASK_160: constant(uint256) = 2**160 - 1
+
+LOT_BITS: constant(uint256) = 32
+MAX_INT104: constant(int256) = 2**103 - 1
+MAX_SURGE: constant(uint256) = MASK_20
+
+# state a
+LAST_PRICE: constant(uint256) = 96
+LOTS: constant(uint256) = 192
+# state b
+SURGE: constant(uint256) = 48
+TOUCHED_AT: constant(uint256) = 68
+RATE: constant(uint256) = 100
+INDEX: constant(uint256) = 160
+# terms 0
+MAX_AGE: constant(uint256) = 160
+EXPONENT: constant(uint256) = 180
+STATUS: constant(uint256) = 185
+MM: constant(uint256) = 192
+IM: constant(uint256) = 212
+LIQUIDATION_FEE: constant(uint256) = 232
+# terms 1
+VELOCITY: constant(uint256) = 96
+MAX_RATE: constant(uint256) = 120
+MIN_PRICE: constant(uint256) = 140
+MAX_PRICE: constant(uint256) = 164
+BOUND_EXPONENT: constant(uint256) = 188
+REWARD: constant(uint256) = 193
+TAKER_FEE: constant(uint256) = 215
+SPREAD: constant(uint256) = 235
+# terms 2
+MAX_OPEN_INTEREST: constant(uint256) = 96
+OTC_BAND: constant(uint256) = 192
+
+REWARD_UNIT: constant(uint256) = 10**16  # [WAD quote]
+
+STATUS_OPEN: constant(uint256) = 1
+STATUS_REDUCE_ONLY: constant(uint256) = 2
+
+
+# ------------------------------------------------------------------ header
+
+
+@internal
+@pure
+def cash_of(header: uint256) -> int256:
+    return convert(convert(header, bytes32), int256) >> 136
+
+
+@internal
+@pure
+def with_cash(header: uint256, cash: int256) -> uint256:
+    """
+    @dev The int120 conversion refuses what would not fit; the bounds on entry keep every
+         account's cash far inside it (SPEC.md, "Why nothing overflows").
+    """
+    narrow: int256 = convert(convert(cash, int120), int256)
+    return (header & MASK_136) | (convert(convert(narrow, bytes32), uint256) << 136)
+
+
+# ------------------------------------------------------------------ position
+
+
+@internal
+@pure
+def pack_position(size: int256, basis: int256) -> uint256:
+    high: int256 = convert(convert(basis, int128), int256)
+    low: int256 = convert(convert(size, int128), int256)
+    return (convert(convert(high, bytes32), uint256) << 128) | (convert(convert(low, bytes32), uint256) & MASK_128)
+
+
+@internal
+@pure
+def unpack_position(word: uint256) -> (int256, int256):
+    """
+    @return (size [WAD base], basis [WAD quote])
+    """
+    signed: int256 = convert(convert(word, bytes32), int256)
+    return (convert(convert(word << 128, bytes32), int256) >> 128, signed >> 128)
+
+
+# ------------------------------------------------------------------ market state
+
+
+@internal
+@pure
+def pack_state_a(lots: uint256, last_price: uint256, skew: int256) -> uint256:
+    """
+    @dev Exact while lots < 2**64, price < 2**96 and |skew| < 2**95, which the caps ensure.
+    """
+    return (lots << LOTS) | (last_price << LAST_PRICE) | (convert(convert(skew, bytes32), uint256) & MASK_96)
+
+
+@internal
+@pure
+def pack_state_b(index: int256, rate: int256, touched_at: uint256, surge_ppm: uint256, kept: uint256) -> uint256:
+    """
+    @dev Exact while |index| < 2**95, |rate| < 2**59 and the time is below 2**32. `kept` is the low 48 bits.
+    """
+    return (
+        (convert(convert(index, bytes32), uint256) << INDEX)
+        | ((convert(convert(rate, bytes32), uint256) & MASK_60) << RATE)
+        | (touched_at << TOUCHED_AT)
+        | (surge_ppm << SURGE)
+        | kept
+    )
+
+
+@internal
+@pure
+def open_interest(lots: uint256, skew: int256) -> uint256:
+    """
+    @notice The larger of the long and the short side of all accounts but the pool.
+    @dev Long lots are floored account by account, so they may fall short of the truth by less than a lot
+         an account; the skew is exact, and a side is never smaller than it: one-sided markets are exact.
+    """
+    long: int256 = convert(lots << LOT_BITS, int256)
+    if skew < 0:
+        long = unsafe_sub(long, skew)
+    elif skew > long:
+        long = skew
+    return convert(long, uint256)
+
+
+# ------------------------------------------------------------------ book
+
+
+@internal
+@pure
+def pack_book(nav: int256, exposure: uint256, known_at: uint256) -> uint256:
+    """
+    @dev The NAV saturates: it only gates new exposure, and 10**13 quote gates nothing.
+    """
+    narrow: int256 = max(min(nav, MAX_INT104), -MAX_INT104)
+    return (convert(convert(narrow, bytes32), uint256) << 152) | (exposure << 40) | known_at
+
+
+@internal
+@pure
+def unpack_book(word: uint256) -> (int256, uint256, uint256):
+    """
+    @return (NAV [WAD quote], exposure [WAD quote], NAV known at [unix s])
+    """
+    return (
+        convert(convert(word, bytes32), int256) >> 152,
+        (word >> 40) & (2**112 - 1),
+        word & (2**40 - 1),
+    )
