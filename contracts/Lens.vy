@@ -1,0 +1,772 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+# pragma optimize codesize
+"""
+@title Lens
+@license AGPL-3.0-only
+@notice What wallets, bots and pages read: accounts, previews, markets, the pool.
+@dev Nothing on-chain depends on it. It does its sums with the Clearinghouse's own modules on the
+     Clearinghouse's own words, so its numbers are the same to the wei and a preview is what the call would do
+     in the same block. It keeps nothing but two immutables; a new Lens can replace it at any time.
+     An `eth_call` needs gas enough for the feeds: about 60,000 a leg, or it reverts with "prices: too little gas".
+@custom:security Views only: it holds nothing, calls nothing but views, and no contract should act on it.
+"""
+
+from ethereum.ercs import IERC20
+
+from modules import curve
+from modules import fixed_point
+from modules import liquidation
+from modules import margin
+from modules import markets as shelf
+from modules import prices
+from modules import slots
+from interfaces import IClearinghouse
+from interfaces import IConfigurator
+from interfaces import ILens
+
+implements: ILens
+
+# ------------------------------------------------------------------ CONSTANTS
+
+PPM: constant(uint256) = 10**6
+WAD: constant(uint256) = 10**18
+SWAD: constant(int256) = 10**18
+PPM_TO_WAD: constant(uint256) = 10**12
+MAX_LEGS: constant(uint256) = 32
+MAX_PAGE: constant(uint256) = 32
+MAX_ACCOUNTS: constant(uint256) = 1024
+
+# ------------------------------------------------------------------ IMMUTABLES
+
+CLEARINGHOUSE: immutable(IClearinghouse)
+MARGIN_CALL_LINE: immutable(uint256)  # [WAD] health below it is a margin call
+
+# ------------------------------------------------------------------ STORAGE
+
+# None.
+
+
+struct Sum:  # of the legs of one account
+    pnl: int256  # [WAD quote] unrealised, net
+    maintenance: uint256  # [WAD quote]
+    initial: uint256  # [WAD quote]
+    notional: uint256  # [WAD quote]
+    legs: uint256
+    dead: bool  # some leg has no valid price
+
+
+# ------------------------------------------------------------------ CONSTRUCTOR
+
+
+@deploy
+def __init__(clearinghouse_: address, margin_call_line_: uint256):
+    """
+    @param margin_call_line_ [WAD] health below which views report a margin call; 1.0 is the liquidation line
+    """
+    assert margin_call_line_ >= WAD, "lens: line below liquidation"
+    CLEARINGHOUSE = IClearinghouse(clearinghouse_)
+    MARGIN_CALL_LINE = margin_call_line_
+
+
+# ------------------------------------------------------------------ VIEWS: accounts
+
+
+@external
+@view
+def account(account: address) -> ILens.AccountView:
+    """
+    @notice Everything about an account, as of this block: prices read, funding accrued.
+    @dev The pool's positions are minus the skews and its basis is in its cash: read `pool()` for it. For system
+         accounts nothing is withdrawable, and neither flag is raised: the pool pays out by rules of its own.
+    @param account [address] of any account; an unused one reads as empty
+    @return [struct] of which each field has its unit in ILens
+    @custom:access anyone
+    @custom:spec MGN-1 to MGN-6, MGN-9
+    """
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    header: uint256 = staticcall CLEARINGHOUSE.header(account)
+    cash: int256 = slots.cash_of(header)
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = self._legs(account, header & slots.MASK_128)
+    total: Sum = empty(Sum)
+    for leg: IClearinghouse.Leg in legs:
+        total = self._with(total, leg)
+
+    v: ILens.AccountView = empty(ILens.AccountView)
+    v.cash = cash
+    v.pnl = total.pnl
+    v.equity = cash + total.pnl
+    v.opening_equity = margin.equity(cash, total.pnl, s.profit_weight_ppm)
+    v.withdrawing_equity = margin.equity(cash, total.pnl, 0)
+    v.initial = total.initial
+    v.maintenance = total.maintenance
+    v.notional = total.notional
+    v.health = margin.health(v.equity, v.maintenance)
+    v.leverage = self._leverage(v.notional, v.equity)
+    v.has_dead_leg = total.dead
+    if not self._is_system(account, s.pool):
+        v.liquidatable = v.equity < convert(v.maintenance, int256)
+        v.margin_call = v.health < MARGIN_CALL_LINE
+        if not total.dead:
+            custody: uint256 = 0
+            book: uint256 = 0
+            topped_up: uint256 = 0
+            custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+            v.withdrawable = min(custody, self._free(v.withdrawing_equity, total.initial) // s.unit)
+            v.buying_power = self._buying_power(self._free(v.opening_equity, total.initial))
+    for leg: IClearinghouse.Leg in legs:
+        v.positions.append(self._position(leg, total, cash, IConfigurator(s.configurator)))
+    return v
+
+
+@external
+@view
+def healths(accounts: DynArray[address, 256]) -> DynArray[uint256, 256]:
+    """
+    @notice The health of each account, as `Clearinghouse.health` gives it.
+    @param accounts [address] list, at most 256
+    @return [WAD] list in the same order; max_value: no positions and no debt; 0: equity below zero
+    @custom:access anyone
+    @custom:spec MGN-6
+    """
+    found: DynArray[uint256, 256] = []
+    for account: address in accounts:
+        found.append(staticcall CLEARINGHOUSE.health(account))
+    return found
+
+
+@external
+@view
+def liquidatable(accounts: DynArray[address, MAX_ACCOUNTS], start: uint256, count: uint256) -> DynArray[address, MAX_ACCOUNTS]:
+    """
+    @notice Those of `accounts[start : start + count]` that `liquidate` would accept now, in the same order.
+    @dev Keepers know accounts from the Clearinghouse's `CashMoved` events: every account that ever held anything
+         has one. An account in 32 markets takes about 60,000 gas a market: choose `count` by the node's limit.
+         System accounts are left out. A start past the end gives an empty list.
+    @param accounts [address] list, at most 1,024
+    @param start [index] of the first to look at
+    @param count [number] to look at, at most
+    @return [address] list
+    @custom:access anyone
+    @custom:spec MGN-6, ACC-5
+    """
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    found: DynArray[address, MAX_ACCOUNTS] = []
+    if start >= len(accounts):
+        return found
+    for i: uint256 in range(min(count, len(accounts) - start), bound=MAX_ACCOUNTS):
+        account: address = accounts[start + i]
+        if self._is_system(account, s.pool):
+            continue
+        health: uint256 = staticcall CLEARINGHOUSE.health(account)
+        if health < WAD:
+            found.append(account)
+    return found
+
+
+# ------------------------------------------------------------------ VIEWS: previews
+
+
+@external
+@view
+def preview_trade(account: address, market: uint256, size_delta: int256, limit_price: uint256) -> ILens.TradePreview:
+    """
+    @notice What `Clearinghouse.trade` with these arguments, called by the account's owner, would do in this block.
+    @dev Refuses with a reason instead of reverting, the first that applies, in the Clearinghouse's order. What
+         can still be worked out after a refusal is: a trade refused for its margin shows the health it would leave.
+    @param account [address] of any account
+    @param market [id]
+    @param size_delta [WAD base] + buys, - sells
+    @param limit_price [WAD quote/base] the worst price to accept
+    @return [struct] of which each field has its unit in ILens
+    @custom:access anyone
+    @custom:spec QTE-1 to QTE-5, MGN-7
+    """
+    t: ILens.TradePreview = empty(ILens.TradePreview)
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    header: uint256 = staticcall CLEARINGHOUSE.header(account)
+    cash: int256 = slots.cash_of(header)
+    listed: bool = self._is_listed(market)
+    bit: uint256 = 1 << market if listed else 0
+    others: Sum = self._value(account, header & slots.MASK_128 & ~bit)
+    before: Sum = others
+    leg: IClearinghouse.Leg = empty(IClearinghouse.Leg)
+    if listed:
+        leg = staticcall CLEARINGHOUSE.leg(account, market)
+        before = self._with(others, leg)
+    t.equity_before = cash + before.pnl
+    t.health_before = margin.health(t.equity_before, before.maintenance)
+
+    # Refused before anything is known of the fill.
+    scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
+    if account == empty(address) or account == CLEARINGHOUSE.address:
+        t.reason = "account: not yours"
+    elif account == s.pool:
+        t.reason = "account: system"
+    elif size_delta == 0:
+        t.reason = "trade: zero size"
+    elif not listed:
+        t.reason = "market: unknown"
+    elif leg.status != prices.LIVE:
+        t.reason = self._price_reason(leg.status)
+    elif size_delta > scale or size_delta < -scale:
+        t.reason = "trade: size too large"
+    if len(t.reason) != 0:
+        return t
+
+    # The fill.
+    t.reduces = curve.only_reduces(leg.size, size_delta)
+    t.price = curve.fill_price(
+        leg.price, leg.skew, size_delta, convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm
+    )
+    if t.price > limit_price if size_delta > 0 else t.price < limit_price:
+        t.reason = "trade: past limit price"
+    size: int256 = 0
+    basis: int256 = 0
+    realised: int256 = 0
+    cost: int256 = 0
+    size, basis, realised, cost = curve.fill(leg.size, leg.basis, size_delta, t.price, leg.index)
+    skew: int256 = leg.skew + size_delta
+    lots: uint256 = (
+        leg.lots
+        + (convert(max(size, 0), uint256) >> slots.LOT_BITS)
+        - (convert(max(leg.size, 0), uint256) >> slots.LOT_BITS)
+    )
+    if not t.reduces and len(t.reason) == 0:
+        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+            t.reason = "market: reduce only"
+        elif others.legs == MAX_LEGS:
+            t.reason = "account: 32 markets at most"
+        else:
+            t.reason = self._capped(leg, skew, lots, s.max_pool_leverage_ppm)
+
+    # What it leaves.
+    taker_fee: uint256 = (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20
+    t.fee = fixed_point.ceil_div(convert(abs(size_delta), uint256) * t.price * taker_fee, WAD * PPM)
+    t.cash_after = cash + realised - convert(t.fee, int256)
+    t.size_after = size
+    leg.size = size
+    leg.basis = basis
+    leg.skew = skew
+    after: Sum = self._with(others, leg)
+    t.equity_after = t.cash_after + after.pnl
+    t.opening_equity_after = margin.equity(t.cash_after, after.pnl, s.profit_weight_ppm)
+    t.initial_after = after.initial
+    t.maintenance_after = after.maintenance
+    t.health_after = margin.health(t.equity_after, after.maintenance)
+    if size != 0:
+        t.liquidation_price_after = self._liquidation_price(leg, after, t.cash_after)
+
+    # The margin check.
+    if len(t.reason) == 0 and (after.dead or t.opening_equity_after < convert(after.initial, int256)):
+        if not t.reduces:
+            t.reason = "margin: dead leg" if after.dead else "margin: below initial"
+        elif not margin.no_worse(t.equity_before, before.maintenance, t.equity_after, after.maintenance):
+            t.reason = "margin: health would fall"
+    t.allowed = len(t.reason) == 0
+    return t
+
+
+@external
+@view
+def preview_liquidation(account: address) -> ILens.LiquidationPreview:
+    """
+    @notice What `Clearinghouse.liquidate` would do to the account in this block.
+    @dev Who calls it does not matter to these numbers. `remaining` is what is the account's before the keeper's
+         reward, should the keeper be its owner acting for this very account.
+    @param account [address] of any account
+    @return [struct] of which each field has its unit in ILens
+    @custom:access anyone
+    @custom:spec LIQ-1 to LIQ-5
+    """
+    p: ILens.LiquidationPreview = empty(ILens.LiquidationPreview)
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    header: uint256 = staticcall CLEARINGHOUSE.header(account)
+    cash: int256 = slots.cash_of(header)
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = self._legs(account, header & slots.MASK_128)
+    total: Sum = empty(Sum)
+    for leg: IClearinghouse.Leg in legs:
+        total = self._with(total, leg)
+    p.equity = cash + total.pnl
+    p.maintenance = total.maintenance
+    if self._is_system(account, s.pool) or p.equity >= convert(p.maintenance, int256):
+        return p
+    p.liquidatable = True
+
+    # Close.
+    bill: liquidation.Bill = empty(liquidation.Bill)
+    dead_pnl: int256 = 0
+    for leg: IClearinghouse.Leg in legs:
+        if leg.status != prices.LIVE:
+            dead_pnl += self._with(empty(Sum), leg).pnl
+            p.left_open += 1
+            continue
+        p.closed += 1
+        price: uint256 = curve.fill_price(leg.price, leg.skew, -leg.size, leg.t1 & slots.MASK_96, 0)
+        size: int256 = 0
+        basis: int256 = 0
+        realised: int256 = 0
+        cost: int256 = 0
+        size, basis, realised, cost = curve.fill(leg.size, leg.basis, -leg.size, price, leg.index)
+        cash += realised
+        amount: uint256 = margin.notional(convert(abs(leg.size), uint256), leg.price)
+        flat: uint256 = ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT
+        closing_ppm: uint256 = ((leg.t1 >> slots.TAKER_FEE) & slots.MASK_20) + (leg.t1 >> slots.SPREAD)
+        bill.notional += amount
+        bill.fee_ppm += amount * ((leg.t0 >> slots.LIQUIDATION_FEE) & slots.MASK_20)
+        bill.closing_ppm += amount * closing_ppm
+        bill.flat += flat
+        bill.one_flat = max(bill.one_flat, flat)
+
+    # Charge, then the waterfall.
+    split: liquidation.Split = liquidation.split(bill, cash + min(dead_pnl, 0), s.keeper_share_ppm)
+    cash -= convert(split.charged, int256)
+    fund: uint256 = staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address)
+    insurance: int256 = slots.cash_of(fund) + convert(split.charged - split.reward, int256)
+    if cash < 0 and p.left_open == 0:
+        from_insurance: int256 = min(-cash, insurance)
+        insurance -= from_insurance
+        p.debt_to_insurance = convert(from_insurance, uint256)
+        p.debt_to_pool = convert(-cash - from_insurance, uint256)
+        cash = 0
+    if split.shortfall != 0:
+        custody: uint256 = 0
+        book: uint256 = 0
+        topped_up: uint256 = 0
+        custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+        spent: uint256 = topped_up & slots.MASK_128 if topped_up >> 128 == block.number else 0
+        p.top_up = min(min(split.shortfall, convert(insurance, uint256)), s.top_up_per_block - spent)
+    p.notional = bill.notional
+    p.charged = split.charged
+    p.reward = split.reward + p.top_up
+    p.remaining = cash
+    return p
+
+
+# ------------------------------------------------------------------ VIEWS: markets and the pool
+
+
+@external
+@view
+def market(market: uint256) -> ILens.MarketView:
+    """
+    @notice A market, as of this block: price read, funding accrued.
+    @param market [id]
+    @return [struct] of which each field has its unit in ILens
+    @custom:access anyone
+    @custom:reverts "market: unknown"
+    """
+    if not self._is_listed(market):
+        fixed_point.fail("market: unknown")
+    return self._market(market, staticcall CLEARINGHOUSE.settings())
+
+
+@external
+@view
+def markets(start: uint256, count: uint256) -> DynArray[ILens.MarketView, MAX_PAGE]:
+    """
+    @notice The listed markets from id `start` on: `count` of them, 32 at most, fewer at the end of the list.
+    @param start [id] of the first
+    @param count [number] of markets, at most
+    @return [struct] list, by rising id; each field has its unit in ILens
+    @custom:access anyone
+    """
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    page: DynArray[ILens.MarketView, MAX_PAGE] = []
+    if start >= shelf.MAX_MARKETS:
+        return page
+    for i: uint256 in range(min(count, MAX_PAGE), bound=MAX_PAGE):
+        if not self._is_listed(start + i):
+            break
+        page.append(self._market(start + i, s))
+    return page
+
+
+@external
+@view
+def pool() -> ILens.PoolView:
+    """
+    @notice The pool, the insurance fund and what stands behind all accounts.
+    @dev LED-3 is in it: cash + insurance + traders = custody_wad, where `traders` is what all other accounts have
+         in cash less the basis of their positions.
+    @return [struct] of which each field has its unit in ILens
+    @custom:access anyone
+    @custom:spec LED-3, QTE-4
+    """
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    v: ILens.PoolView = empty(ILens.PoolView)
+    v.cash = slots.cash_of(staticcall CLEARINGHOUSE.header(s.pool))
+    v.insurance = slots.cash_of(staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address))
+    for id: uint256 in range(shelf.MAX_MARKETS):
+        if not self._is_listed(id):
+            break
+        leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(s.pool, id)
+        if leg.skew != 0:
+            v.pnl += fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
+            v.has_dead_market = v.has_dead_market or leg.status != prices.LIVE
+    book: uint256 = 0
+    topped_up: uint256 = 0
+    v.custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    v.nav, v.exposure, v.nav_known_at = slots.unpack_book(book)
+    v.leverage = self._leverage(v.exposure, v.nav)
+    v.max_leverage = s.max_pool_leverage_ppm * PPM_TO_WAD
+    v.custody_wad = v.custody * s.unit
+    v.traders = convert(v.custody_wad, int256) - v.cash - v.insurance
+    v.balance = staticcall IERC20(s.quote).balanceOf(CLEARINGHOUSE.address)
+    return v
+
+
+@external
+@view
+def price_status_text(status: uint256) -> String[32]:
+    """
+    @notice A price status in words: "live", or the text that a trade in the market would revert with.
+    @param status [code] of a price, see modules/prices.vy
+    @return [text]
+    @custom:access anyone
+    """
+    if status == prices.LIVE:
+        return "live"
+    return self._price_reason(status)
+
+
+# ------------------------------------------------------------------ VIEWS: deployment
+
+
+@external
+@view
+def clearinghouse() -> address:
+    """
+    @notice The Clearinghouse that this Lens looks at.
+    @return [address]
+    @custom:access anyone
+    """
+    return CLEARINGHOUSE.address
+
+
+@external
+@view
+def margin_call_line() -> uint256:
+    """
+    @notice The health below which an account has a margin call.
+    @return [WAD]
+    @custom:access anyone
+    @custom:spec MGN-9
+    """
+    return MARGIN_CALL_LINE
+
+
+# ------------------------------------------------------------------ INTERNAL: reading
+
+
+@internal
+@view
+def _is_system(account: address, pool: address) -> bool:
+    return account == pool or account == CLEARINGHOUSE.address or account == empty(address)
+
+
+@internal
+@view
+def _is_listed(market: uint256) -> bool:
+    if market >= shelf.MAX_MARKETS:
+        return False
+    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(market)
+    return words.t0 != 0
+
+
+@internal
+@view
+def _legs(account: address, bitmap: uint256) -> DynArray[IClearinghouse.Leg, MAX_LEGS]:
+    """
+    @notice The legs of `account` in the markets of `bitmap`.
+    """
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = []
+    for id: uint256 in range(shelf.MAX_MARKETS):
+        rest: uint256 = bitmap >> id
+        if rest == 0:
+            break
+        if rest & 1 != 0:
+            legs.append(staticcall CLEARINGHOUSE.leg(account, id))
+    return legs
+
+
+@internal
+@view
+def _value(account: address, bitmap: uint256) -> Sum:
+    """
+    @notice The legs of `account` in the markets of `bitmap`, valued.
+    """
+    total: Sum = empty(Sum)
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = self._legs(account, bitmap)
+    for leg: IClearinghouse.Leg in legs:
+        total = self._with(total, leg)
+    return total
+
+
+# ------------------------------------------------------------------ INTERNAL: valuing
+
+
+@internal
+@pure
+def _worth(leg: IClearinghouse.Leg, price: uint256) -> (int256, uint256, uint256):
+    """
+    @notice A leg at a price, by the Clearinghouse's own valuation.
+    @return (unrealised PnL, maintenance, initial) [WAD quote]
+    """
+    return margin.value(
+        leg.size,
+        leg.basis,
+        price,
+        leg.index,
+        leg.skew,
+        (leg.t0 >> slots.MM) & slots.MASK_20,
+        (leg.t0 >> slots.IM) & slots.MASK_20,
+        leg.t1 & slots.MASK_96,
+        ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
+    )
+
+
+@internal
+@pure
+def _with(total: Sum, leg: IClearinghouse.Leg) -> Sum:
+    """
+    @notice `total` with one more leg in it.
+    """
+    if leg.size == 0:
+        return total
+    pnl: int256 = 0
+    mm: uint256 = 0
+    im: uint256 = 0
+    pnl, mm, im = self._worth(leg, leg.price)
+    return Sum(
+        pnl=total.pnl + pnl,
+        maintenance=total.maintenance + mm,
+        initial=total.initial + im,
+        notional=total.notional + margin.notional(convert(abs(leg.size), uint256), leg.price),
+        legs=total.legs + 1,
+        dead=total.dead or leg.status != prices.LIVE,
+    )
+
+
+@internal
+@pure
+def _free(equity: int256, initial: uint256) -> uint256:
+    return convert(max(equity - convert(initial, int256), 0), uint256)
+
+
+@internal
+@pure
+def _leverage(amount: uint256, equity: int256) -> uint256:
+    if amount == 0:
+        return 0
+    if equity <= 0:
+        return max_value(uint256)
+    return fixed_point.ceil_div(amount * WAD, convert(equity, uint256))
+
+
+@internal
+@view
+def _buying_power(free: uint256) -> uint256:
+    """
+    @notice What `free` equity carries at the lowest initial ratio of any open market: a bound from above, before
+            the depth term, the flat reward, the spread and the fee. `preview_trade` knows about one trade.
+    """
+    lowest: uint256 = max_value(uint256)
+    for id: uint256 in range(shelf.MAX_MARKETS):
+        words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(id)
+        if words.t0 == 0:
+            break
+        if (words.t0 >> slots.STATUS) & 7 == slots.STATUS_OPEN:
+            lowest = min(lowest, (words.t0 >> slots.IM) & slots.MASK_20)
+    return free * PPM // max(lowest, 1)
+
+
+@internal
+@view
+def _position(
+    leg: IClearinghouse.Leg, total: Sum, cash: int256, configurator: IConfigurator
+) -> ILens.PositionView:
+    """
+    @notice One leg of an account whose legs sum to `total`.
+    """
+    p: ILens.PositionView = empty(ILens.PositionView)
+    p.market = leg.id
+    p.name = staticcall configurator.market_name(leg.id)
+    p.size = leg.size
+    p.basis = leg.basis
+    p.break_even_price = self._break_even(leg)
+    p.mark_price = leg.price
+    p.price_status = leg.status
+    p.notional = margin.notional(convert(abs(leg.size), uint256), leg.price)
+    p.pnl, p.maintenance, p.initial = self._worth(leg, leg.price)
+    p.rate = leg.rate
+    p.liquidation_price = self._liquidation_price(leg, total, cash)
+    return p
+
+
+@internal
+@pure
+def _break_even(leg: IClearinghouse.Leg) -> int256:
+    """
+    @notice The least price at which a long, the greatest at which a short, is not at a loss: basis / size + index.
+    @dev The position's slot folds funding into the basis (size * (fill price - index), summed), so this is the
+         average price paid plus the funding paid per unit since, exactly; the two apart are not in it. For the
+         average price alone, sum the account's `Fill` events: each carries its price.
+    """
+    if leg.size > 0:
+        return leg.index - fixed_point.floor_div(-leg.basis * SWAD, leg.size)
+    return leg.index + fixed_point.floor_div(-leg.basis * SWAD, -leg.size)
+
+
+@internal
+@pure
+def _liquidation_price(leg: IClearinghouse.Leg, total: Sum, cash: int256) -> uint256:
+    """
+    @notice The price of this leg's market at which an account whose legs sum to `total` falls under its
+            maintenance, all else held still; 0 if there is none, today's price if it is there already.
+    @dev Equity less maintenance is linear in the price but for rounding, so the edge is found by bisection over
+         the valuation itself: at the price returned the account is liquidatable, one wei better it is not.
+    """
+    pnl: int256 = 0
+    mm: uint256 = 0
+    im: uint256 = 0
+    pnl, mm, im = self._worth(leg, leg.price)
+    # What the other legs and the cash leave for this one: it falls when pnl + slack < maintenance.
+    slack: int256 = cash + total.pnl - pnl - convert(total.maintenance - mm, int256)
+    if pnl + slack < convert(mm, int256):
+        return leg.price
+    good: uint256 = leg.price
+    bad: uint256 = 1 if leg.size > 0 else slots.MASK_96
+    pnl, mm, im = self._worth(leg, bad)
+    if pnl + slack >= convert(mm, int256):
+        return 0
+    for i: uint256 in range(96):
+        middle: uint256 = (good + bad) >> 1
+        if middle == min(good, bad):
+            break
+        pnl, mm, im = self._worth(leg, middle)
+        if pnl + slack < convert(mm, int256):
+            bad = middle
+        else:
+            good = middle
+    return bad
+
+
+# ------------------------------------------------------------------ INTERNAL: markets
+
+
+@internal
+@view
+def _capped(leg: IClearinghouse.Leg, skew: int256, lots: uint256, max_leverage_ppm: uint256) -> String[32]:
+    """
+    @notice Why the caps refuse a fill that leaves the market of `leg` with this skew and these lots, if they do.
+    """
+    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(leg.id)
+    custody: uint256 = 0
+    book: uint256 = 0
+    topped_up: uint256 = 0
+    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    return self._cap_reason(leg, skew, lots, max_leverage_ppm, words.t2, book)
+
+
+@internal
+@view
+def _cap_reason(
+    leg: IClearinghouse.Leg, skew: int256, lots: uint256, max_leverage_ppm: uint256, t2: uint256, book: uint256
+) -> String[32]:
+    """
+    @dev As markets.check_caps, which reads its own storage.
+    """
+    if slots.open_interest(lots, skew) > (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:
+        return "caps: open interest"
+    if abs(skew) < abs(leg.skew):
+        return ""
+    if convert(abs(skew), uint256) > t2 & slots.MASK_96:
+        return "caps: skew"
+    nav: int256 = 0
+    exposure: uint256 = 0
+    known_at: uint256 = 0
+    nav, exposure, known_at = slots.unpack_book(book)
+    if block.timestamp > known_at + shelf.NAV_MAX_AGE:
+        return "caps: pool NAV is old"
+    carried: uint256 = exposure + slots.open_interest(lots, skew) * leg.price // WAD - leg.carried
+    if convert(carried * PPM, int256) > nav * convert(max_leverage_ppm, int256):
+        return "caps: pool exposure"
+    return ""
+
+
+@internal
+@view
+def _room(
+    leg: IClearinghouse.Leg, side: int256, max_leverage_ppm: uint256, t2: uint256, book: uint256
+) -> uint256:
+    """
+    @notice The most that an account without a position may take on one side (+1 buys, -1 sells) under the caps.
+    @dev By bisection over the caps themselves: past a size that they refuse they allow none.
+    """
+    if leg.status != prices.LIVE or (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+        return 0
+    fits: uint256 = 0
+    for i: uint256 in range(95):
+        size: uint256 = fits | (1 << (94 - i))
+        lots: uint256 = leg.lots + (size >> slots.LOT_BITS if side > 0 else 0)
+        reason: String[32] = self._cap_reason(
+            leg, leg.skew + side * convert(size, int256), lots, max_leverage_ppm, t2, book
+        )
+        if len(reason) == 0:
+            fits = size
+    return fits
+
+
+@internal
+@view
+def _market(market: uint256, s: IClearinghouse.Settings) -> ILens.MarketView:
+    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(market)
+    leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), market)
+    custody: uint256 = 0
+    book: uint256 = 0
+    topped_up: uint256 = 0
+    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    v: ILens.MarketView = empty(ILens.MarketView)
+    v.market = market
+    v.name = staticcall IConfigurator(s.configurator).market_name(market)
+    v.terms = staticcall IConfigurator(s.configurator).terms(market)
+    v.price = leg.price
+    v.price_status = leg.status
+    scale: uint256 = leg.t1 & slots.MASK_96
+    extra_ppm: uint256 = (leg.t1 >> slots.SPREAD) + leg.surge_ppm
+    v.ask = curve.fill_price(leg.price, leg.skew, 1, scale, extra_ppm)
+    v.bid = curve.fill_price(leg.price, leg.skew, -1, scale, extra_ppm)
+    v.index = leg.index
+    v.rate = leg.rate
+    v.skew = leg.skew
+    long: int256 = max(convert(leg.lots << slots.LOT_BITS, int256), leg.skew)
+    v.long_open_interest = convert(long, uint256)
+    v.short_open_interest = convert(long - leg.skew, uint256)
+    v.exposure = leg.carried
+    v.last_price = (words.a >> slots.LAST_PRICE) & slots.MASK_96
+    v.touched_at = (words.b >> slots.TOUCHED_AT) & slots.MASK_32
+    v.surge_ppm = leg.surge_ppm
+    v.room_to_buy = self._room(leg, 1, s.max_pool_leverage_ppm, words.t2, book)
+    v.room_to_sell = self._room(leg, -1, s.max_pool_leverage_ppm, words.t2, book)
+    return v
+
+
+@internal
+@pure
+def _price_reason(status: uint256) -> String[32]:
+    """
+    @dev The texts of prices.must_be_live.
+    """
+    if status == prices.STALE:
+        return "prices: stale"
+    if status == prices.OUT_OF_BOUNDS:
+        return "prices: out of bounds"
+    if status == prices.NOT_POSITIVE:
+        return "prices: not positive"
+    if status == prices.BAD_TIME:
+        return "prices: bad time"
+    if status == prices.FAILED:
+        return "prices: feed failed"
+    return "prices: unknown status"
