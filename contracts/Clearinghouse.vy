@@ -245,7 +245,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     leg.skew = f.skew
 
     # The fee, from cash.
-    fee: uint256 = unsafe_mul(unsafe_mul(convert(abs(size_delta), uint256), price), (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20)
+    fee: uint256 = unsafe_mul(unsafe_mul(fixed_point.magnitude(size_delta), price), (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20)
     fee = fixed_point.ceil_div(fee, WAD * PPM)
     to_insurance: uint256 = unsafe_mul(fee, INSURANCE_SHARE_PPM) // PPM
     cash_after: int256 = unsafe_sub(unsafe_add(cash, f.realised), convert(fee, int256))
@@ -606,7 +606,7 @@ def _liquidate(account: address) -> (bool, uint256):
             dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, False).pnl)
             continue
         scale: uint256 = leg.t1 & slots.MASK_96
-        own: uint256 = convert(abs(leg.size), uint256)
+        own: uint256 = convert(convert(max(leg.size, unsafe_sub(0, leg.size)), bytes32), uint256)
         surge_ppm: uint256 = fixed_point.ceil_div(unsafe_mul(own, PPM), scale)
         surge_ppm = min(unsafe_add(leg.surge_ppm, surge_ppm), slots.MAX_SURGE)
         price: uint256 = curve.fill_price(leg.price, leg.skew, unsafe_sub(0, leg.size), scale, 0)

@@ -48,17 +48,8 @@ def ceil_div(x: uint256, y: uint256) -> uint256:
 
 @internal
 @pure
-def as_int(word: uint256) -> int256:
+def magnitude(x: int256) -> uint256:
     """
-    @notice The same 256 bits as a signed number. (`convert` would refuse the upper half.)
+    @notice |x|. `convert(abs(x), uint256)` is three times the code; hot paths write this line out.
     """
-    return convert(convert(word, bytes32), int256)
-
-
-@internal
-@pure
-def as_word(x: int256) -> uint256:
-    """
-    @notice The same 256 bits as an unsigned number.
-    """
-    return convert(convert(x, bytes32), uint256)
+    return convert(convert(max(x, unsafe_sub(0, x)), bytes32), uint256)

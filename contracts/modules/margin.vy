@@ -48,13 +48,13 @@ def value(
     @param im_ppm zero leaves the initial requirement out
     @return (unrealised PnL, maintenance, initial) [WAD quote]
     """
-    own: uint256 = convert(abs(size), uint256)
+    own: uint256 = convert(convert(max(size, unsafe_sub(0, size)), bytes32), uint256)
     amount: uint256 = self.notional(own, price)
     doubled: uint256 = scale << 1
     divisor: uint256 = unsafe_mul(doubled, PPM)
     initial: uint256 = 0
     if im_ppm != 0:
-        depth: uint256 = unsafe_mul(max(own, convert(abs(skew), uint256)), PPM)
+        depth: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)
         initial = unsafe_add(
             fixed_point.ceil_div(unsafe_mul(amount, unsafe_add(unsafe_mul(im_ppm, doubled), depth)), divisor), reward
         )

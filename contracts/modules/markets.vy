@@ -150,8 +150,8 @@ def check_caps(
     t2: uint256 = self._caps[id]
     if open_interest > (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:
         fixed_point.fail("caps: open interest")
-    crowd: uint256 = convert(abs(skew), uint256)
-    if crowd < convert(abs(skew_before), uint256):
+    crowd: uint256 = fixed_point.magnitude(skew)
+    if crowd < fixed_point.magnitude(skew_before):
         return
     if crowd > t2 & slots.MASK_96:
         fixed_point.fail("caps: skew")
