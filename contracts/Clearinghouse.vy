@@ -58,6 +58,7 @@ TOP_UP_PER_BLOCK: immutable(uint256)  # [WAD quote] the insurance fund's, for fl
 _topped_up: uint256  # block << 128 | [WAD quote] paid in that block; never above TOP_UP_PER_BLOCK
 
 
+# ------------------------------------------------------------------ TYPES
 
 
 struct Sum:  # of the legs of one account
