@@ -193,7 +193,8 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     """
     @notice Buy or sell against the pool at its quote, instant spread included.
     @dev Order: value, accrue, quote, fill, caps, fee, margin. Rounds against the account.
-         What only reduces passes the caps, and below the initial margin too if health does not fall.
+         A position is closed or at least a lot (2**32 wei of base), and no trade is larger than the skew scale.
+     What only reduces passes the caps, and below the initial margin too if health does not fall.
     @param account [address] one of the caller's
     @param market [id]
     @param size_delta [WAD base] above zero buys, below sells
@@ -201,7 +202,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     @return [WAD quote/base] the fill price
     @custom:access owner of the account
     @custom:reverts "account: not yours", "account: system", "trade: zero size", "market: unknown", "prices: ...",
-                    "trade: size too large", "trade: past limit price", "market: reduce only",
+                    "trade: size out of range", "trade: past limit price", "market: reduce only",
                     "account: 32 markets at most", "caps: ...", "margin: dead leg", "margin: below initial",
                     "margin: health would fall"
     @custom:spec QTE-1 to QTE-5, MGN-7, LED-6, LED-7
@@ -221,8 +222,10 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     leg: IClearinghouse.Leg = self._leg(account, market)
     prices.must_be_live(leg.status)
     scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
-    if size_delta > scale or size_delta < unsafe_sub(0, scale):
-        fixed_point.fail("trade: size too large")
+    after: int256 = unsafe_add(leg.size, size_delta)
+    dust: bool = after != 0 and fixed_point.magnitude(after) >> slots.LOT_BITS == 0
+    if dust or size_delta > scale or size_delta < unsafe_sub(0, scale):
+        fixed_point.fail("trade: size out of range")
     before: Sum = self._with(others, leg, True)
     reduces: bool = curve.only_reduces(leg.size, size_delta)
 
@@ -309,7 +312,7 @@ def liquidate_many(accounts: DynArray[address, MAX_BATCH]) -> uint256:
             done: bool = False
             reward: uint256 = 0
             done, reward = self._liquidate(account)
-            total += reward
+            total = unsafe_add(total, reward)
     return total
 
 
@@ -630,8 +633,8 @@ def _liquidate(account: address) -> (bool, uint256):
 
     # Charge. A dead leg's paper profit pays no fee, its paper loss spares one.
     split: liquidation.Split = liquidation.split(bill, cash + min(dead_pnl, 0), KEEPER_SHARE_PPM)
-    cash -= convert(split.charged, int256)
-    insurance: int256 = slots.cash_of(ledger._headers[self]) + convert(split.charged - split.reward, int256)
+    cash = unsafe_sub(cash, convert(split.charged, int256))
+    insurance: int256 = slots.cash_of(ledger._headers[self]) + convert(unsafe_sub(split.charged, split.reward), int256)
     reward: uint256 = split.reward
 
     # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account.
@@ -648,8 +651,8 @@ def _liquidate(account: address) -> (bool, uint256):
         )
     if split.shortfall != 0:
         top_up: uint256 = self._top_up(min(split.shortfall, convert(insurance, uint256)))
-        insurance -= convert(top_up, int256)
-        reward += top_up
+        insurance = unsafe_sub(insurance, convert(top_up, int256))
+        reward = unsafe_add(reward, top_up)
 
     # Write, each account in turn: the keeper may be the account's owner.
     ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash))

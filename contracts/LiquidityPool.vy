@@ -472,9 +472,10 @@ def maxRedeem(controller: address) -> uint256:
     amount: uint256 = request.shares
     payout: uint256 = self._payout(amount, request, v)
     if payout > room:
-        # Either bound on the payout is enough, so the looser one counts; both round down.
-        by_now: uint256 = room * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (convert(v.nav, uint256) + UNIT)
-        by_then: uint256 = room * UNIT * request.shares // request.worth
+        # The most shares that do not yet pay one raw unit more; either bound on the payout will do.
+        above: uint256 = (room + 1) * UNIT
+        by_now: uint256 = (above * (share_token.totalSupply + VIRTUAL_SHARES) - 1) // (convert(v.nav, uint256) + UNIT)
+        by_then: uint256 = (above * request.shares - 1) // request.worth
         amount = min(amount, max(by_now, by_then))
         payout = self._payout(amount, request, v)
     return amount if payout != 0 else 0
