@@ -537,12 +537,13 @@ def _value(account: address, bitmap: uint256, initial: bool) -> Sum:
     @notice The legs of `account` in the markets of `bitmap`, valued.
     """
     total: Sum = empty(Sum)
+    base: uint256 = ledger.key(account, 0)
     for id: uint256 in range(markets.MAX_MARKETS):
         rest: uint256 = bitmap >> id
         if rest == 0:
             break
         if rest & 1 != 0:
-            total = self._with(total, self._leg(account, id), initial)
+            total = self._with(total, markets.load(id, ledger._positions[base | id]), initial)
     return total
 
 
@@ -587,12 +588,13 @@ def _liquidate(account: address) -> (bool, uint256):
     bitmap: uint256 = header & slots.MASK_128
     legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = []
     total: Sum = empty(Sum)
+    base: uint256 = ledger.key(account, 0)
     for id: uint256 in range(markets.MAX_MARKETS):
         rest: uint256 = bitmap >> id
         if rest == 0:
             break
         if rest & 1 != 0:
-            leg: IClearinghouse.Leg = markets.load(id, ledger._positions[ledger.key(account, id)])
+            leg: IClearinghouse.Leg = markets.load(id, ledger._positions[base | id])
             total = self._with(total, leg, False)
             legs.append(leg)
     cash: int256 = slots.cash_of(header)

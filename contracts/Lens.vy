@@ -17,6 +17,7 @@ from ethereum.ercs import IERC20
 
 from modules import curve
 from modules import fixed_point
+from modules import funding
 from modules import liquidation
 from modules import margin
 from modules import markets as shelf
@@ -55,6 +56,12 @@ struct Sum:  # of the legs of one account
     notional: uint256  # [WAD quote]
     legs: uint256
     dead: bool  # some leg has no valid price
+
+
+struct Past:  # a market's funding as it was stored
+    index: int256  # [WAD quote/base]
+    rate: int256  # [WAD/day]
+    elapsed: uint256  # [s] since
 
 
 # ------------------------------------------------------------------ CONSTRUCTOR
@@ -138,7 +145,9 @@ def healths(accounts: DynArray[address, 256]) -> DynArray[uint256, 256]:
 
 @external
 @view
-def liquidatable(accounts: DynArray[address, MAX_ACCOUNTS], start: uint256, count: uint256) -> DynArray[address, MAX_ACCOUNTS]:
+def liquidatable(
+    accounts: DynArray[address, MAX_ACCOUNTS], start: uint256, count: uint256
+) -> DynArray[address, MAX_ACCOUNTS]:
     """
     @notice Those of `accounts[start : start + count]` that `liquidate` would accept now, in the same order.
     @dev Keepers know accounts from the Clearinghouse's `CashMoved` events: every account that ever held anything
@@ -200,6 +209,8 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
 
     # Refused before anything is known of the fill.
     scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
+    size: int256 = unsafe_add(leg.size, size_delta)
+    dust: bool = size != 0 and fixed_point.magnitude(size) >> slots.LOT_BITS == 0
     if account == empty(address) or account == CLEARINGHOUSE.address:
         t.reason = "account: not yours"
     elif account == s.pool:
@@ -210,8 +221,8 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
         t.reason = "market: unknown"
     elif leg.status != prices.LIVE:
         t.reason = self._price_reason(leg.status)
-    elif size_delta > scale or size_delta < -scale:
-        t.reason = "trade: size too large"
+    elif dust or size_delta > scale or size_delta < -scale:
+        t.reason = "trade: size out of range"
     if len(t.reason) != 0:
         return t
 
@@ -222,7 +233,6 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     )
     if t.price > limit_price if size_delta > 0 else t.price < limit_price:
         t.reason = "trade: past limit price"
-    size: int256 = 0
     basis: int256 = 0
     realised: int256 = 0
     cost: int256 = 0
@@ -256,7 +266,8 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     t.maintenance_after = after.maintenance
     t.health_after = margin.health(t.equity_after, after.maintenance)
     if size != 0:
-        t.liquidation_price_after = self._liquidation_price(leg, after, t.cash_after)
+        stored: Past = Past(index=leg.index, rate=leg.rate, elapsed=0)
+        t.liquidation_price_after = self._liquidation_price(leg, stored, after, t.cash_after)
 
     # The margin check.
     if len(t.reason) == 0 and (after.dead or t.opening_equity_after < convert(after.initial, int256)):
@@ -509,16 +520,16 @@ def _value(account: address, bitmap: uint256) -> Sum:
 
 @internal
 @pure
-def _worth(leg: IClearinghouse.Leg, price: uint256) -> (int256, uint256, uint256):
+def _worth(leg: IClearinghouse.Leg, price: uint256, index: int256) -> (int256, uint256, uint256):
     """
-    @notice A leg at a price, by the Clearinghouse's own valuation.
+    @notice A leg at a price and a funding index, by the Clearinghouse's own valuation.
     @return (unrealised PnL, maintenance, initial) [WAD quote]
     """
     return margin.value(
         leg.size,
         leg.basis,
         price,
-        leg.index,
+        index,
         leg.skew,
         (leg.t0 >> slots.MM) & slots.MASK_20,
         (leg.t0 >> slots.IM) & slots.MASK_20,
@@ -538,7 +549,7 @@ def _with(total: Sum, leg: IClearinghouse.Leg) -> Sum:
     pnl: int256 = 0
     mm: uint256 = 0
     im: uint256 = 0
-    pnl, mm, im = self._worth(leg, leg.price)
+    pnl, mm, im = self._worth(leg, leg.price, leg.index)
     return Sum(
         pnl=total.pnl + pnl,
         maintenance=total.maintenance + mm,
@@ -599,9 +610,15 @@ def _position(
     p.mark_price = leg.price
     p.price_status = leg.status
     p.notional = margin.notional(convert(abs(leg.size), uint256), leg.price)
-    p.pnl, p.maintenance, p.initial = self._worth(leg, leg.price)
+    p.pnl, p.maintenance, p.initial = self._worth(leg, leg.price, leg.index)
     p.rate = leg.rate
-    p.liquidation_price = self._liquidation_price(leg, total, cash)
+    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(leg.id)
+    stored: Past = Past(
+        index=convert(convert(words.b, bytes32), int256) >> slots.INDEX,
+        rate=convert(convert(words.b << 96, bytes32), int256) >> 196,
+        elapsed=block.timestamp - ((words.b >> slots.TOUCHED_AT) & slots.MASK_32),
+    )
+    p.liquidation_price = self._liquidation_price(leg, stored, total, cash)
     return p
 
 
@@ -621,36 +638,81 @@ def _break_even(leg: IClearinghouse.Leg) -> int256:
 
 @internal
 @pure
-def _liquidation_price(leg: IClearinghouse.Leg, total: Sum, cash: int256) -> uint256:
+def _liquidation_price(leg: IClearinghouse.Leg, stored: Past, total: Sum, cash: int256) -> uint256:
     """
     @notice The price of this leg's market at which an account whose legs sum to `total` falls under its
-            maintenance, all else held still; 0 if there is none, today's price if it is there already.
-    @dev Equity less maintenance is linear in the price but for rounding, so the edge is found by bisection over
-         the valuation itself: at the price returned the account is liquidatable, one wei better it is not.
+            maintenance, all else held still; today's price if it is there already, 0 if no price between the
+            market's bounds does it.
+    @dev But for rounding, equity less maintenance is a straight line in the price: where the line ends up below
+         zero, its crossing is guessed from the ends, and a bisection over the valuation itself makes it exact.
+         At the price returned the account is liquidatable, one wei nearer to today's it is not.
     """
     pnl: int256 = 0
     mm: uint256 = 0
     im: uint256 = 0
-    pnl, mm, im = self._worth(leg, leg.price)
-    # What the other legs and the cash leave for this one: it falls when pnl + slack < maintenance.
-    slack: int256 = cash + total.pnl - pnl - convert(total.maintenance - mm, int256)
-    if pnl + slack < convert(mm, int256):
+    pnl, mm, im = self._worth(leg, leg.price, leg.index)
+    room: int256 = cash + total.pnl - convert(total.maintenance, int256)
+    if room < 0:
         return leg.price
+    # What the cash and the other legs leave for this one.
+    slack: int256 = room - pnl + convert(mm, int256)
+    unit: uint256 = pow_mod256(10, (leg.t1 >> slots.BOUND_EXPONENT) & 31)
     good: uint256 = leg.price
-    bad: uint256 = 1 if leg.size > 0 else slots.MASK_96
-    pnl, mm, im = self._worth(leg, bad)
-    if pnl + slack >= convert(mm, int256):
-        return 0
-    for i: uint256 in range(96):
-        middle: uint256 = (good + bad) >> 1
-        if middle == min(good, bad):
+    bad: uint256 = ((leg.t1 >> slots.MIN_PRICE) & slots.MASK_24) * unit + 1
+    lack: int256 = self._room_at(bad, leg, stored, slack)
+    if lack >= 0:
+        bad = ((leg.t1 >> slots.MAX_PRICE) & slots.MASK_24) * unit - 1
+        lack = self._room_at(bad, leg, stored, slack)
+        if lack >= 0:
+            return 0
+
+    width: uint256 = max(good, bad) - min(good, bad)
+    guess: uint256 = width * convert(room, uint256) // convert(room - lack, uint256)
+    for i: uint256 in range(100):
+        if width <= 1:
             break
-        pnl, mm, im = self._worth(leg, middle)
-        if pnl + slack < convert(mm, int256):
+        step: uint256 = width // 2
+        if i == 0:
+            step = guess - min(guess, 32)
+        elif i == 1 and width > 64:
+            step = 64
+        step = min(max(step, 1), width - 1)
+        middle: uint256 = good + step if bad > good else good - step
+        lack = self._room_at(middle, leg, stored, slack)
+        if lack < 0:
             bad = middle
         else:
             good = middle
+        width = max(good, bad) - min(good, bad)
     return bad
+
+
+@internal
+@pure
+def _room_at(price: uint256, leg: IClearinghouse.Leg, stored: Past, slack: int256) -> int256:
+    """
+    @notice `slack` and what a leg leaves over its maintenance at another price. The funding since the market was
+            last touched goes by the price too.
+    """
+    index: int256 = stored.index
+    rate: int256 = stored.rate
+    if stored.elapsed != 0:
+        index, rate = funding.accrue(
+            stored.index,
+            stored.rate,
+            leg.skew,
+            leg.t1 & slots.MASK_96,
+            (leg.t1 >> slots.VELOCITY) & slots.MASK_24,
+            (leg.t1 >> slots.MAX_RATE) & slots.MASK_20,
+            ((leg.t1 >> slots.MAX_PRICE) & slots.MASK_24) * pow_mod256(10, (leg.t1 >> slots.BOUND_EXPONENT) & 31),
+            price,
+            stored.elapsed,
+        )
+    pnl: int256 = 0
+    mm: uint256 = 0
+    im: uint256 = 0
+    pnl, mm, im = self._worth(leg, price, index)
+    return slack + pnl - convert(mm, int256)
 
 
 # ------------------------------------------------------------------ INTERNAL: markets
@@ -690,7 +752,7 @@ def _cap_reason(
     nav, exposure, known_at = slots.unpack_book(book)
     if block.timestamp > known_at + shelf.NAV_MAX_AGE:
         return "caps: pool NAV is old"
-    carried: uint256 = exposure + slots.open_interest(lots, skew) * leg.price // WAD - leg.carried
+    carried: uint256 = exposure + slots.open_interest(lots, skew) * leg.price // WAD - self._exposed(leg)
     if convert(carried * PPM, int256) > nav * convert(max_leverage_ppm, int256):
         return "caps: pool exposure"
     return ""
@@ -716,7 +778,7 @@ def _room(
         )
         if len(reason) == 0:
             fits = size
-    return fits
+    return fits if fits >> slots.LOT_BITS != 0 else 0  # no position is smaller than a lot
 
 
 @internal
@@ -744,8 +806,8 @@ def _market(market: uint256, s: IClearinghouse.Settings) -> ILens.MarketView:
     long: int256 = max(convert(leg.lots << slots.LOT_BITS, int256), leg.skew)
     v.long_open_interest = convert(long, uint256)
     v.short_open_interest = convert(long - leg.skew, uint256)
-    v.exposure = leg.carried
-    v.last_price = (words.a >> slots.LAST_PRICE) & slots.MASK_96
+    v.exposure = self._exposed(leg)
+    v.last_price = leg.last_price
     v.touched_at = (words.b >> slots.TOUCHED_AT) & slots.MASK_32
     v.surge_ppm = leg.surge_ppm
     v.room_to_buy = self._room(leg, 1, s.max_pool_leverage_ppm, words.t2, book)
@@ -770,3 +832,12 @@ def _price_reason(status: uint256) -> String[32]:
     if status == prices.FAILED:
         return "prices: feed failed"
     return "prices: unknown status"
+
+
+@internal
+@pure
+def _exposed(leg: IClearinghouse.Leg) -> uint256:
+    """
+    @notice What the pool's stored exposure holds of this market.
+    """
+    return slots.open_interest(leg.lots, leg.skew) * leg.last_price // WAD

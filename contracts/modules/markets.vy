@@ -52,14 +52,13 @@ def load(id: uint256, position: uint256) -> IClearinghouse.Leg:
     leg.basis = convert(convert(position, bytes32), int256) >> 128
     leg.skew = convert(convert(hot.a << 160, bytes32), int256) >> 160
     leg.lots = hot.a >> slots.LOTS
-    last_price: uint256 = (hot.a >> slots.LAST_PRICE) & slots.MASK_96
-    leg.carried = unsafe_div(unsafe_mul(slots.open_interest(leg.lots, leg.skew), last_price), WAD)
+    leg.last_price = (hot.a >> slots.LAST_PRICE) & slots.MASK_96
     leg.index = convert(convert(hot.b, bytes32), int256) >> slots.INDEX
     leg.rate = convert(convert(hot.b << 96, bytes32), int256) >> 196
     leg.kept = hot.b & slots.MASK_48
     touched_at: uint256 = (hot.b >> slots.TOUCHED_AT) & slots.MASK_32
     max_price: uint256 = 0
-    leg.price, leg.status, max_price = prices.read(hot.t0, hot.t1, last_price, touched_at)
+    leg.price, leg.status, max_price = prices.read(hot.t0, hot.t1, leg.last_price, touched_at)
     elapsed: uint256 = unsafe_sub(block.timestamp, touched_at)
     if elapsed == 0:
         leg.surge_ppm = (hot.b >> slots.SURGE) & slots.MASK_20
@@ -88,8 +87,9 @@ def store(m: IClearinghouse.Leg, lots: uint256, skew: int256, surge_ppm: uint256
     b: uint256 = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, m.kept)
     self._markets[m.id].a = a
     self._markets[m.id].b = b
-    exposure: uint256 = unsafe_div(unsafe_mul(slots.open_interest(lots, skew), m.price), WAD)
-    return (unsafe_sub(convert(exposure, int256), convert(m.carried, int256)), a, b)
+    was: uint256 = unsafe_div(unsafe_mul(slots.open_interest(m.lots, m.skew), m.last_price), WAD)
+    now: uint256 = unsafe_div(unsafe_mul(slots.open_interest(lots, skew), m.price), WAD)
+    return (convert(convert(unsafe_sub(now, was), bytes32), int256), a, b)
 
 
 @internal

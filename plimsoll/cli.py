@@ -1,0 +1,194 @@
+"""What the scripts share: connecting, finding the signer, and errors in one line.
+
+A user's mistake, a contract's refusal and a chain that is not there all end as one line on stderr
+and exit code 2; a traceback means that the program itself is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import click
+from ape.cli import ConnectedProviderCommand, verbosity_option
+from ape.exceptions import Abort, ApeException
+
+from plimsoll.chain import ApeChain
+from plimsoll.client import sub_account
+from plimsoll.deployment import Deployment
+from plimsoll.errors import PlimsollError, Reverted
+from plimsoll.units import decimal
+
+# What to do about the refusals that people meet.
+HINTS = {
+    "margin: below initial": "deposit more, or trade less",
+    "margin: health would fall": "reduce something else first, or deposit",
+    "margin: dead leg": "a price is missing; `ape run markets` tells which",
+    "margin: not enough cash": "withdraw less; `ape run account` tells how much",
+    "trade: past limit price": "the price moved past your limit; see `ape run markets`",
+    "trade: size too large": "more than the market's whole depth",
+    "caps: open interest": "the market is full; `ape run markets` shows its open interest",
+    "caps: skew": "too many on that side; trade the other way, or less",
+    "caps: pool exposure": "the pool carries all that its worth allows",
+    "caps: pool NAV is old": "run: ape run markets --refresh",
+    "prices: stale": "on a local chain, run: ape run markets --refresh",
+    "liquidation: account is healthy": "its health is 1.0 or more",
+    "account: not yours": "sign with its owner: --signer",
+    "market: reduce only": "positions in it can only be reduced",
+}
+
+quiet = verbosity_option(default="WARNING")
+
+
+class Mistake(click.ClickException):
+    """Ends the command with one line and exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.secho(f"Error: {self.format_message()}", fg="red", err=True, file=file)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what a user can mend into a `Mistake`."""
+    try:
+        yield
+    except Reverted as error:
+        hint = HINTS.get(error.reason)
+        what = f"{error.method} was refused: " if error.method else ""
+        raise Mistake(f"{what}{error}{f' ({hint})' if hint else ''}") from error
+    except (PlimsollError, ValueError) as error:
+        raise Mistake(str(error)) from error
+    except Abort:
+        raise
+    except ApeException as error:
+        raise Mistake(f"{type(error).__name__}: {error}") from error
+    except ConnectionError as error:
+        raise Mistake(f"the node does not answer: {error}") from error
+
+
+class Command(ConnectedProviderCommand):
+    """A command on a connected chain, whose mistakes take one line."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the command line."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            name = args[0] if args else self.name
+            raise Mistake(
+                f"{error.format_message()} (`ape run {name} --help` tells more)"
+            ) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Connect and run."""
+        with one_line():
+            return super().invoke(ctx)
+
+
+# ------------------------------------------------------------------ words of the command line
+
+
+def load() -> Deployment:
+    """The deployment on the connected chain."""
+    return Deployment.load(ApeChain())
+
+
+def signer_of(text: str) -> Any:
+    """A test account by its number, or one of Ape's by its alias.
+
+    Raises:
+        PlimsollError: if there is no such account.
+    """
+    import ape
+
+    if text.isdigit():
+        accounts = ape.accounts.test_accounts
+        if int(text) >= len(accounts):
+            raise PlimsollError(f"there are {len(accounts)} test accounts, the first is 0")
+        return accounts[int(text)]
+    if text not in ape.accounts.aliases:
+        known = ", ".join(sorted(ape.accounts.aliases)) or "none"
+        raise PlimsollError(
+            f"no signer {text!r}: a number of a test account, or an alias of Ape's ({known})"
+        )
+    return ape.accounts.load(text)
+
+
+def account_of(text: str | None, signer: Any) -> str:
+    """An account: an address, a sub-account's number, or (by default) the signer's main account.
+
+    Raises:
+        PlimsollError: if it is neither.
+    """
+    if text is None:
+        return sub_account(signer, 0)
+    if text.isdigit():
+        return sub_account(signer, int(text))
+    if text.startswith("0x") and len(text) == 42:
+        try:
+            return sub_account(text, 0)
+        except ValueError:
+            pass
+    raise PlimsollError(
+        f"{text!r} is no account: an address, or a number from 0 to 255 for one of the signer's own"
+    )
+
+
+def amount_of(text: str, what: str) -> Decimal:
+    """A number that somebody typed; a thousands' comma is let through."""
+    try:
+        return decimal(text.replace(",", ""), what)
+    except ValueError as error:
+        raise PlimsollError(str(error)) from None
+
+
+def moves_of(texts: tuple[str, ...]) -> dict[str, Decimal]:
+    """``BTC=-10 ETH=5`` or ``-10`` in per cent, as fractions by market or for all.
+
+    Raises:
+        PlimsollError: if one cannot be read.
+    """
+    moves: dict[str, Decimal] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        if equals and not name:
+            raise PlimsollError(f"{text!r}: no market before the sign; write BTC=-10")
+        moves[name or "all"] = amount_of(value.removesuffix("%"), name or "the move") / 100
+    return moves
+
+
+def prices_of(texts: tuple[str, ...]) -> Mapping[str, Decimal]:
+    """``BTC=60000`` as a price by market.
+
+    Raises:
+        PlimsollError: if one cannot be read.
+    """
+    prices: dict[str, Decimal] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise PlimsollError(f"{text!r}: write BTC=60000")
+        price = amount_of(value, f"the price of {name}")
+        if price <= 0:
+            raise PlimsollError(f"the price of {name} is not above zero")
+        prices[name] = price
+    return prices
+
+
+signer_option = click.option(
+    "--signer",
+    default="0",
+    show_default=True,
+    help="Who signs: a test account's number or an alias.",
+)
+account_option = click.option(
+    "--account", help="Address, or 0 to 255: the signer's sub-account.  [default: his main account]"
+)

@@ -1,0 +1,161 @@
+"""What is wrong with this installation, chain or deployment, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from plimsoll.chain import Chain, project_root
+from plimsoll.client import Client
+from plimsoll.deployment import Deployment, path_of, stale_feeds
+from plimsoll.errors import PlimsollError
+from plimsoll.report import percent
+
+PYTHONS = ((3, 10), (3, 12))
+PACKAGES = {"vyper": "0.4.3", "eth-ape": "0.8.51", "ape-vyper": "0.8.12", "snekmate": "0.1.2"}
+OPTIONAL = {
+    "coincurve": "Ape's in-process chain takes twice as long without it",
+    "pyrevm": "replays run on Ape's in-process chain without it, some fifty times slower",
+}
+SETUP = "make setup"
+COMPILE = "make compile"
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    ok: bool
+    what: str
+    mend: str = ""  # a command; empty if nothing needs to be done
+    grave: bool = True  # whether anything fails for it
+
+
+def check_installation() -> Iterator[Finding]:
+    """Python, packages, the compiler and the PATH."""
+    version = sys.version_info[:2]
+    wanted = " to ".join(f"{major}.{minor}" for major, minor in PYTHONS)
+    yield Finding(
+        PYTHONS[0] <= version <= PYTHONS[1],
+        f"Python {platform.python_version()} (supported: {wanted})",
+        f"{SETUP} PYTHON=/path/to/python3.11",
+    )
+    for package, pin in PACKAGES.items():
+        found = installed(package)
+        yield Finding(found == pin, f"{package} {found or 'is missing'} (pinned: {pin})", SETUP)
+    for package, cost in OPTIONAL.items():
+        found = installed(package)
+        text = f"{package} {found}" if found else f"no {package}: {cost}"
+        yield Finding(bool(found), text, SETUP, grave=False)
+    compiler = shutil.which("vyper")
+    here = Path(sys.executable).parent
+    if compiler is None:
+        yield Finding(
+            False, "vyper is not in PATH: Ape cannot compile", f'export PATH="{here}:$PATH"'
+        )
+    elif Path(compiler).parent.resolve() != here.resolve():
+        yield Finding(
+            False,
+            f"vyper in PATH is {compiler}, not that of this Python",
+            f'export PATH="{here}:$PATH"',
+        )
+    else:
+        yield Finding(True, f"vyper is {compiler}")
+
+
+def installed(package: str) -> str | None:
+    """A package's version; None if it is not there."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def check_compiled(root: Path | None = None) -> Finding:
+    """Whether the bytecode is newer than every source.
+
+    Ape looks at each contract by itself and keeps the old bytecode of one whose module changed.
+    """
+    folder = root or project_root()
+    sources = [p for p in (folder / "contracts").rglob("*.vy*") if p.is_file()]
+    built = folder / ".build" / "__local__.json"
+    if not built.exists():
+        return Finding(False, "the contracts are not compiled yet", COMPILE)
+    if not sources:
+        return Finding(False, f"no contracts in {folder / 'contracts'}", "run it in the project")
+    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    if newest.stat().st_mtime > built.stat().st_mtime:
+        name = newest.relative_to(folder)
+        return Finding(False, f"{name} changed after the contracts were compiled", COMPILE)
+    return Finding(True, f"{len(sources)} sources, compiled")
+
+
+def check_chain(connect: Callable[[], Chain], network: str) -> tuple[Chain | None, Finding]:
+    """Whether the chain answers, and how."""
+    try:
+        chain = connect()
+        text = f"{chain.name}: chain {chain.id}, block {chain.height}"
+    except Exception as error:  # whatever a provider throws
+        reason = " ".join(str(error).split())[:200]
+        mend = "anvil" if "devnet" in network or "foundry" in network else "another --network"
+        return None, Finding(False, f"{network} does not answer: {reason}", mend)
+    late = int(time.time()) - chain.now
+    if late > 86_400 and not chain.ends_with_process:
+        text += f" ({late // 3600:,} hours behind the clock)"
+    return chain, Finding(True, text)
+
+
+def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Finding]:
+    """The deployment's file, its contracts, its feeds, its pool."""
+    path = path_of(chain, folder)
+    network = f"--network {chain.name}"
+    if chain.ends_with_process and not path.exists():
+        yield Finding(True, f"nothing deployed: {chain.name} begins anew with each command")
+        return
+    try:
+        deployment = Deployment.load(chain, folder)
+    except PlimsollError as error:
+        text, _, mend = str(error).rpartition("; ")
+        if chain.ends_with_process:
+            # Nothing is wrong: the file is all that the last command left.
+            yield Finding(False, text or str(error), f"rm {path}", grave=False)
+        else:
+            yield Finding(False, text or str(error), mend.removeprefix("run: "))
+        return
+    yield Finding(True, f"{path.name}: {len(deployment.ids)} markets, all contracts in place")
+    dead = stale_feeds(deployment)
+    refresh = f"ape run markets --refresh {network}"
+    if dead:
+        some = ", ".join(f"{name} ({why.removeprefix('prices: ')})" for name, why in dead.items())
+        mend = refresh if set(dead) & deployment.mock_feeds else "ask who runs the feed"
+        yield Finding(False, f"no live price: {some}", mend)
+    else:
+        yield Finding(True, "every market has a live price")
+    pool = Client(deployment).pool()
+    age = chain.now - pool.known_at
+    if age > 86_400:
+        yield Finding(
+            False, f"the pool's NAV is {age // 3600} hours old: skews cannot grow", refresh
+        )
+    else:
+        yield Finding(True, f"the pool's NAV is {age // 60} minutes old")
+    if pool.nav > 0 and pool.exposure > pool.nav * pool.max_leverage:
+        text = f"the pool carries {percent(pool.exposure / pool.nav, 0)} of its worth"
+        yield Finding(False, text, "wait: only trades that lower a skew pass", grave=False)
+
+
+def examine(
+    connect: Callable[[], Chain], network: str, folder: Path | None = None
+) -> Iterator[Finding]:
+    """Everything, in the order in which things depend on each other."""
+    yield from check_installation()
+    yield check_compiled()
+    chain, finding = check_chain(connect, network)
+    yield finding
+    if chain is not None:
+        yield from check_deployment(chain, folder)

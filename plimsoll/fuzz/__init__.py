@@ -1,0 +1,1 @@
+"""A differential fuzzer: seeded operation lists, run on the contracts and the model at once."""

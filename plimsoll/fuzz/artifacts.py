@@ -1,0 +1,74 @@
+"""Compiled contracts, from plain vyper or from Ape, as (name, abi, bytecode)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+
+
+class Artifact(NamedTuple):
+    """What deploying and calling a contract takes."""
+
+    name: str
+    abi: list[dict[str, Any]]
+    bytecode: bytes  # of the creation, without arguments
+
+
+def from_contract_type(contract_type: Any) -> Artifact:
+    """An artifact of Ape's, as in ``project.Clearinghouse.contract_type``."""
+    abi = [entry.model_dump(mode="json", by_alias=True) for entry in contract_type.abi]
+    code = contract_type.deployment_bytecode.bytecode
+    return Artifact(contract_type.name, abi, bytes.fromhex(code.removeprefix("0x")))
+
+
+def compile_contract(path: str, root: Path = CONTRACTS) -> Artifact:
+    """Compile one contract with the vyper that is installed; kept in a temporary folder.
+
+    Args:
+        path: of the contract, relative to `root`, as in ``mocks/TokenMock.vy``.
+        root: the folder of the contracts.
+
+    Returns:
+        The artifact. A change to any source under `root` compiles anew.
+    """
+    cache = Path(tempfile.gettempdir()) / f"plimsoll-artifacts-{os.getuid()}"
+    cache.mkdir(exist_ok=True)
+    kept = cache / f"{fingerprint(root)}-{path.replace('/', '.')}.json"
+    if kept.exists():
+        out = json.loads(kept.read_text())
+    else:
+        out = compile_with_vyper(path, root)
+        draft = kept.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(out))
+        draft.replace(kept)
+    return Artifact(Path(path).stem, out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
+
+
+def compile_with_vyper(path: str, root: Path) -> dict[str, Any]:
+    """One contract's abi and bytecode, compiled in this process."""
+    from vyper.compiler import compile_from_file_input
+    from vyper.compiler.input_bundle import FilesystemInputBundle
+
+    places = [Path(p) for p in sys.path if p and Path(p).is_dir()]
+    bundle = FilesystemInputBundle([*places, root])
+    source = bundle.load_file(Path(path))
+    out = compile_from_file_input(source, input_bundle=bundle, output_formats=["abi", "bytecode"])
+    return {"abi": out["abi"], "bytecode": out["bytecode"]}
+
+
+def fingerprint(root: Path) -> str:
+    """A hash of the compiler's version and of every source under `root`."""
+    import vyper
+
+    digest = hashlib.sha256(vyper.__version__.encode())
+    for source in sorted(root.rglob("*.vy*")):
+        digest.update(str(source.relative_to(root)).encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:24]

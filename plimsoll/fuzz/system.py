@@ -1,0 +1,440 @@
+"""The same deployment twice: contracts on a chain, and the model.
+
+Operations are lists that JSON can hold: a name and its arguments. Accounts go by name: ``alice`` is
+a wallet and its main account, ``alice.3`` its third sub-account, ``pool``, ``fund`` (the insurance
+fund, that is, the Clearinghouse), ``token``, ``zero``. The amount ``"all"`` is all of a balance or
+the closing of a position, read from the model when the operation runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import rlp
+from eth_utils.crypto import keccak
+
+from plimsoll.fuzz.artifacts import Artifact, compile_contract
+from plimsoll.fuzz.chain import DEPLOYER, Chain, Contract, Event, Outcome
+from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Settings
+from plimsoll.slots import WAD, Terms
+
+Op = list[Any]
+
+# Who sends, and which sub-accounts he uses. The stranger has nothing and approved nothing.
+WALLETS = {"alice": (1, 255), "bob": (), "mallory": (1, 2, 3), "keeper": (), "lender": ()}
+STRANGER = "stranger"
+MODES = {"ok": 0, "revert": 1, "burn": 2, "short": 3, "empty": 4, "long": 5}
+STARVED = ("halt: OutOfGas", "halt: too little", "prices: too little gas", "")
+
+
+@dataclass
+class MarketSetup:
+    """A market to begin with: readable terms but for the feed, and the feed's first price."""
+
+    price: int  # [feed's decimals]
+    decimals: int  # of the feed
+    terms: dict[str, Any]  # fields of `Terms` without `feed`
+
+
+@dataclass
+class Setup:
+    """A deployment to begin with."""
+
+    markets: list[MarketSetup]
+    quote_decimals: int = 6
+    keeper_share_ppm: int = 200_000
+    insurance_share_ppm: int = 200_000
+    profit_weight_ppm: int = 500_000
+    max_pool_leverage_ppm: int = 1_500_000
+    top_up_per_block: int = 100 * WAD
+    cooldown: int = DAY
+    pool_cash: int = 10_000_000  # [quote]
+    insurance_cash: int = 1_000  # [quote]
+    start: int = 1_750_000_000  # [unix s]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Setup:
+        """A setup from what `to_json` gave."""
+        return cls(**{**data, "markets": [MarketSetup(**m) for m in data["markets"]]})
+
+
+@dataclass
+class Artifacts:
+    """The contracts of a deployment."""
+
+    clearinghouse: Artifact
+    pool: Artifact
+    configurator: Artifact
+    token: Artifact
+    feed: Artifact
+
+
+@functools.cache
+def compiled() -> Artifacts:
+    """The contracts of this repository, compiled by the vyper that is installed."""
+    return Artifacts(
+        clearinghouse=compile_contract("Clearinghouse.vy"),
+        pool=compile_contract("LiquidityPool.vy"),
+        configurator=compile_contract("Configurator.vy"),
+        token=compile_contract("mocks/TokenMock.vy"),
+        feed=compile_contract("mocks/FaultyFeedMock.vy"),
+    )
+
+
+def created_by(deployer: str, nonce: int) -> str:
+    """The address of the contract that `deployer` makes with `nonce`."""
+    return "0x" + keccak(rlp.encode([bytes.fromhex(deployer[2:]), nonce]))[12:].hex()
+
+
+@dataclass
+class System:
+    """Contracts and model, at the same point of the same history."""
+
+    setup: Setup
+    chain: Chain
+    model: Model
+    clearinghouse: Contract
+    pool: Contract
+    configurator: Contract
+    token: Contract
+    feeds: list[Contract]
+    names: dict[str, str]
+    labels: dict[str, str] = field(default_factory=dict)
+    gas: int | None = None  # of the calls that follow
+
+    @classmethod
+    def build(cls, setup: Setup, artifacts: Artifacts | None = None) -> System:
+        """Deploy everything, fund everybody, list the markets."""
+        artifacts = artifacts or compiled()
+        chain = Chain(now=setup.start)
+        names = {"zero": NOWHERE, "owner": DEPLOYER}
+        for i, wallet in enumerate((*WALLETS, STRANGER)):
+            base = (0xA0 + i) << 152
+            names[wallet] = f"0x{base:040x}"
+            for sub in WALLETS.get(wallet, ()):
+                names[f"{wallet}.{sub}"] = f"0x{base ^ sub:040x}"
+
+        token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
+        feeds = [chain.deploy(artifacts.feed, m.decimals, m.price) for m in setup.markets]
+        home = created_by(DEPLOYER, chain.nonce(DEPLOYER) + 2)
+        configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
+        pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
+        settings = Settings(
+            quote=token.address,
+            unit=10 ** (18 - setup.quote_decimals),
+            pool=pool.address,
+            configurator=configurator.address,
+            keeper_share_ppm=setup.keeper_share_ppm,
+            insurance_share_ppm=setup.insurance_share_ppm,
+            profit_weight_ppm=setup.profit_weight_ppm,
+            max_pool_leverage_ppm=setup.max_pool_leverage_ppm,
+            top_up_per_block=setup.top_up_per_block,
+        )
+        clearinghouse = chain.deploy(
+            artifacts.clearinghouse,
+            settings.quote,
+            settings.pool,
+            settings.configurator,
+            settings.keeper_share_ppm,
+            settings.insurance_share_ppm,
+            settings.profit_weight_ppm,
+            settings.max_pool_leverage_ppm,
+            settings.top_up_per_block,
+        )
+        assert clearinghouse.address == home
+        names["token"] = token.address
+        names["pool"] = pool.address
+        names["configurator"] = configurator.address
+        names["fund"] = clearinghouse.address
+        model = Model(
+            address=home,
+            settings=settings,
+            owner=DEPLOYER,
+            cooldown=setup.cooldown,
+            now=chain.now,
+            block_number=chain.number,
+        )
+        for feed, market in zip(feeds, setup.markets, strict=True):
+            model.feeds[feed.address] = Feed(market.decimals, market.price, chain.now)
+        system = cls(setup, chain, model, clearinghouse, pool, configurator, token, feeds, names)
+        system.labels = {address: name for name, address in names.items()}
+        system._begin()
+        return system
+
+    def _begin(self) -> None:
+        raw = 10**self.setup.quote_decimals
+        for wallet in WALLETS:
+            self.must("approve", wallet)
+        for i in range(len(self.setup.markets)):
+            self.must("list", "owner", f"M{i}", i, {})
+        if self.setup.pool_cash:
+            self.must("mint", "lender", self.setup.pool_cash * raw)
+            self.must("pool_deposit", "lender", self.setup.pool_cash * raw, "lender")
+        if self.setup.insurance_cash:
+            self.must("mint", "lender", self.setup.insurance_cash * raw)
+            self.must("deposit", "lender", "fund", "token", self.setup.insurance_cash * raw)
+
+    def must(self, *op: Any) -> None:
+        """Run an operation that cannot be refused."""
+        real, ideal = self.run(list(op))
+        assert real == ideal, f"{op}: {real} is not {ideal}"
+        assert real.ok, f"{op}: {real.reason}"
+
+    def accounts(self) -> list[str]:
+        """Every address that can hold anything."""
+        return [a for name, a in self.names.items() if name not in ("configurator", "owner")]
+
+    # -------------------------------------------------------------- running
+
+    def run(self, op: Op) -> tuple[Outcome, Outcome]:
+        """Run an operation on both sides.
+
+        Returns:
+            What the contracts made of it, and what the model did.
+        """
+        name, *args = op
+        result: tuple[Outcome, Outcome] = getattr(self, f"_op_{name}")(*args)
+        return result
+
+    def _both(
+        self, contract: Contract, call: str, method: str, sender: str, *args: Any
+    ) -> tuple[Outcome, Outcome]:
+        """One call of a contract, and of the model's method for it."""
+        real = contract.call(call, *args, sender=sender, gas=self.gas)
+        self.model.events.clear()
+        try:
+            value = getattr(self.model, method)(sender, *args)
+        except Refused as refused:
+            return real, Outcome(None, refused.reason, ())
+        events = tuple(
+            Event(emitter, EVENT_NAMES.get(type(e).__name__, type(e).__name__), tuple(e))
+            for emitter, e in self.model.events
+        )
+        return real, Outcome(value, None, events)
+
+    def _house(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
+        return self._both(self.clearinghouse, function, function, self.address(sender), *args)
+
+    def address(self, name: str) -> str:
+        """The address behind a name."""
+        return self.names.get(name, name)
+
+    def _scene(self, real: Outcome | None = None) -> tuple[Outcome, Outcome]:
+        """The outcome of an operation that only sets the scene."""
+        assert real is None or real.ok
+        return Outcome(None, None, ()), Outcome(None, None, ())
+
+    # -------------------------------------------------------------- the scene
+
+    def _op_wait(self, seconds: int, blocks: int = 1) -> tuple[Outcome, Outcome]:
+        self.chain.advance(seconds, blocks)
+        self.model.now, self.model.block_number = self.chain.now, self.chain.number
+        return self._scene()
+
+    def _op_price(self, feed: int, answer: int, age: int | None = 0) -> tuple[Outcome, Outcome]:
+        """A round that is `age` seconds old; ``None``: one without a time."""
+        contract = self.feeds[feed]
+        updated_at = 0 if age is None else max(self.chain.now - age, 0)
+        known = self.model.feeds[contract.address]
+        known.answer, known.updated_at = answer, updated_at
+        return self._scene(contract.call("set_round", answer, updated_at))
+
+    def _op_fault(self, feed: int, mode: str) -> tuple[Outcome, Outcome]:
+        contract = self.feeds[feed]
+        self.model.feeds[contract.address].mode = "ok" if mode == "long" else mode
+        return self._scene(contract.call("set_mode", MODES[mode]))
+
+    def _op_mint(self, to: str, amount: int) -> tuple[Outcome, Outcome]:
+        """New tokens; those for ``fund`` and ``pool`` arrive without a call and are nobody's."""
+        who = self.address(to)
+        self.model.balances[who] = self.model.balances.get(who, 0) + amount
+        return self._scene(self.token.call("mint", who, amount))
+
+    def _op_approve(self, owner: str) -> tuple[Outcome, Outcome]:
+        for spender in (self.clearinghouse.address, self.pool.address):
+            self.model.allowances[self.token.address, self.address(owner), spender] = MAX_UINT
+            real = self.token.call("approve", spender, MAX_UINT, sender=self.address(owner))
+            assert real.ok
+        return self._scene()
+
+    def _op_starved(self, gas: int, op: Op) -> tuple[Outcome, Outcome]:
+        """An operation with little gas: it runs out of it and changes nothing, or it does all."""
+        saved = self.model.save()
+        self.gas = gas
+        try:
+            real, ideal = self.run(op)
+        finally:
+            self.gas = None
+        if real.reason in STARVED:
+            self.model.load(saved)
+            return Outcome(None, "starved", ()), Outcome(None, "starved", ())
+        return real, ideal
+
+    # -------------------------------------------------------------- the Clearinghouse
+
+    def _op_deposit(
+        self, sender: str, account: str, token: str, amount: int | str
+    ) -> tuple[Outcome, Outcome]:
+        raw = self.model.balances.get(self.address(sender), 0) if amount == "all" else amount
+        return self._house("deposit", sender, self.address(account), self.address(token), raw)
+
+    def _op_withdraw(
+        self, sender: str, account: str, token: str, amount: int | str, receiver: str
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(account)
+        cash = max(self.model.header_of(who).cash, 0) // self.model.settings.unit
+        raw = cash if amount == "all" else amount
+        return self._house(
+            "withdraw", sender, who, self.address(token), raw, self.address(receiver)
+        )
+
+    def _op_trade(
+        self, sender: str, account: str, market: int, delta: int | str, limit: int | None = None
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(account)
+        position = self.model.positions.get((who, market))
+        size = int(delta) if delta != "all" else -position.size if position else 0
+        worst = limit if limit is not None else MAX_UINT if size > 0 else 0
+        return self._house("trade", sender, who, market, size, worst)
+
+    def _op_liquidate(self, sender: str, account: str) -> tuple[Outcome, Outcome]:
+        return self._house("liquidate", sender, self.address(account))
+
+    def _op_liquidate_many(self, sender: str, accounts: list[str]) -> tuple[Outcome, Outcome]:
+        return self._house("liquidate_many", sender, [self.address(a) for a in accounts])
+
+    def _op_poke(self, sender: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._house("poke", sender, market)
+
+    def _op_set_nav(self, sender: str, nav: int) -> tuple[Outcome, Outcome]:
+        return self._house("set_nav", sender, nav)
+
+    def _op_set_terms(self, sender: str, market: int, words: list[int]) -> tuple[Outcome, Outcome]:
+        return self._house("set_terms", sender, market, tuple(words))
+
+    # -------------------------------------------------------------- the Configurator
+
+    def _terms(self, market: int, changes: dict[str, Any]) -> Terms:
+        """A market's first terms with some of them changed; ``feed`` is a number or a name."""
+        fields = {"feed": market, **self.setup.markets[market].terms, **changes}
+        feed = fields.pop("feed")
+        return Terms(
+            feed=self.feeds[feed].address if isinstance(feed, int) else self.address(feed), **fields
+        )
+
+    def _op_list(
+        self, sender: str, name: str, like: int, changes: dict[str, Any]
+    ) -> tuple[Outcome, Outcome]:
+        terms = self._terms(like, changes)
+        who = self.address(sender)
+        return self._both(self.configurator, "list_market", "list_market", who, name, terms)
+
+    def _op_configure(
+        self, sender: str, market: int, like: int, changes: dict[str, Any]
+    ) -> tuple[Outcome, Outcome]:
+        terms = self._terms(like, changes)
+        who = self.address(sender)
+        return self._both(
+            self.configurator, "configure_market", "configure_market", who, market, terms
+        )
+
+    # -------------------------------------------------------------- the pool
+
+    def _lp(self, call: str, method: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
+        return self._both(self.pool, call, method, self.address(sender), *args)
+
+    def _shares_of(self, who: str, amount: int | str) -> int:
+        if amount == "all":
+            return self.model.shares.get(self.address(who), 0)
+        return int(amount)
+
+    def _op_pool_deposit(
+        self, sender: str, assets: int | str, receiver: str, least: int = 0
+    ) -> tuple[Outcome, Outcome]:
+        raw = self.model.balances.get(self.address(sender), 0) if assets == "all" else assets
+        return self._lp("deposit", "pool_deposit", sender, raw, self.address(receiver), least)
+
+    def _op_pool_mint(
+        self, sender: str, shares: int, receiver: str, most: int = MAX_UINT
+    ) -> tuple[Outcome, Outcome]:
+        return self._lp("mint", "pool_mint", sender, shares, self.address(receiver), most)
+
+    def _op_request(
+        self, sender: str, shares: int | str, controller: str, owner: str
+    ) -> tuple[Outcome, Outcome]:
+        amount = self._shares_of(owner, shares)
+        return self._lp(
+            "requestRedeem",
+            "request_redeem",
+            sender,
+            amount,
+            self.address(controller),
+            self.address(owner),
+        )
+
+    def _op_cancel(self, sender: str, receiver: str, controller: str) -> tuple[Outcome, Outcome]:
+        return self._lp(
+            "cancelRequest",
+            "cancel_request",
+            sender,
+            self.address(receiver),
+            self.address(controller),
+        )
+
+    def _op_redeem(
+        self, sender: str, shares: int | str, receiver: str, controller: str, least: int = 0
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(controller)
+        if shares == "all":
+            shares = self.model.max_redeem(who)
+        return self._lp("redeem", "pool_redeem", sender, shares, self.address(receiver), who, least)
+
+    def _op_pool_withdraw(
+        self,
+        sender: str,
+        assets: int | str,
+        receiver: str,
+        controller: str,
+        most: int = MAX_UINT,
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(controller)
+        if assets == "all":
+            assets = self.model.max_withdraw(who)
+        return self._lp(
+            "withdraw", "pool_withdraw", sender, assets, self.address(receiver), who, most
+        )
+
+    def _op_operator(self, sender: str, operator: str, approved: bool) -> tuple[Outcome, Outcome]:
+        return self._lp("setOperator", "set_operator", sender, self.address(operator), approved)
+
+    def _op_share(self, sender: str, receiver: str, amount: int | str) -> tuple[Outcome, Outcome]:
+        shares = self._shares_of(sender, amount)
+        return self._lp("transfer", "transfer_shares", sender, self.address(receiver), shares)
+
+    def _op_share_from(
+        self, sender: str, owner: str, receiver: str, amount: int | str
+    ) -> tuple[Outcome, Outcome]:
+        shares = self._shares_of(owner, amount)
+        return self._lp(
+            "transferFrom",
+            "transfer_shares_from",
+            sender,
+            self.address(owner),
+            self.address(receiver),
+            shares,
+        )
+
+    def _op_share_approve(self, sender: str, spender: str, amount: int) -> tuple[Outcome, Outcome]:
+        return self._lp("approve", "approve_shares", sender, self.address(spender), amount)
+
+    def _op_refresh(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._lp("refresh", "refresh", sender)
+
+
+EVENT_NAMES = {"Filled": "Fill"}

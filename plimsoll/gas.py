@@ -1,0 +1,335 @@
+"""Gas of every operation, cold: one transaction a block, a minute between blocks.
+
+Receipts' gasUsed on the in-process chain, whose every transaction starts with every slot cold. The
+same book is measured with two kinds of feeds: one whose round is a single slot, the floor of what
+a feed can cost, and one that reads what Chainlink's proxy and aggregator read. The numbers do not
+depend on the machine; `compare` holds them against the committed snapshot to the last unit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from plimsoll.chain import ApeChain, address_of
+from plimsoll.deployment import Deployment, deploy
+from plimsoll.table import PoolSpec, Table, market
+
+SNAPSHOT = Path("tests/gas/snapshot.json")
+TABLE = Path("docs/gas.md")
+LEGS = (1, 4, 8, 16, 32)
+FEEDS = ("one_slot", "chainlink")
+README_BEGIN, README_END = "<!-- gas: begin -->", "<!-- gas: end -->"
+MINUTE = 60
+PRICE = Decimal(100)
+CRASH = Decimal(92)  # from 20 times leverage: unhealthy, and solvent after the fee
+SIZE = 10 * 10**18  # [WAD base] of each leg
+ANSWER = 10**8  # one quote, in the feeds' decimals
+
+# What the design allows [gas]; `over_target` names the figures beyond it.
+TARGETS: dict[str, dict[str, int]] = {
+    "liquidate.one_slot": {"1": 110_000, "16": 555_000, "32": 1_050_000},
+    "liquidate.chainlink": {"16": 775_000, "32": 1_480_000},
+    "trade_open.one_slot": {"1": 132_000, "16": 450_000},
+    "trade_open.chainlink": {"16": 650_000},
+    "withdraw.one_slot": {"16": 400_000},
+    "withdraw.chainlink": {"16": 620_000},
+}
+
+Snapshot = dict[str, Any]
+
+
+class Bench:
+    """A venue with 32 markets in which somebody else trades too."""
+
+    def __init__(self, feeds: str) -> None:
+        self.chain = ApeChain()
+        signers = self.chain.signers
+        self.owner, self.trader, self.other, self.keeper, self.lender = signers[:5]
+        self.feeds = [self._feed(feeds) for _ in range(max(LEGS))]
+        specs = tuple(
+            market(
+                f"M{i}",
+                PRICE,
+                "major",
+                feed=address_of(front),
+                skew_scale=Decimal(4_000_000),
+                max_age=10**6,
+            )
+            for i, (front, _) in enumerate(self.feeds)
+        )
+        pool = PoolSpec(seed=Decimal(100_000_000))
+        table = Table(markets=specs, pool=pool, insurance=Decimal(1_000_000))
+        self.venue: Deployment = deploy(table, self.chain, self.owner)
+        for account in (self.other, self.keeper):
+            self.venue.fund(account, 1_000_000, account)
+        for i in range(len(self.feeds)):
+            self.trade(self.other, i, SIZE)
+
+    def _feed(self, kind: str) -> tuple[Any, Any]:
+        """(what the market reads, what sets its answer)."""
+        answer = int(PRICE * ANSWER)
+        if kind == "one_slot":
+            feed = self.chain.deploy("FeedMock", 8, answer, sender=self.owner)
+            return feed, feed
+        aggregator = self.chain.deploy("ChainlinkAggregatorMock", answer, sender=self.owner)
+        proxy = self.chain.deploy("ChainlinkProxyMock", address_of(aggregator), sender=self.owner)
+        self.chain.send(aggregator, "allow", address_of(proxy), sender=self.owner)
+        return proxy, aggregator
+
+    def prices(self, price: Decimal, count: int) -> None:
+        """A new answer of the first `count` feeds."""
+        for _, source in self.feeds[:count]:
+            self.chain.send(source, "set_answer", int(price * ANSWER), sender=self.owner)
+
+    def send(self, contract: Any, method: str, *args: Any, sender: Any) -> int:
+        """The gas of a transaction in a block of its own, a minute after the last."""
+        self.chain.advance(MINUTE)
+        return self.chain.send(contract, method, *args, sender=sender).gas
+
+    def call(self, method: str, *args: Any) -> int:
+        """The gas of a view of the Clearinghouse, sent as a transaction."""
+        self.chain.advance(MINUTE)
+        house = self.venue.clearinghouse
+        data = getattr(house, method).encode_input(*args)
+        return int(self.stranger.transfer(address_of(house), 0, data=data).gas_used)
+
+    @property
+    def stranger(self) -> Any:
+        """Somebody without an account."""
+        return self.chain.signers[5]
+
+    def sub(self, number: int) -> str:
+        """The trader's sub-account."""
+        from eth_utils.address import to_checksum_address
+
+        return str(to_checksum_address(f"{int(address_of(self.trader), 16) ^ number:#042x}"))
+
+    def trade(self, sender: Any, number: int, delta: int, account: str | None = None) -> int:
+        """A trade at any price."""
+        limit = 2**256 - 1 if delta > 0 else 0
+        house = self.venue.clearinghouse
+        who = account or address_of(sender)
+        return self.send(house, "trade", who, number, delta, limit, sender=sender)
+
+    def deposit(self, account: str, amount: int) -> int:
+        """A deposit of `amount` [quote] by the trader."""
+        raw = self.venue.provide(self.trader, amount, self.venue.clearinghouse)
+        quote = address_of(self.venue.quote)
+        house = self.venue.clearinghouse
+        return self.send(house, "deposit", account, quote, raw, sender=self.trader)
+
+
+def measure(progress: Callable[[str], None] = lambda _: None) -> Snapshot:
+    """Every figure of the snapshot [gas]."""
+    found: Snapshot = {}
+    for kind in FEEDS:
+        progress(f"{kind} feeds")
+        _measure(Bench(kind), kind, found, progress)
+    return found
+
+
+def _measure(bench: Bench, kind: str, found: Snapshot, progress: Callable[[str], None]) -> None:
+    house, quote = bench.venue.clearinghouse, address_of(bench.venue.quote)
+
+    def note(operation: str, count: int, gas: int) -> None:
+        found.setdefault(operation, {}).setdefault(kind, {})[str(count)] = gas
+
+    # Somebody who has dealt in the token before, with a new account.
+    bench.venue.provide(bench.trader, 10**9, house)
+    for count in LEGS:
+        progress(f"{kind} feeds, {count} positions")
+        account = bench.sub(count)
+        first = bench.deposit(account, 100 * count)
+        again = bench.deposit(account, 1)
+        if kind == "one_slot" and count == 1:
+            found["deposit"], found["deposit_again"] = first, again
+        for i in range(count):
+            gas = bench.trade(bench.trader, i, SIZE, account)
+            if i + 1 == count or (count == 16 and i == 1):
+                note("trade_open", i + 1, gas)
+        raw = bench.venue.raw(1)
+        receiver = address_of(bench.trader)
+        args = (account, quote, raw, receiver)
+        note("withdraw", count, bench.send(house, "withdraw", *args, sender=bench.trader))
+        note("health", count, bench.call("health", account))
+        note("trade_reduce", count, bench.trade(bench.trader, 0, -SIZE // 2, account))
+        bench.trade(bench.trader, 0, SIZE // 2, account)
+        bench.prices(CRASH, count)
+        note("liquidate", count, bench.send(house, "liquidate", account, sender=bench.keeper))
+        bench.prices(PRICE, count)
+        bench.venue.refresh_nav(bench.owner)
+    note("poke", 1, bench.send(house, "poke", 0, sender=bench.stranger))
+
+    lender, pool = bench.lender, bench.venue.pool
+    raw = bench.venue.provide(lender, 1_000, pool)
+    who = address_of(lender)
+    for name in ("pool_deposit", "pool_deposit_again"):
+        note(name, 32, bench.send(pool, "deposit", raw // 2, who, 0, sender=lender))
+
+
+# ------------------------------------------------------------------ the snapshot
+
+
+def flat(snapshot: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
+    """A snapshot's figures by dotted names."""
+    figures: dict[str, int] = {}
+    for name, value in snapshot.items():
+        if isinstance(value, Mapping):
+            figures |= flat(value, f"{prefix}{name}.")
+        else:
+            figures[prefix + name] = int(value)
+    return figures
+
+
+def compare(measured: Snapshot, snapshot: Snapshot) -> list[str]:
+    """A line for each figure that is not the snapshot's."""
+    now, then = flat(measured), flat(snapshot)
+    lines = []
+    for name in sorted(now.keys() | then.keys()):
+        if now.get(name) != then.get(name):
+            was = f"{then[name]:,}" if name in then else "nothing"
+            is_ = f"{now[name]:,}" if name in now else "nothing"
+            lines.append(f"{name}: {is_} gas, the snapshot has {was}")
+    return lines
+
+
+def over_target(measured: Snapshot) -> list[str]:
+    """A line for each figure beyond its target."""
+    figures = flat(measured)
+    return [
+        f"{name}.{count}: {figures[f'{name}.{count}']:,} gas, the target is {target:,}"
+        for name, targets in TARGETS.items()
+        for count, target in targets.items()
+        if figures[f"{name}.{count}"] > target
+    ]
+
+
+def load(path: Path = SNAPSHOT) -> Snapshot:
+    """The committed snapshot; empty if there is none yet."""
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def save(measured: Snapshot, path: Path = SNAPSHOT) -> None:
+    """Write the snapshot."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(measured, indent=2) + "\n")
+
+
+# ------------------------------------------------------------------ the document
+
+# Taken once from the peers' published contracts by the same rules; nothing here measures them again.
+PEERS = (
+    (
+        "floor: position, pool, funding and one configuration slot a market; one event a leg",
+        63_931,
+        133_666,
+        226_646,
+        412_553,
+    ),
+    ("Compound III `absorb` (one debt, N collaterals)", 100_356, 163_308, 247_984, None),
+    ("Unstoppable margin dex (isolated: N transactions)", 266_659, 1_070_000, 2_130_000, 4_270_000),
+    ("Synthetix V3 perps `liquidate`", 1_242_326, 2_754_192, 4_791_486, 9_045_337),
+    ("Derive (Lyra v2), start and bid", 1_402_603, 3_249_772, 5_983_197, 12_360_234),
+    ("Perp v2, N calls", 1_237_930, 9_258_314, 30_640_172, 110_074_931),
+)
+
+
+def document(snapshot: Snapshot) -> str:
+    """The text of docs/gas.md."""
+    counts = [str(n) for n in LEGS]
+
+    def row(label: str, figures: Mapping[str, int]) -> str:
+        cells = " | ".join(f"{figures[n]:,}" if n in figures else "" for n in counts)
+        return f"| {label} | {cells} |"
+
+    liquidate = snapshot["liquidate"]
+    one_slot, chainlink = liquidate["one_slot"], liquidate["chainlink"]
+    slope = {kind: (liquidate[kind]["32"] - liquidate[kind]["16"]) // 16 for kind in FEEDS}
+    early = {kind: (liquidate[kind]["16"] - liquidate[kind]["8"]) // 8 for kind in FEEDS}
+    ours = [f"{one_slot[n]:,}" for n in ("1", "4", "8", "16")]
+    lines = [
+        "# Gas",
+        "",
+        "Written by `make gas`; `make gas CHECK=1` holds it to `tests/gas/snapshot.json`, to the unit.",
+        "Receipts' gasUsed, one transaction a block, a minute between blocks, every slot cold. *One-slot* feeds",
+        "answer from a single storage slot; *Chainlink* feeds read what its proxy and aggregator read. The account's",
+        "other markets hold other traders' positions, the keeper has been paid before (his very first credit costs",
+        "17,100 more).",
+        "",
+        "## Liquidating all N positions of an account, against peers",
+        "",
+        "| | N = 1 | 4 | 8 | 16 |",
+        "|---|--:|--:|--:|--:|",
+        f"| **Plimsoll**, one-slot feeds | {' | '.join(f'**{g}**' for g in ours)} |",
+        "| **Plimsoll**, Chainlink feeds | "
+        + " | ".join(f"**{chainlink[n]:,}**" for n in ("1", "4", "8", "16"))
+        + " |",
+    ]
+    for label, *figures in PEERS:
+        cells = " | ".join("" if g is None else f"{g:,}" for g in figures)
+        lines.append(f"| {label} | {cells} |")
+    synthetix = PEERS[3][4]
+    assert synthetix is not None
+    lines += [
+        "",
+        f"At N = 16 that is {synthetix / one_slot['16']:.1f} times below Synthetix V3 with one-slot feeds and "
+        f"{synthetix / chainlink['16']:.1f} times with Chainlink's, and {one_slot['16'] / 412_553:.2f} times the floor.",
+        "The peers' figures were taken once, from their published contracts doing the same job by the same rules;",
+        "`make gas` does not measure them again.",
+        "",
+        f"The slope is flat: from 8 to 16 positions {early['one_slot']:,} gas each, from 16 to 32 "
+        f"{slope['one_slot']:,} (Chainlink: {early['chainlink']:,} and {slope['chainlink']:,}).",
+        "",
+        "## Every operation, by the number of positions that the account has after it",
+        "",
+        f"| | {' | '.join(counts)} |",
+        "|---|" + "--:|" * len(counts),
+    ]
+    names = {
+        "liquidate": "liquidate",
+        "trade_open": "open one more",
+        "trade_reduce": "reduce one",
+        "withdraw": "withdraw",
+        "health": "health, as a transaction",
+        "poke": "poke a market",
+        "pool_deposit": "pool deposit, 32 markets open, first",
+        "pool_deposit_again": "pool deposit, 32 markets open, again",
+    }
+    for name, label in names.items():
+        for kind in FEEDS:
+            if kind in snapshot[name]:
+                kind_label = "one-slot" if kind == "one_slot" else "Chainlink"
+                lines.append(row(f"{label}, {kind_label}", snapshot[name][kind]))
+    lines += [
+        "",
+        f"Deposit into a new account {snapshot['deposit']:,}, again {snapshot['deposit_again']:,}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def readme_table(snapshot: Snapshot) -> str:
+    """The short table of the README."""
+    one_slot, chainlink = snapshot["liquidate"]["one_slot"], snapshot["liquidate"]["chainlink"]
+    ns = ("1", "4", "8", "16")
+    rows = [
+        "| liquidate all N positions | N = 1 | 4 | 8 | 16 |",
+        "|---|--:|--:|--:|--:|",
+        "| Plimsoll, one-slot feeds | " + " | ".join(f"{one_slot[n]:,}" for n in ns) + " |",
+        "| Plimsoll, Chainlink feeds | " + " | ".join(f"{chainlink[n]:,}" for n in ns) + " |",
+    ]
+    for label, *figures in PEERS[3:5]:
+        rows.append(f"| {label} | " + " | ".join(f"{g:,}" for g in figures if g) + " |")
+    return "\n".join(rows)
+
+
+def write_readme(path: Path, snapshot: Snapshot) -> None:
+    """Put the short table between the README's two marks."""
+    text = path.read_text()
+    head, rest = text.split(README_BEGIN)
+    _, tail = rest.split(README_END)
+    path.write_text(f"{head}{README_BEGIN}\n{readme_table(snapshot)}\n{README_END}{tail}")

@@ -1,0 +1,1626 @@
+"""The reference model: what the contracts do, in plain Python integers.
+
+It is written to be read as a specification and compared with the contracts bit by bit: the same
+rounding, the same refusals in the same order and words, the same events, the same return values.
+The first half is pure arithmetic, one function for each of the contracts' pure modules; the second
+half is the `Model`, a whole deployment with its accounts, markets, feeds, token and clock.
+
+Units are the contracts' own: WAD (1e18) for quote, base, prices and ratios, parts per million where
+a name ends in ``_ppm``, token units where it ends in ``_raw``, unix seconds for times. Addresses
+are lower-case hexadecimal strings. Requirement ids (``MGN-7``) are those of the specification.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from plimsoll import slots
+from plimsoll.slots import OPEN, WAD, Book, Header, Position, StateA, StateB, Terms, Unpacked
+
+PPM = 10**6
+DAY = 86_400
+NOWHERE = "0x" + "00" * 20
+MAX_UINT = 2**256 - 1
+
+MAX_LEGS = 32  # positions of one account
+MAX_MARKETS = 128
+MAX_SURGE_PPM = 2**20 - 1
+MAX_CUSTODY = 2**100  # [WAD quote]
+NAV_MAX_AGE = DAY  # [s]
+VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
+CLAIM_WINDOW = 2 * DAY  # [s]
+
+
+class Refused(Exception):
+    """A call that reverts, and why. The arithmetic limits of the machine give no reason: ``""``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def require(condition: bool, reason: str) -> None:
+    """Refuse with `reason` unless `condition`."""
+    if not condition:
+        raise Refused(reason)
+
+
+def fits_word(value: int) -> int:
+    """`value`, if it fits 256 bits; what does not fit reverts without a reason."""
+    require(0 <= value < 2**256, "")
+    return value
+
+
+def fits_signed(value: int, bits: int) -> int:
+    """`value`, if it fits a signed integer of `bits` bits; otherwise a revert without a reason."""
+    require(-(1 << (bits - 1)) <= value < 1 << (bits - 1), "")
+    return value
+
+
+# ================================================================== ARITHMETIC
+
+# ------------------------------------------------------------------ rounding
+
+
+def floor_div(x: int, y: int) -> int:
+    """`x / y` toward minus infinity: what an account is given."""
+    return x // y
+
+
+def ceil_div(x: int, y: int) -> int:
+    """`x / y` toward plus infinity: what an account is asked for."""
+    return -(-x // y)
+
+
+def trunc_div(x: int, y: int) -> int:
+    """`x / y` toward zero: the machine's own division."""
+    return x // y if (x >= 0) == (y > 0) else -(-x // y)
+
+
+# ------------------------------------------------------------------ prices (PRC)
+
+LIVE, FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = range(6)
+
+PRICE_REASONS = {
+    FAILED: "prices: feed failed",
+    NOT_POSITIVE: "prices: not positive",
+    BAD_TIME: "prices: bad time",
+    OUT_OF_BOUNDS: "prices: out of bounds",
+    STALE: "prices: stale",
+}
+
+
+class Answer(NamedTuple):
+    """What a feed says: the two words of ``latestRoundData`` that matter."""
+
+    answer: int  # in the feed's decimals
+    updated_at: int  # [unix s]
+
+
+def judge_price(
+    said: Answer | None,
+    terms: Unpacked,
+    last_price: int,
+    touched_at: int,
+    now: int,
+) -> tuple[int, int]:
+    """A market's price and whether it is valid (PRC-2); if not, the best that is known (PRC-5).
+
+    Args:
+        said: the feed's answer; None if it reverted, starved or was cut short.
+        terms: of the market.
+        last_price: [WAD quote/base] stored.
+        touched_at: [unix s] when it was stored.
+        now: [unix s].
+
+    Returns:
+        Price [WAD quote/base] and status: ``LIVE`` or why not.
+    """
+    if said is None:
+        return last_price, FAILED
+    if said.answer <= 0:
+        return last_price, NOT_POSITIVE
+    if said.updated_at == 0 or said.updated_at > now:
+        return last_price, BAD_TIME
+    price = said.answer * 10**terms.feed_exponent
+    if said.answer >= 2**96 or not terms.min_price < price < terms.max_price:
+        return last_price, OUT_OF_BOUNDS
+    if now - said.updated_at > terms.max_age:
+        return (price if said.updated_at > touched_at else last_price), STALE
+    return price, LIVE
+
+
+# ------------------------------------------------------------------ funding (FND)
+
+
+def accrue(
+    index: int,
+    rate: int,
+    skew: int,
+    scale: int,
+    max_velocity_ppm: int,
+    max_rate_ppm: int,
+    max_price: int,
+    price: int,
+    elapsed: int,
+) -> tuple[int, int]:
+    """The funding index and rate after `elapsed` seconds at a constant skew and price (FND-1).
+
+    The rate moves by ``clamp(k/S, -1, 1) * max_velocity`` a day and stops at ``+-max_rate``; the
+    index moves by the area under it times the price. Twice the mean rate of an interval from r0 to
+    r1 is ``r0 + r1``; if the rate meets its limit L on the way, after the share
+    ``(L - r0) / change`` of the interval, it is
+    ``(r0 + L) * share + 2L * (1 - share) = 2L - (L - r0)**2 / change``.
+
+    Returns:
+        Index [WAD quote/base] and rate [WAD/day]. A step that would take the index past 64 times
+        the market's greatest price is left out.
+    """
+    limit = max_rate_ppm * 10**12
+    if scale == 0:  # a market that was never listed
+        return index, 0
+    start = max(-limit, min(rate, limit))
+    clamped_skew = max(-scale, min(skew, scale))
+    change = floor_div(clamped_skew * max_velocity_ppm * 10**12 * elapsed, scale * DAY)
+    end = start + change
+    twice_mean = start + end
+    if not -limit <= end <= limit:
+        end = limit if change > 0 else -limit
+        gap = end - start
+        twice_mean = 2 * end - trunc_div(gap * gap, change)
+    moved = index + floor_div(twice_mean * elapsed * price, 2 * DAY * WAD)
+    bound = min(64 * max_price, 2**95 - 1)
+    if abs(moved) > bound and abs(moved) > abs(index):
+        return index, end
+    return moved, end
+
+
+# ------------------------------------------------------------------ the pool's quote (QTE)
+
+
+def fill_price(price: int, skew: int, delta: int, scale: int, extra_ppm: int = 0) -> int:
+    """``P * (1 + (k + d/2) / S)``, worsened for the taker by `extra_ppm` of P, rounded against him.
+
+    Args:
+        price: [WAD quote/base] the oracle's.
+        skew: [WAD base] before the fill.
+        delta: [WAD base] the taker's, not zero.
+        scale: [WAD base] the depth of the curve.
+        extra_ppm: instant spread and surge (QTE-2).
+
+    Returns:
+        [WAD quote/base], never below zero.
+    """
+    # Everything times 2 * S * 1e6, so that there is one division.
+    curve = (2 * scale + 2 * skew + delta) * PPM
+    extra = 2 * scale * extra_ppm
+    if delta > 0:
+        return ceil_div(price * fits_word(curve + extra), 2 * scale * PPM)
+    return floor_div(price * max(curve - extra, 0), 2 * scale * PPM)
+
+
+def cost_of(delta: int, price: int, index: int) -> int:
+    """What the taker of `delta` owes: ``ceil(d * (f - F))`` [WAD quote] (LED-6)."""
+    return ceil_div(delta * (price - index), WAD)
+
+
+def only_reduces(size: int, delta: int) -> bool:
+    """Whether |size| falls without crossing zero (QTE-4)."""
+    return size != 0 and (size > 0) != (delta > 0) and abs(delta) <= abs(size) and delta != 0
+
+
+class Fill(NamedTuple):
+    """One side of a fill [WAD]."""
+
+    size: int
+    basis: int
+    realised: int  # to the account's cash
+    cost: int  # owed to the other side
+
+
+def fill(size: int, basis: int, delta: int, price: int, index: int) -> Fill:
+    """A position of `size` and `basis` takes `delta` at `price` (LED-6, LED-7).
+
+    What opens adds its cost to the basis. What closes takes its share of the basis along, rounded
+    against the account, and settles it in cash. Crossing zero is a close, then an open.
+    In every case ``cash - basis`` falls by the cost, to the wei.
+    """
+    cost = cost_of(delta, price, index)
+    after = size + delta
+    if size == 0 or (size > 0) == (delta > 0):
+        return Fill(after, basis + cost, 0, cost)
+    if after == 0:
+        return Fill(0, 0, -basis - cost, cost)
+    if (size > 0) == (after > 0):
+        share = ceil_div(basis * abs(delta), abs(size))
+        return Fill(after, basis - share, -share - cost, cost)
+    closing = cost_of(-size, price, index)
+    return Fill(after, cost - closing, -basis - closing, cost)
+
+
+def taker_fee(delta: int, price: int, fee_ppm: int) -> int:
+    """``ceil(|d| * f * taker_fee)`` [WAD quote] (QTE-5)."""
+    return ceil_div(abs(delta) * price * fee_ppm, WAD * PPM)
+
+
+# ------------------------------------------------------------------ margin (MGN)
+
+
+class Value(NamedTuple):
+    """A leg's worth and what it asks for [WAD quote]."""
+
+    pnl: int
+    maintenance: int
+    initial: int
+
+
+def notional(size: int, price: int) -> int:
+    """``ceil(|size| * P)`` [WAD quote]."""
+    return ceil_div(abs(size) * price, WAD)
+
+
+def value(
+    size: int,
+    basis: int,
+    price: int,
+    index: int,
+    skew: int,
+    mm_ppm: int,
+    im_ppm: int,
+    scale: int,
+    reward: int,
+) -> Value:
+    """A leg, valued (LED-6, MGN-1, MGN-2).
+
+    ``pnl = floor(size * (P - F)) - basis``;
+    ``maintenance = ceil(N * (mm + |size| / 2S)) + reward``;
+    ``initial = ceil(N * (im + max(|size|, |k|) / 2S)) + reward``, left out where `im_ppm` is 0.
+    """
+    amount = notional(size, price)
+
+    def requirement(ratio_ppm: int, depth: int) -> int:
+        return ceil_div(amount * (2 * scale * ratio_ppm + depth * PPM), 2 * scale * PPM) + reward
+
+    return Value(
+        pnl=floor_div(size * (price - index), WAD) - basis,
+        maintenance=requirement(mm_ppm, abs(size)),
+        initial=requirement(im_ppm, max(abs(size), abs(skew))) if im_ppm else 0,
+    )
+
+
+def equity(cash: int, pnl: int, profit_weight_ppm: int) -> int:
+    """Cash and PnL; a net profit counts by its weight, a net loss in full (MGN-4, MGN-5)."""
+    return cash + (floor_div(pnl * profit_weight_ppm, PPM) if pnl > 0 else pnl)
+
+
+def health(equity_: int, maintenance: int) -> int:
+    """Equity over maintenance [WAD], rounded down; boundless if flat, 0 in debt (MGN-6)."""
+    if equity_ < 0:
+        return 0
+    return floor_div(equity_ * WAD, maintenance) if maintenance else MAX_UINT
+
+
+def no_worse(equity_before: int, mm_before: int, equity_after: int, mm_after: int) -> bool:
+    """Whether a reduction left equity >= 0 and health no lower (MGN-7)."""
+    return equity_after >= 0 and equity_after * mm_before >= equity_before * mm_after
+
+
+# ------------------------------------------------------------------ liquidation (LIQ)
+
+
+@dataclass
+class Bill:
+    """What a liquidation closes, summed over its legs [WAD quote]."""
+
+    notional: int = 0
+    fee_ppm: int = 0  # sum of notional * liquidation fee
+    closing_ppm: int = 0  # sum of notional * (taker fee + instant spread)
+    flat: int = 0  # flat rewards
+    one_flat: int = 0  # the greatest of them
+
+
+class Split(NamedTuple):
+    """Who gets what [WAD quote]."""
+
+    charged: int  # leaves the account
+    reward: int  # to the keeper, of what is charged
+    shortfall: int  # a flat reward that the insurance fund may pay instead
+
+
+def split(bill: Bill, equity_left: int, keeper_share_ppm: int) -> Split:
+    """The system's part, the keeper's flat reward, then his share of the fee (LIQ-3, LIQ-5, LIQ-6).
+
+    Closing at the oracle price would have cost fee and spread; with the curve, between 0.75 and
+    1.25 times that. The dearest closing is kept for the system before the keeper gets anything, as
+    far as equity goes. Where even the cheapest would have ended in debt, the insurance fund may pay
+    a flat reward: one, and 1 % of N at most.
+    """
+    left = max(equity_left, 0)
+    dearest = ceil_div(5 * bill.closing_ppm, 4 * PPM)
+    kept = min(left, dearest)
+    flat = min(bill.flat, left - kept)
+    fee = min(ceil_div(bill.fee_ppm, PPM), left - flat)
+    share = min(floor_div(fee * keeper_share_ppm, PPM), max(fee - kept, 0))
+    bankrupt = equity_left < 0 or 5 * left < 3 * dearest
+    shortfall = min(bill.one_flat, bill.notional // 100) if bankrupt else 0
+    return Split(charged=flat + fee, reward=flat + share, shortfall=shortfall)
+
+
+# ------------------------------------------------------------------ terms (MGN-3)
+
+MAX_DEPTH = 2**106  # [WAD quote] a market's skew scale at its greatest price
+
+
+def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None:
+    """The rules that keep a market safe, for `open_interest` [WAD base] at most (MGN-3)."""
+    t = terms
+    for rule, reason in (
+        (0 < t.max_age < 2**20, "max_age"),
+        (t.min_price < t.max_price, "price bounds"),
+        (t.max_price < 2**96, "max_price"),
+        (0 < t.skew_scale < 2**96, "skew_scale"),
+        (t.max_skew <= t.max_open_interest, "max_skew"),
+        (open_interest <= t.skew_scale // 5, "max_open_interest"),
+        (t.skew_scale * t.max_price // WAD < MAX_DEPTH, "depth"),
+        (t.taker_fee_ppm <= 20_000, "taker_fee"),
+        (t.spread_ppm <= 50_000, "spread"),
+        (t.liquidation_fee_ppm <= 100_000, "liquidation_fee"),
+        (t.reward <= 1_000 * WAD and t.reward % slots.REWARD_UNIT == 0, "reward"),
+        (t.max_velocity_ppm < 2**24, "max_velocity"),
+        (t.im_ppm <= PPM, "im above 1"),
+        # Being liquidated costs 1.25 times what closing does, after the keeper's share.
+        (
+            4 * t.liquidation_fee_ppm * (PPM - keeper_share_ppm)
+            >= 5 * (t.taker_fee_ppm + t.spread_ppm) * PPM,
+            "fee below closing",
+        ),
+        # One side liquidated against the other still pays its fee.
+        (
+            t.skew_scale > 0
+            and t.mm_ppm >= t.liquidation_fee_ppm + ceil_div(open_interest * PPM, t.skew_scale),
+            "mm too low",
+        ),
+        (2 * t.im_ppm >= 3 * t.mm_ppm, "im below 1.5 mm"),
+        (t.otc_band_ppm < t.mm_ppm, "otc_band"),
+        (t.max_rate_ppm <= min(t.mm_ppm, 500_000), "max_rate"),
+    ):
+        require(rule, f"configurator: {reason}")
+
+
+# ================================================================== EVENTS
+
+
+class Transfer(NamedTuple):
+    """ERC-20, of the quote token [raw] or of the pool's shares."""
+
+    sender: str
+    receiver: str
+    value: int
+
+
+class Approval(NamedTuple):
+    """ERC-20, likewise."""
+
+    owner: str
+    spender: str
+    value: int
+
+
+class Deposited(NamedTuple):
+    """`amount` [raw] is what arrived."""
+
+    account: str
+    token: str
+    sender: str
+    amount: int
+
+
+class Withdrawn(NamedTuple):
+    """`amount` [raw]."""
+
+    account: str
+    token: str
+    receiver: str
+    amount: int
+
+
+class CashMoved(NamedTuple):
+    """The resulting cash [WAD quote]."""
+
+    account: str
+    cash: int
+
+
+class Filled(NamedTuple):
+    """The event ``Fill``: a fill and the resulting position and market, packed."""
+
+    account: str
+    market: int
+    size_delta: int
+    price: int
+    size: int
+    basis: int
+    state_a: int
+    state_b: int
+
+
+class MarketMoved(NamedTuple):
+    """A market that was written without a fill, packed."""
+
+    market: int
+    state_a: int
+    state_b: int
+
+
+class FeePaid(NamedTuple):
+    """A taker fee and the insurance fund's share of it [WAD quote]."""
+
+    account: str
+    market: int
+    fee: int
+    to_insurance: int
+
+
+class Liquidated(NamedTuple):
+    """A liquidation [WAD quote]."""
+
+    account: str
+    keeper: str
+    equity: int
+    maintenance: int
+    notional: int
+    charged: int
+    reward: int
+
+
+class BadDebt(NamedTuple):
+    """What a bankrupt account could not pay, and who did [WAD quote]."""
+
+    account: str
+    from_insurance: int
+    from_pool: int
+
+
+class MarketConfigured(NamedTuple):
+    """A market's new terms, packed."""
+
+    market: int
+    terms: tuple[int, ...]
+
+
+class NavKnown(NamedTuple):
+    """The pool's NAV [WAD quote]."""
+
+    nav: int
+
+
+class MarketListed(NamedTuple):
+    """A new market; the Configurator's."""
+
+    market: int
+    name: str
+    terms: Terms
+
+
+class MarketReconfigured(NamedTuple):
+    """A market's new terms, readable; the Configurator's."""
+
+    market: int
+    terms: Terms
+
+
+class Deposit(NamedTuple):
+    """ERC-4626, the pool's: `assets` [raw] bought `shares`."""
+
+    sender: str
+    owner: str
+    assets: int
+    shares: int
+
+
+class Withdraw(NamedTuple):
+    """ERC-4626, the pool's: `shares` were burned for `assets` [raw]."""
+
+    sender: str
+    receiver: str
+    owner: str
+    assets: int
+    shares: int
+
+
+class RedeemRequest(NamedTuple):
+    """ERC-7540, the pool's: `shares` were added to a request."""
+
+    controller: str
+    owner: str
+    request_id: int
+    sender: str
+    shares: int
+
+
+class RequestKept(NamedTuple):
+    """A request as it stands; the pool's."""
+
+    controller: str
+    shares: int
+    worth: int
+    claimable_at: int
+
+
+class OperatorSet(NamedTuple):
+    """ERC-7540, the pool's."""
+
+    controller: str
+    operator: str
+    approved: bool
+
+
+# ================================================================== THE DEPLOYMENT
+
+
+class Settings(NamedTuple):
+    """Fixed at deployment; the fields of ``IClearinghouse.Settings``."""
+
+    quote: str
+    unit: int  # [WAD quote] of one raw unit of the quote token
+    pool: str
+    configurator: str
+    keeper_share_ppm: int
+    insurance_share_ppm: int
+    profit_weight_ppm: int
+    max_pool_leverage_ppm: int
+    top_up_per_block: int  # [WAD quote]
+
+
+class Valuation(NamedTuple):
+    """The pool's account; ``ILiquidityPool.Valuation``."""
+
+    nav: int  # [WAD quote]
+    spread: int  # [WAD quote]
+    live: bool
+
+
+class Request(NamedTuple):
+    """A redemption that waits; ``ILiquidityPool.Request``."""
+
+    shares: int = 0
+    worth: int = 0  # [WAD quote] when requested
+    claimable_at: int = 0  # [unix s]
+
+
+class Market(NamedTuple):
+    """A market's storage."""
+
+    words: tuple[int, int, int] = (0, 0, 0)
+    a: StateA = StateA()
+    b: StateB = StateB()
+
+
+class Leg(NamedTuple):
+    """A market as of now, and one account's position in it; ``IClearinghouse.Leg``."""
+
+    id: int
+    t0: int
+    t1: int
+    size: int
+    basis: int
+    price: int
+    status: int
+    funding_index: int
+    rate: int
+    surge_ppm: int
+    skew: int
+    lots: int
+    last_price: int
+    kept: int
+
+
+class Sum(NamedTuple):
+    """The legs of one account [WAD quote]."""
+
+    pnl: int = 0
+    maintenance: int = 0
+    initial: int = 0
+    legs: int = 0
+    dead: bool = False
+
+
+@dataclass
+class Feed:
+    """A price feed.
+
+    Attributes:
+        mode: ``ok``, or how it fails: ``revert``, ``burn`` (all its gas), ``short`` (cut off).
+    """
+
+    decimals: int
+    answer: int
+    updated_at: int
+    mode: str = "ok"
+
+    def read(self) -> Answer | None:
+        """What a gas-capped call of ``latestRoundData`` brings."""
+        return Answer(self.answer, self.updated_at) if self.mode == "ok" else None
+
+
+@functools.lru_cache(maxsize=4096)
+def terms_of(words: tuple[int, int, int]) -> Unpacked:
+    """A market's words of terms, read."""
+    return slots.unpack_terms(*words)
+
+
+def exposed(lots: int, skew: int, price: int) -> int:
+    """A market's open interest at `price`, rounded down [WAD quote]."""
+    return floor_div(slots.open_interest(lots, skew) * price, WAD)
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def atomic(method: Method) -> Method:
+    """A call that is refused leaves no trace."""
+
+    @functools.wraps(method)
+    def wrapper(self: Model, *args: Any, **kwargs: Any) -> Any:
+        saved = self.save()
+        try:
+            return method(self, *args, **kwargs)
+        except Refused:
+            self.load(saved)
+            raise
+
+    return wrapper  # type: ignore[return-value]
+
+
+@dataclass
+class Model:
+    """A deployment of Plimsoll.
+
+    All state is in dictionaries of immutable values, so that a copy of it is cheap. A call takes
+    its sender first, returns what the contract returns, appends to `events`, or raises `Refused`.
+    """
+
+    address: str  # of the Clearinghouse, whose own account is the insurance fund
+    settings: Settings
+    owner: str = NOWHERE  # of the Configurator
+    cooldown: int = DAY  # [s] from a request to its claim
+    now: int = 0
+    block_number: int = 0
+    headers: dict[str, Header] = field(default_factory=dict)
+    positions: dict[tuple[str, int], Position] = field(default_factory=dict)
+    markets: dict[int, Market] = field(default_factory=dict)
+    book: Book = Book()
+    custody: int = 0  # [raw]
+    topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    balances: dict[str, int] = field(default_factory=dict)  # [raw] of the quote token
+    # Of the quote token and the pool's shares: by token, owner, spender.
+    allowances: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    listed: list[tuple[str, Terms]] = field(default_factory=list)  # the Configurator's markets
+    supply: int = 0  # [shares] of the pool
+    shares: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)  # by controller
+    operators: set[tuple[str, str]] = field(default_factory=set)  # (controller, operator)
+    events: list[tuple[str, Any]] = field(default_factory=list)  # who emitted what
+
+    def save(self) -> tuple[Any, ...]:
+        """Everything that a call can change."""
+        return (
+            self.headers.copy(),
+            self.positions.copy(),
+            self.markets.copy(),
+            self.book,
+            self.custody,
+            self.topped_up,
+            self.balances.copy(),
+            self.allowances.copy(),
+            self.listed.copy(),
+            self.supply,
+            self.shares.copy(),
+            self.requests.copy(),
+            self.operators.copy(),
+            len(self.events),
+        )
+
+    def _emit(self, emitter: str, event: Any) -> None:
+        self.events.append((emitter, event))
+
+    def load(self, saved: tuple[Any, ...]) -> None:
+        """Back to what `save` gave."""
+        (
+            self.headers,
+            self.positions,
+            self.markets,
+            self.book,
+            self.custody,
+            self.topped_up,
+            self.balances,
+            self.allowances,
+            self.listed,
+            self.supply,
+            self.shares,
+            self.requests,
+            self.operators,
+            events,
+        ) = saved
+        del self.events[events:]
+
+    # -------------------------------------------------------------- money
+
+    @atomic
+    def deposit(self, sender: str, account: str, token: str, amount_raw: int) -> int:
+        """Credit `account` with what arrives of `amount_raw` from the sender (ACC-6, LED-9)."""
+        self._check_token(token, amount_raw)
+        require(account != NOWHERE, "account: system")
+        require(account != self.settings.pool or sender == account, "account: system")
+        self._transfer_from(self.address, sender, self.address, amount_raw)
+        require(
+            self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
+            "ledger: deposit too large",
+        )
+        self.custody += amount_raw
+        self._add_cash(account, amount_raw * self.settings.unit)
+        self._emit(self.address, Deposited(account, token, sender, amount_raw))
+        return amount_raw
+
+    @atomic
+    def withdraw(
+        self, sender: str, account: str, token: str, amount_raw: int, receiver: str
+    ) -> None:
+        """Debit `account`, which keeps its initial margin, paper profits apart (MGN-5, MGN-7)."""
+        self._check_owner(sender, account)
+        self._check_token(token, amount_raw)
+        require(receiver not in (NOWHERE, self.address), "withdraw: bad receiver")
+        require(amount_raw <= self.custody, "margin: not enough cash")
+        amount = amount_raw * self.settings.unit
+        header = self.header_of(account)
+        if account != self.settings.pool:
+            require(header.cash >= amount, "margin: not enough cash")
+            total = self._value(account, header.bitmap)
+            require(not total.dead, "margin: dead leg")
+            require(
+                equity(header.cash - amount, total.pnl, 0) >= total.initial, "margin: below initial"
+            )
+        self.custody -= amount_raw
+        self._add_cash(account, -amount)
+        self._move_token(self.address, receiver, amount_raw)
+        self._emit(self.address, Withdrawn(account, token, receiver, amount_raw))
+
+    # -------------------------------------------------------------- trading
+
+    @atomic
+    def trade(
+        self, sender: str, account: str, market: int, size_delta: int, limit_price: int
+    ) -> int:
+        """Take `size_delta` from the pool, at its instant price (QTE-1 to QTE-5, MGN-7).
+
+        Returns:
+            The fill price [WAD quote/base].
+        """
+        self._check_owner(sender, account)
+        require(account != self.settings.pool, "account: system")
+        require(size_delta != 0, "trade: zero size")
+        self._check_listed(market)
+        terms = terms_of(self.markets[market].words)
+        header = self.header_of(account)
+        bit = 1 << market
+
+        # Before.
+        others = self._value(account, header.bitmap & ~bit)
+        leg = self.leg(account, market)
+        require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
+        after = abs(leg.size + size_delta)
+        in_range = (after == 0 or after >= slots.LOT) and abs(size_delta) <= terms.skew_scale
+        require(in_range, "trade: size out of range")
+        before = self._plus(others, leg)
+        reduces = only_reduces(leg.size, size_delta)
+
+        # The fill.
+        price = fill_price(
+            leg.price, leg.skew, size_delta, terms.skew_scale, terms.spread_ppm + leg.surge_ppm
+        )
+        within = price <= limit_price if size_delta > 0 else price >= limit_price
+        require(within, "trade: past limit price")
+        filled, leg_after, exposure_change = self._fill(
+            account, leg, size_delta, price, leg.surge_ppm
+        )
+        if not reduces:
+            require(terms.status == OPEN, "market: reduce only")
+            require(others.legs < MAX_LEGS, "account: 32 markets at most")
+            self._check_caps(terms, leg.skew, leg_after, exposure_change)
+
+        # The fee.
+        fee = taker_fee(size_delta, price, terms.taker_fee_ppm)
+        to_insurance = floor_div(fee * self.settings.insurance_share_ppm, PPM)
+        cash = header.cash + filled.realised - fee
+        bitmap = header.bitmap | bit if filled.size else header.bitmap & ~bit
+        self._write_header(account, Header(cash, header.flags, bitmap))
+        self._add_cash(self.settings.pool, filled.cost + fee - to_insurance)
+        self._add_cash(self.address, to_insurance)
+        self._move_book(exposure_change, 0)
+        self._emit(self.address, FeePaid(account, market, fee, to_insurance))
+
+        # After: the initial margin, or no worse than before.
+        total = self._plus(others, leg_after)
+        opening = equity(cash, total.pnl, self.settings.profit_weight_ppm)
+        if total.dead or opening < total.initial:
+            require(reduces, "margin: dead leg" if total.dead else "margin: below initial")
+            require(
+                no_worse(
+                    header.cash + before.pnl,
+                    before.maintenance,
+                    cash + total.pnl,
+                    total.maintenance,
+                ),
+                "margin: health would fall",
+            )
+        return price
+
+    # -------------------------------------------------------------- liquidation
+
+    @atomic
+    def liquidate(self, sender: str, account: str) -> int:
+        """Close an unhealthy account's live positions; the reward is the sender's (LIQ-1, LIQ-2).
+
+        Returns:
+            The keeper's reward [WAD quote].
+        """
+        require(not self._is_system(account), "account: system")
+        reward = self._liquidate(sender, account)
+        require(reward is not None, "liquidation: account is healthy")
+        return reward or 0
+
+    @atomic
+    def liquidate_many(self, sender: str, accounts: list[str]) -> int:
+        """Liquidate those of `accounts` that are unhealthy, in order; the sum of the rewards."""
+        return sum(self._liquidate(sender, a) or 0 for a in accounts if not self._is_system(a))
+
+    def _liquidate(self, sender: str, account: str) -> int | None:
+        header = self.header_of(account)
+        legs = [self.leg(account, market) for market in _bits(header.bitmap)]
+        total = functools.reduce(self._plus, legs, Sum())
+        equity_before = header.cash + total.pnl
+        if equity_before >= total.maintenance:
+            return None
+
+        # Close every live leg on the curve.
+        cash, bitmap, bill = header.cash, header.bitmap, Bill()
+        to_pool = exposure_change = 0
+        for leg in legs:
+            if leg.status != LIVE:
+                continue
+            terms = terms_of(self.markets[leg.id].words)
+            seen = leg.surge_ppm + ceil_div(abs(leg.size) * PPM, terms.skew_scale)
+            price = fill_price(leg.price, leg.skew, -leg.size, terms.skew_scale)
+            filled, _, change = self._fill(account, leg, -leg.size, price, min(seen, MAX_SURGE_PPM))
+            cash += filled.realised
+            to_pool += filled.cost
+            exposure_change += change
+            bitmap &= ~(1 << leg.id)
+
+            amount = notional(leg.size, leg.price)
+            bill.notional += amount
+            bill.fee_ppm += amount * terms.liquidation_fee_ppm
+            bill.closing_ppm += amount * (terms.taker_fee_ppm + terms.spread_ppm)
+            bill.flat += terms.reward
+            bill.one_flat = max(bill.one_flat, terms.reward)
+
+        # Charge what is left. A dead leg's paper profit pays no fee, its paper loss spares one.
+        dead_pnl = sum(self._plus(Sum(), leg).pnl for leg in legs if leg.status != LIVE)
+        shares = split(bill, cash + min(dead_pnl, 0), self.settings.keeper_share_ppm)
+        cash -= shares.charged
+        insurance = self.header_of(self.address).cash + shares.charged - shares.reward
+        reward = shares.reward
+
+        # What is missing: the insurance fund's, then the pool's, once the account is flat (LIQ-5).
+        absorbed = 0
+        if cash < 0 and not bitmap:
+            from_insurance = min(-cash, insurance)
+            absorbed = -cash - from_insurance
+            insurance -= from_insurance
+            to_pool -= absorbed
+            cash = 0
+            self._emit(self.address, BadDebt(account, from_insurance, absorbed))
+        if shares.shortfall:
+            top_up = self._top_up(min(shares.shortfall, insurance))
+            insurance -= top_up
+            reward += top_up
+
+        self._write_header(account, Header(cash, header.flags, bitmap))
+        self._add_cash(self.settings.pool, to_pool)
+        self._add_cash(self.address, insurance - self.header_of(self.address).cash)
+        self._add_cash(sender, reward)
+        self._move_book(exposure_change, absorbed)
+        self._emit(
+            self.address,
+            Liquidated(
+                account,
+                sender,
+                equity_before,
+                total.maintenance,
+                bill.notional,
+                shares.charged,
+                reward,
+            ),
+        )
+        return reward
+
+    def _top_up(self, wanted: int) -> int:
+        """As much of `wanted` as this block's allowance for flat rewards still has."""
+        spent = self.topped_up[1] if self.topped_up[0] == self.block_number else 0
+        paid = min(wanted, self.settings.top_up_per_block - spent)
+        self.topped_up = (self.block_number, spent + paid)
+        return paid
+
+    # -------------------------------------------------------------- upkeep
+
+    @atomic
+    def poke(self, sender: str, market: int) -> int:
+        """Accrue a market's funding, keep its price (PRC-3, FND-1); the price [WAD quote/base]."""
+        self._check_listed(market)
+        leg = self.leg(NOWHERE, market)
+        require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
+        self._touch(leg)
+        return leg.price
+
+    @atomic
+    def set_terms(self, sender: str, market: int, words: tuple[int, int, int]) -> None:
+        """New terms for a market, accrued with the old ones first (FND-1): the Configurator's."""
+        require(sender == self.settings.configurator, "access: configurator only")
+        require(market < MAX_MARKETS, "")
+        old = self.markets.get(market, Market())
+        if old.words[0]:
+            self._touch(self.leg(NOWHERE, market))
+        self.markets[market] = self.markets.get(market, Market())._replace(words=words)
+        self._emit(self.address, MarketConfigured(market, words))
+
+    @atomic
+    def set_nav(self, sender: str, nav: int) -> None:
+        """The pool's NAV as of now [WAD quote] (QTE-4); the pool's alone."""
+        require(sender == self.settings.pool, "access: pool only")
+        self.book = Book(_saturate_nav(nav), self.book.exposure, self.now)
+        self._emit(self.address, NavKnown(nav))
+
+    # -------------------------------------------------------------- views
+
+    def health(self, account: str) -> int:
+        """Equity over maintenance [WAD] (MGN-6)."""
+        header = self.header_of(account)
+        total = self._value(account, header.bitmap)
+        return health(header.cash + total.pnl, total.maintenance)
+
+    def header(self, account: str) -> int:
+        """An account's packed header."""
+        return slots.pack_header(self.header_of(account))
+
+    def leg(self, account: str, market: int) -> Leg:
+        """A market as of now and the account's position in it."""
+        require(0 <= market < MAX_MARKETS, "")
+        stored = self.markets.get(market, Market())
+        terms = terms_of(stored.words)
+        position = self.positions.get((account, market), Position())
+        feed = self.feeds.get(terms.feed)
+        price, status = judge_price(
+            feed.read() if feed else None,
+            terms,
+            stored.a.last_price,
+            stored.b.touched_at,
+            self.now,
+        )
+        index, rate, surge_ppm = stored.b.funding_index, stored.b.rate, stored.b.surge_ppm
+        elapsed = self.now - stored.b.touched_at
+        if elapsed:
+            surge_ppm = 0
+            index, rate = accrue(
+                index,
+                rate,
+                stored.a.skew,
+                terms.skew_scale,
+                terms.max_velocity_ppm,
+                terms.max_rate_ppm,
+                terms.max_price,
+                price,
+                elapsed,
+            )
+        return Leg(
+            id=market,
+            t0=stored.words[0],
+            t1=stored.words[1],
+            size=position.size,
+            basis=position.basis,
+            price=price,
+            status=status,
+            funding_index=index,
+            rate=rate,
+            surge_ppm=surge_ppm,
+            skew=stored.a.skew,
+            lots=stored.a.lots,
+            last_price=stored.a.last_price,
+            kept=stored.b.kept,
+        )
+
+    def market_words(self, market: int) -> tuple[int, int, int, int, int]:
+        """A market's five stored words."""
+        stored = self.markets.get(market, Market())
+        return (*stored.words, slots.pack_state_a(stored.a), slots.pack_state_b(stored.b))
+
+    def globals(self) -> tuple[int, int, int]:
+        """Custody [raw], the packed book, what was topped up in which block."""
+        return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
+
+    def header_of(self, account: str) -> Header:
+        """An account's header."""
+        return self.headers.get(account, Header())
+
+    # -------------------------------------------------------------- inside
+
+    def _check_owner(self, sender: str, account: str) -> None:
+        """An owner's accounts differ from his address in the last byte alone (ACC-1)."""
+        require(sender[:-2] == account[:-2], "account: not yours")
+
+    def _check_token(self, token: str, amount_raw: int) -> None:
+        require(token == self.settings.quote, "ledger: unknown token")
+        require(amount_raw != 0, "ledger: zero amount")
+
+    def _check_listed(self, market: int) -> None:
+        listed = market in self.markets and self.markets[market].words[0] != 0
+        require(listed, "market: unknown")
+
+    def _is_system(self, account: str) -> bool:
+        return account in (self.settings.pool, self.address, NOWHERE)
+
+    def _plus(self, total: Sum, leg: Leg) -> Sum:
+        """`total` with one more leg in it."""
+        if leg.size == 0:
+            return total
+        terms = terms_of(self.markets[leg.id].words)
+        worth = value(
+            leg.size,
+            leg.basis,
+            leg.price,
+            leg.funding_index,
+            leg.skew,
+            terms.mm_ppm,
+            terms.im_ppm,
+            terms.skew_scale,
+            terms.reward,
+        )
+        return Sum(
+            total.pnl + worth.pnl,
+            total.maintenance + worth.maintenance,
+            total.initial + worth.initial,
+            total.legs + 1,
+            total.dead or leg.status != LIVE,
+        )
+
+    def _value(self, account: str, bitmap: int) -> Sum:
+        """The account's legs in the markets of `bitmap`."""
+        total = Sum()
+        for market in _bits(bitmap):
+            total = self._plus(total, self.leg(account, market))
+        return total
+
+    def _fill(
+        self, account: str, leg: Leg, delta: int, price: int, surge_ppm: int
+    ) -> tuple[Fill, Leg, int]:
+        """The one way for a size to change (LED-1, LED-2): `account` takes `delta` from the pool.
+
+        The pool's size is minus the skew, and its basis goes straight to its cash.
+
+        Returns:
+            The fill, the leg after it, and by how much the pool's exposure changed [WAD quote].
+        """
+        filled = fill(leg.size, leg.basis, delta, price, leg.funding_index)
+        fits_signed(filled.size, 128)
+        fits_signed(filled.basis, 128)
+        lots = leg.lots + max(filled.size, 0) // slots.LOT - max(leg.size, 0) // slots.LOT
+        after = leg._replace(
+            size=filled.size,
+            basis=filled.basis,
+            skew=leg.skew + delta,
+            lots=lots,
+            surge_ppm=surge_ppm,
+        )
+        if filled.size:
+            self.positions[account, leg.id] = Position(filled.size, filled.basis)
+        else:
+            self.positions.pop((account, leg.id), None)
+        exposure_change = self._store(leg, after)
+        *_, state_a, state_b = self.market_words(leg.id)
+        self._emit(
+            self.address,
+            Filled(account, leg.id, delta, price, filled.size, filled.basis, state_a, state_b),
+        )
+        return filled, after, exposure_change
+
+    def _store(self, before: Leg, after: Leg) -> int:
+        """Write a market back; by how much the pool's exposure changed [WAD quote]."""
+        self.markets[after.id] = Market(
+            self.markets[after.id].words,
+            StateA(after.lots, after.price, after.skew),
+            StateB(after.funding_index, after.rate, self.now, after.surge_ppm, after.kept),
+        )
+        was = exposed(before.lots, before.skew, before.last_price)
+        return exposed(after.lots, after.skew, after.price) - was
+
+    def _touch(self, leg: Leg) -> None:
+        """Write a market back without a fill."""
+        self._move_book(self._store(leg, leg), 0)
+        *_, state_a, state_b = self.market_words(leg.id)
+        self._emit(self.address, MarketMoved(leg.id, state_a, state_b))
+
+    def _check_caps(
+        self, terms: Unpacked, skew_before: int, after: Leg, exposure_change: int
+    ) -> None:
+        """Whether a fill that does more than reduce may stand (QTE-4)."""
+        open_interest = slots.open_interest(after.lots, after.skew)
+        require(open_interest <= terms.max_open_interest, "caps: open interest")
+        if abs(after.skew) < abs(skew_before):
+            return
+        require(abs(after.skew) <= terms.max_skew, "caps: skew")
+        require(self.now <= self.book.known_at + NAV_MAX_AGE, "caps: pool NAV is old")
+        exposure = self.book.exposure + exposure_change
+        allowed = self.book.nav * self.settings.max_pool_leverage_ppm
+        require(exposure * PPM <= allowed, "caps: pool exposure")
+
+    def _move_book(self, exposure_change: int, absorbed: int) -> None:
+        """Move the pool's exposure, and take what it absorbed off its known NAV."""
+        self.book = Book(
+            _saturate_nav(self.book.nav - absorbed),
+            self.book.exposure + exposure_change,
+            self.book.known_at,
+        )
+
+    def _write_header(self, account: str, header: Header) -> None:
+        fits_signed(header.cash, 120)
+        self.headers[account] = header
+        self._emit(self.address, CashMoved(account, header.cash))
+
+    def _add_cash(self, account: str, amount: int) -> None:
+        """Credit, or below zero debit, `account` [WAD quote]."""
+        if amount:
+            header = self.header_of(account)
+            self._write_header(account, header._replace(cash=header.cash + amount))
+
+    # -------------------------------------------------------------- the Configurator
+
+    @atomic
+    def list_market(self, sender: str, name: str, terms: Terms) -> int:
+        """List a market whose feed answers now (MGN-3); its id."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        market = len(self.listed)
+        require(market < MAX_MARKETS, "configurator: 128 markets")
+        require(name != "", "configurator: empty name")
+        require(name not in [taken for taken, _ in self.listed], "configurator: name taken")
+        self.listed.append((name, terms))
+        self._configure(market, terms, 0)
+        self._emit(self.settings.configurator, MarketListed(market, name, terms))
+        return market
+
+    @atomic
+    def configure_market(self, sender: str, market: int, terms: Terms) -> None:
+        """Change a market's terms, within what cannot hurt an open account (MGN-3, MGN-8)."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        require(market < len(self.listed), "market: unknown")
+        name, old = self.listed[market]
+        state = self.markets[market].a
+        open_interest = slots.open_interest(state.lots, state.skew)
+        if open_interest:
+            same = ("feed", "max_age", "min_price", "max_price")
+            require(
+                all(getattr(terms, f) == getattr(old, f) for f in same),
+                "configurator: feed of open market",
+            )
+            require(terms.skew_scale == old.skew_scale, "configurator: scale of open market")
+            lower = ("im_ppm", "mm_ppm", "reward", "liquidation_fee_ppm")
+            require(
+                all(getattr(terms, f) <= getattr(old, f) for f in lower),
+                "configurator: needs a ramp",
+            )
+        self.listed[market] = (name, terms)
+        self._configure(market, terms, open_interest)
+        self._emit(self.settings.configurator, MarketReconfigured(market, terms))
+
+    def _configure(self, market: int, terms: Terms, open_interest: int) -> None:
+        check_terms(
+            terms, max(terms.max_open_interest, open_interest), self.settings.keeper_share_ppm
+        )
+        feed = self.feeds.get(terms.feed)
+        require(feed is not None, "configurator: feed")
+        assert feed is not None
+        require(feed.decimals <= 18, "configurator: feed decimals")
+        exponent = slots.bound_exponent(terms.min_price, terms.max_price)
+        digits = terms.max_price // 10**exponent
+        require(digits < 2**24, "configurator: price bound digits")
+        words = slots.pack_terms(terms, feed.decimals)
+        if open_interest == 0:
+            _, status = judge_price(feed.read(), terms_of(words), 0, 0, self.now)
+            require(status == LIVE, PRICE_REASONS.get(status, ""))
+        self.set_terms(self.settings.configurator, market, words)
+
+    # -------------------------------------------------------------- the pool: entry
+
+    @atomic
+    def pool_deposit(self, sender: str, assets: int, receiver: str, min_shares: int = 0) -> int:
+        """Pay `assets` [raw] into the pool; the shares that they buy, rounded down (LPV-2)."""
+        require(assets != 0, "pool: zero assets")
+        self._transfer_from(self.settings.pool, sender, self.settings.pool, assets)
+        worth = self.valuation()
+        self._check_entry(worth)
+        self._pay_in(assets)
+        minted = self._shares_for(assets, worth)
+        require(minted >= min_shares, "pool: too few shares")
+        self._enter(sender, assets, minted, receiver, worth)
+        return minted
+
+    @atomic
+    def pool_mint(self, sender: str, shares: int, receiver: str, max_assets: int = MAX_UINT) -> int:
+        """Buy exactly `shares`; what they cost [raw], rounded up (LPV-2)."""
+        require(shares != 0, "pool: zero shares")
+        worth = self.valuation()
+        self._check_entry(worth)
+        assets = self._cost_of_shares(shares, worth)
+        require(assets <= max_assets, "pool: too many assets")
+        self._transfer_from(self.settings.pool, sender, self.settings.pool, assets)
+        self._pay_in(assets)
+        self._enter(sender, assets, shares, receiver, worth)
+        return assets
+
+    def _pay_in(self, assets: int) -> None:
+        pool, quote = self.settings.pool, self.settings.quote
+        self.allowances[quote, pool, self.address] = assets
+        self._emit(quote, Approval(pool, self.address, assets))
+        self.deposit(pool, pool, quote, assets)
+
+    def _enter(
+        self, sender: str, assets: int, minted: int, receiver: str, worth: Valuation
+    ) -> None:
+        pool = self.settings.pool
+        require(minted != 0, "pool: zero shares")
+        self._check_share_receiver(receiver)
+        self.supply = fits_word(self.supply + minted)
+        self.shares[receiver] = self.shares.get(receiver, 0) + minted
+        self._emit(pool, Transfer(NOWHERE, receiver, minted))
+        self._emit(pool, Deposit(sender, receiver, assets, minted))
+        self.set_nav(pool, worth.nav + assets * self.settings.unit)
+
+    # -------------------------------------------------------------- the pool: exit
+
+    @atomic
+    def request_redeem(self, sender: str, shares: int, controller: str, owner: str) -> int:
+        """Hand in `shares`, to be claimed after the cooldown for today's worth at most (LPV-2)."""
+        pool = self.settings.pool
+        require(shares != 0, "pool: zero shares")
+        self._check_controller(sender, controller)
+        if sender != owner and (owner, sender) not in self.operators:
+            self._spend_shares(owner, sender, shares)
+        valuation = self.valuation()
+        self._check_exit(valuation)
+        request = self.requests.get(controller, Request())
+        total = fits_word(request.shares + shares)
+        worth = self._worth(total, valuation)
+        if request.shares and self.now <= request.claimable_at + CLAIM_WINDOW:
+            worth = min(worth, floor_div(fits_word(request.worth * total), request.shares))
+        require(worth != 0, "pool: zero assets")
+        self._keep(controller, Request(total, worth, self.now + self.cooldown))
+        self._move_shares(owner, pool, shares)
+        self._emit(pool, RedeemRequest(controller, owner, 0, sender, shares))
+        return 0
+
+    @atomic
+    def cancel_request(self, sender: str, receiver: str, controller: str) -> int:
+        """Take a request back, whole; its shares."""
+        self._check_controller(sender, controller)
+        self._check_share_receiver(receiver)
+        shares = self.requests.get(controller, Request()).shares
+        require(shares != 0, "pool: no request")
+        self._keep(controller, Request())
+        self._move_shares(self.settings.pool, receiver, shares)
+        return shares
+
+    @atomic
+    def pool_redeem(
+        self, sender: str, shares: int, receiver: str, controller: str, min_assets: int = 0
+    ) -> int:
+        """Claim `shares` of a request; what is paid [raw]: the lesser of then and now, down."""
+        request = self._claimable(sender, controller)
+        require(shares <= request.shares, "pool: more than requested")
+        valuation = self.valuation()
+        self._check_exit(valuation)
+        assets = self._payout(shares, request, valuation)
+        require(assets >= min_assets, "pool: too few assets")
+        self._leave(sender, shares, assets, receiver, controller, request, valuation)
+        return assets
+
+    @atomic
+    def pool_withdraw(
+        self,
+        sender: str,
+        assets: int,
+        receiver: str,
+        controller: str,
+        max_shares: int = MAX_UINT,
+    ) -> int:
+        """Claim exactly `assets` [raw] of a request; the shares that it takes, rounded up."""
+        request = self._claimable(sender, controller)
+        valuation = self.valuation()
+        self._check_exit(valuation)
+        require(request.worth != 0, "pool: more than requested")
+        unit = self.settings.unit
+        wanted = fits_word(assets * unit)
+        burned = max(
+            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.nav + unit),
+            ceil_div(fits_word(wanted * request.shares), request.worth),
+        )
+        require(burned <= request.shares, "pool: more than requested")
+        require(burned <= max_shares, "pool: too many shares")
+        self._leave(sender, burned, assets, receiver, controller, request, valuation)
+        return burned
+
+    def _claimable(self, sender: str, controller: str) -> Request:
+        self._check_controller(sender, controller)
+        request = self.requests.get(controller, Request())
+        require(request.shares != 0, "pool: no request")
+        require(self.now >= request.claimable_at, "pool: cooling down")
+        require(self._is_claimable(request), "pool: request has lapsed")
+        return request
+
+    def _is_claimable(self, request: Request) -> bool:
+        opens = request.claimable_at
+        return request.shares != 0 and opens <= self.now <= opens + CLAIM_WINDOW
+
+    def _leave(
+        self,
+        sender: str,
+        burned: int,
+        assets: int,
+        receiver: str,
+        controller: str,
+        request: Request,
+        valuation: Valuation,
+    ) -> None:
+        pool = self.settings.pool
+        require(assets != 0, "pool: zero assets")
+        require(receiver != pool, "pool: bad receiver")
+        require(assets <= self._room(valuation), "pool: exposure too high")
+        left = request.shares - burned
+        worth = floor_div(request.worth * left, request.shares)
+        self._keep(controller, Request(left, worth, request.claimable_at) if left else Request())
+        self.shares[pool] -= burned
+        self.supply -= burned
+        self._emit(pool, Transfer(pool, NOWHERE, burned))
+        self._emit(pool, Withdraw(sender, receiver, controller, assets, burned))
+        self.set_nav(pool, valuation.nav - assets * self.settings.unit)
+        self.withdraw(pool, pool, self.settings.quote, assets, receiver)
+
+    def _keep(self, controller: str, request: Request) -> None:
+        if request.shares:
+            self.requests[controller] = request
+        else:
+            self.requests.pop(controller, None)
+        self._emit(self.settings.pool, RequestKept(controller, *request))
+
+    # -------------------------------------------------------------- the pool: the rest
+
+    @atomic
+    def set_operator(self, sender: str, operator: str, approved: bool) -> bool:
+        """Let `operator` request, cancel and claim for the sender, or no longer."""
+        (self.operators.add if approved else self.operators.discard)((sender, operator))
+        self._emit(self.settings.pool, OperatorSet(sender, operator, approved))
+        return True
+
+    @atomic
+    def transfer_shares(self, sender: str, receiver: str, amount: int) -> bool:
+        """ERC-20, of the pool's shares."""
+        self._check_share_receiver(receiver)
+        self._move_shares(sender, receiver, amount)
+        return True
+
+    @atomic
+    def transfer_shares_from(self, sender: str, owner: str, receiver: str, amount: int) -> bool:
+        """ERC-20, of the pool's shares."""
+        self._spend_shares(owner, sender, amount)
+        self._check_share_receiver(receiver)
+        self._move_shares(owner, receiver, amount)
+        return True
+
+    @atomic
+    def approve_shares(self, sender: str, spender: str, amount: int) -> bool:
+        """ERC-20, of the pool's shares."""
+        self._approve_shares(sender, spender, amount)
+        return True
+
+    @atomic
+    def refresh(self, sender: str) -> int:
+        """Tell the Clearinghouse the pool's NAV [WAD quote] (QTE-4)."""
+        valuation = self.valuation()
+        require(valuation.live, "pool: a price is not live")
+        self.set_nav(self.settings.pool, valuation.nav)
+        return valuation.nav
+
+    def valuation(self) -> Valuation:
+        """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
+        nav = self.header_of(self.settings.pool).cash
+        spread, live = 0, True
+        for market in range(len(self.listed)):
+            leg = self.leg(NOWHERE, market)
+            if leg.skew == 0:
+                continue
+            terms = terms_of(self.markets[market].words)
+            depth = abs(leg.skew)
+            nav += floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
+            nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
+            spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
+            live = live and leg.status == LIVE
+        return Valuation(nav, spread, live)
+
+    def total_assets(self) -> int:
+        """ERC-4626 [raw], rounded down."""
+        return max(self.valuation().nav, 0) // self.settings.unit
+
+    def convert_to_shares(self, assets: int) -> int:
+        """ERC-4626, rounded down."""
+        value = fits_word(assets * self.settings.unit)
+        product = fits_word(value * (self.supply + VIRTUAL_SHARES))
+        return floor_div(product, max(self.valuation().nav, 0) + self.settings.unit)
+
+    def convert_to_assets(self, shares: int) -> int:
+        """ERC-4626 [raw], rounded down."""
+        return self._worth(shares, self.valuation()) // self.settings.unit
+
+    def max_deposit(self, receiver: str) -> int:
+        """ERC-4626 [raw]."""
+        return self._space(self.valuation())
+
+    def max_mint(self, receiver: str) -> int:
+        """ERC-4626."""
+        valuation = self.valuation()
+        space = self._space(valuation)
+        return self._shares_for(space, valuation) if space else 0
+
+    def preview_deposit(self, assets: int) -> int:
+        """ERC-4626."""
+        valuation = self.valuation()
+        self._check_entry(valuation)
+        return self._shares_for(assets, valuation)
+
+    def preview_mint(self, shares: int) -> int:
+        """ERC-4626 [raw]."""
+        valuation = self.valuation()
+        self._check_entry(valuation)
+        return self._cost_of_shares(shares, valuation)
+
+    def max_redeem(self, controller: str) -> int:
+        """ERC-4626: the most shares of a request that a claim could burn now."""
+        request = self.requests.get(controller, Request())
+        if not self._is_claimable(request):
+            return 0
+        valuation = self.valuation()
+        room = self._room(valuation)
+        if room == 0:
+            return 0
+        shares = request.shares
+        if self._payout(shares, request, valuation) > room:
+            # The most shares that do not yet pay one raw unit more; either bound will do.
+            above = (room + 1) * self.settings.unit
+            by_now = (above * (self.supply + VIRTUAL_SHARES) - 1) // (
+                valuation.nav + self.settings.unit
+            )
+            by_then = (above * request.shares - 1) // request.worth
+            shares = min(shares, max(by_now, by_then))
+        return shares if self._payout(shares, request, valuation) else 0
+
+    def max_withdraw(self, controller: str) -> int:
+        """ERC-4626 [raw]: the most that a claim could be paid now."""
+        request = self.requests.get(controller, Request())
+        if not self._is_claimable(request):
+            return 0
+        valuation = self.valuation()
+        room = self._room(valuation)
+        return min(self._payout(request.shares, request, valuation), room) if room else 0
+
+    def pending(self, controller: str) -> int:
+        """ERC-7540: the shares that still cool down."""
+        request = self.requests.get(controller, Request())
+        return request.shares if self.now < request.claimable_at else 0
+
+    def claimable(self, controller: str) -> int:
+        """ERC-7540: the shares whose time to claim has come and not gone."""
+        request = self.requests.get(controller, Request())
+        return request.shares if self._is_claimable(request) else 0
+
+    def _shares_for(self, assets: int, v: Valuation) -> int:
+        value = fits_word(assets * self.settings.unit)
+        product = fits_word(value * (self.supply + VIRTUAL_SHARES))
+        return floor_div(product, max(v.nav, 0) + v.spread + self.settings.unit)
+
+    def _cost_of_shares(self, shares: int, v: Valuation) -> int:
+        product = fits_word(shares * (max(v.nav, 0) + v.spread + self.settings.unit))
+        return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
+
+    def _worth(self, shares: int, v: Valuation) -> int:
+        product = fits_word(shares * (max(v.nav, 0) + self.settings.unit))
+        return floor_div(product, self.supply + VIRTUAL_SHARES)
+
+    def _payout(self, shares: int, request: Request, v: Valuation) -> int:
+        then = floor_div(fits_word(request.worth * shares), request.shares)
+        return min(self._worth(shares, v), then) // self.settings.unit
+
+    def _space(self, v: Valuation) -> int:
+        """How much more the Clearinghouse may hold [raw], if an entry is open at all."""
+        if not v.live or self._is_broke(v):
+            return 0
+        return MAX_CUSTODY // self.settings.unit - self.custody
+
+    def _room(self, v: Valuation) -> int:
+        """How much may leave [raw] before the exposure is too high for what stays (LPV-3)."""
+        if not v.live or v.nav <= 0:
+            return 0
+        stays = 0
+        if self.book.exposure:
+            if self.settings.max_pool_leverage_ppm == 0:
+                return 0
+            stays = ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
+        return min(max(v.nav - stays, 0) // self.settings.unit, self.custody)
+
+    def _is_broke(self, v: Valuation) -> bool:
+        return v.nav < 0 or (v.nav == 0 and self.supply != 0)
+
+    def _check_entry(self, v: Valuation) -> None:
+        require(v.live, "pool: a price is not live")
+        require(not self._is_broke(v), "pool: no equity")
+
+    def _check_exit(self, v: Valuation) -> None:
+        require(v.live, "pool: a price is not live")
+        require(v.nav > 0, "pool: no equity")
+
+    def _check_controller(self, sender: str, controller: str) -> None:
+        allowed = sender == controller or (controller, sender) in self.operators
+        require(allowed, "pool: not your request")
+
+    def _check_share_receiver(self, receiver: str) -> None:
+        require(receiver not in (NOWHERE, self.settings.pool), "shares: bad receiver")
+
+    def _spend_shares(self, owner: str, spender: str, amount: int) -> None:
+        allowed = self.allowances.get((self.settings.pool, owner, spender), 0)
+        if allowed != MAX_UINT:
+            require(amount <= allowed, "shares: allowance too low")
+            self._approve_shares(owner, spender, allowed - amount)
+
+    def _approve_shares(self, owner: str, spender: str, amount: int) -> None:
+        self.allowances[self.settings.pool, owner, spender] = amount
+        self._emit(self.settings.pool, Approval(owner, spender, amount))
+
+    def _move_shares(self, owner: str, receiver: str, amount: int) -> None:
+        require(self.shares.get(owner, 0) >= amount, "shares: balance too low")
+        self.shares[owner] = self.shares.get(owner, 0) - amount
+        self.shares[receiver] = self.shares.get(receiver, 0) + amount
+        self._emit(self.settings.pool, Transfer(owner, receiver, amount))
+
+    # -------------------------------------------------------------- the token
+
+    def _transfer_from(self, spender: str, owner: str, receiver: str, amount_raw: int) -> None:
+        key = (self.settings.quote, owner, spender)
+        allowed = self.allowances.get(key, 0)
+        if allowed != MAX_UINT:
+            require(allowed >= amount_raw, "")
+            self.allowances[key] = allowed - amount_raw
+        self._move_token(owner, receiver, amount_raw)
+
+    def _move_token(self, sender: str, receiver: str, amount_raw: int) -> None:
+        require(self.balances.get(sender, 0) >= amount_raw, "")
+        self.balances[sender] = self.balances.get(sender, 0) - amount_raw
+        self.balances[receiver] = self.balances.get(receiver, 0) + amount_raw
+        self._emit(self.settings.quote, Transfer(sender, receiver, amount_raw))
+
+
+def _bits(bitmap: int) -> list[int]:
+    """The set bits of a bitmap, lowest first."""
+    return [i for i in range(bitmap.bit_length()) if bitmap >> i & 1]
+
+
+def _saturate_nav(nav: int) -> int:
+    return max(min(nav, slots.MAX_NAV), -slots.MAX_NAV)

@@ -1,0 +1,376 @@
+"""Tables for the terminal. What is shown is computed elsewhere; here it is only put in columns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from plimsoll.client import Account, Conservation, Market, Pool, Shock
+from plimsoll.demo import BOOKS, ROLES, Story
+from plimsoll.deployment import Deployment
+from plimsoll.prices import Series, date
+from plimsoll.replay import Replay
+from plimsoll.units import from_wad, plain
+
+NOTHING = "-"
+WIDTH = 100  # where the output is no terminal
+
+
+def console() -> Console:
+    """Where everything is printed."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def money(value: Decimal | None, places: int = 0) -> str:
+    """Quote with thousands separated: ``12,345``."""
+    if value is None:
+        return NOTHING
+    shown = round(value, places)
+    return f"{shown if shown else abs(shown):,.{places}f}"
+
+
+def number(value: Decimal, digits: int = 6) -> str:
+    """A size or a price in so many significant digits, no digit before the point lost."""
+    if not value:
+        return "0"
+    places = max(0, digits - 1 - value.adjusted())
+    return f"{plain(round(value, places)):,f}"
+
+
+def headline(text: str) -> Text:
+    """A line above a table."""
+    return Text(text, style="bold")
+
+
+def health(value: Decimal | None) -> Text:
+    """A health, red below 1 and yellow below 1.25."""
+    if value is None:
+        return Text("flat", style="dim")
+    style = "bold red" if value < 1 else "yellow" if value < Decimal("1.25") else "green"
+    return Text(f"{value:.3f}" if value < 100 else f"{value:,.0f}", style=style)
+
+
+def times(value: Decimal | None) -> str:
+    """A multiple: ``3.1x``."""
+    return NOTHING if value is None else f"{value:.1f}x"
+
+
+def percent(value: Decimal, places: int = 2) -> str:
+    """A fraction in per cent."""
+    return f"{value * 100:.{places}f} %"
+
+
+def table(*columns: str, left: int = 1) -> Table:
+    """A plain table: the first `left` columns are text, the others numbers."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, column in enumerate(columns):
+        made.add_column(column, justify="left" if place < left else "right")
+    return made
+
+
+# ------------------------------------------------------------------ the venue
+
+
+def deployment_table(deployment: Deployment) -> RenderableType:
+    """What is where."""
+    made = table(f"on {deployment.chain.name}, chain {deployment.chain.id}", "address", left=2)
+    for part, address in deployment.addresses().items():
+        made.add_row(part, address)
+    return made
+
+
+def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
+    """All markets."""
+    made = table(
+        "id", "market", "price", "bid", "ask", "skew", "long OI", "short OI", "funding/day",
+        "im", "mm",
+        left=2,
+    )  # fmt: skip
+    for m in markets:
+        live = m.price_status == "live"
+        shown = number(m.price) if live else Text(m.price_status.removeprefix("prices: "), "red")
+        made.add_row(
+            str(m.id),
+            m.name + (" (reduce only)" if m.reduce_only else ""),
+            shown,
+            number(m.bid) if live else NOTHING,
+            number(m.ask) if live else NOTHING,
+            number(m.skew),
+            number(m.long_open_interest),
+            number(m.short_open_interest),
+            percent(m.rate, 4),
+            percent(m.im, 1),
+            percent(m.mm, 1),
+        )
+    return Group(headline(f"Markets: prices in {symbol}, sizes in base"), made)
+
+
+def pool_table(pool: Pool, symbol: str) -> RenderableType:
+    """The pool and the insurance fund."""
+    made = table("pool", symbol)
+    made.add_row("NAV now", money(pool.nav, 2) + ("" if pool.is_live else " (a price is missing)"))
+    made.add_row("insurance fund", money(pool.insurance, 2))
+    made.add_row("open interest", money(pool.exposure, 2))
+    leverage = f"{times(pool.leverage)} of {times(pool.max_leverage)}"
+    made.add_row("open interest over NAV", leverage)
+    made.add_row("held for accounts", money(pool.custody, 2))
+    return made
+
+
+def account_table(account: Account, symbol: str) -> RenderableType:
+    """An account and its positions."""
+    head = table(f"account {account.address}", symbol)
+    head.add_row("cash", money(account.cash, 2))
+    head.add_row("unrealised profit", money(account.pnl, 2))
+    head.add_row("equity", money(account.equity, 2))
+    head.add_row("initial margin", money(account.initial, 2))
+    head.add_row("maintenance margin", money(account.maintenance, 2))
+    head.add_row("health", health(account.health))
+    head.add_row("leverage", times(account.leverage))
+    head.add_row("withdrawable", money(account.withdrawable, 2))
+    head.add_row("buying power", money(account.buying_power, 2))
+    parts: list[RenderableType] = [head]
+    if account.positions:
+        made = table("market", "size", "break even", "mark", "notional", "profit", "liquidated at")
+        for p in account.positions:
+            live = p.price_status == "live"
+            made.add_row(
+                p.market,
+                number(p.size),
+                number(p.break_even_price),
+                number(p.mark_price) if live else Text(p.price_status, "red"),
+                money(p.notional, 2),
+                money(p.pnl, 2),
+                number(p.liquidation_price) if p.liquidation_price else NOTHING,
+            )
+        parts.append(made)
+    else:
+        parts.append(Text("no positions", style="dim"))
+    if account.liquidatable:
+        parts.append(Text("Below 1.0: anyone may liquidate this account now.", style="bold red"))
+    elif account.margin_call:
+        parts.append(Text("Margin call: add collateral or close something.", style="yellow"))
+    if account.has_dead_leg:
+        parts.append(
+            Text("A price is missing: no withdrawing and no added risk until it is back.", "yellow")
+        )
+    return Group(*parts)
+
+
+def shock_table(shock: Shock, symbol: str) -> RenderableType:
+    """An account before and after a sudden move."""
+    moves = table("if prices moved at once", "now", "then")
+    for name, (now, then) in shock.prices.items():
+        moves.add_row(name, number(now), number(then))
+    after = table("the account", "now", "then")
+    after.add_row(f"equity, {symbol}", money(shock.equity_before, 2), money(shock.equity, 2))
+    after.add_row("health", health(shock.health_before), health(shock.health))
+    if not shock.prices:
+        return Text("The account has no positions: no price can move it.")
+    verdict = (
+        Text("Anyone could liquidate it then.", style="bold red")
+        if shock.liquidatable
+        else Text("It would stand.", style="green")
+    )
+    return Group(moves, after, verdict)
+
+
+def conservation_table(books: Conservation) -> RenderableType:
+    """LED-2 and LED-3 with their differences."""
+    sizes = table(
+        "market", "longs", "shorts", "pool", "difference in wei",
+    )  # fmt: skip
+    for s in books.sizes:
+        sizes.add_row(
+            s.market,
+            *(number(from_wad(v), 12) for v in (s.longs, s.shorts, s.pool)),
+            verdict(s.difference),
+        )
+    made = table(f"{books.accounts} accounts", "quote")
+    made.add_row("cash", f"{from_wad(books.cash):,.18f}")
+    made.add_row("- basis of positions", f"{from_wad(books.basis):,.18f}")
+    made.add_row("- held for accounts", f"{from_wad(books.custody):,.18f}")
+    made.add_row("= difference in wei", verdict(books.difference))
+    made.add_row("token balance, at least that", f"{from_wad(books.balance):,.18f}")
+    return Group(
+        headline("LED-2: in each market the sizes of all accounts sum to zero"),
+        sizes,
+        headline("LED-3: sum of cash - sum of basis = quote held for accounts"),
+        made,
+    )
+
+
+def verdict(difference: int) -> Text:
+    """A difference that ought to be zero."""
+    return Text(f"{difference:,}", style="bold green" if difference == 0 else "bold red")
+
+
+# ------------------------------------------------------------------ the demo
+
+
+def story_report(story: Story) -> RenderableType:
+    """The demo's report, the gist first."""
+    return Group(
+        _gist(story),
+        _scenes(story),
+        _leo(story),
+        _capital(story),
+        *([_gas(story)] if any(story.gas.values()) else []),
+        *([conservation_table(story.conservation)] if story.conservation else []),
+    )
+
+
+def _gist(story: Story) -> RenderableType:
+    opened, dip, fall, crash, *_ = story.scenes
+    leo, bitcoin = story.liquidation, crash.accounts["Hana"].position("BTC")
+    assert leo and bitcoin and story.leo_after and story.conservation
+    hana = story.needs["Hana"]
+    lowest = min(h for s in story.scenes if (h := s.accounts["Hana"].health) is not None)
+    closed = (leo, *story.isolated.values())
+    owed = sum((c.debt_to_insurance + c.debt_to_pool for c in closed), Decimal(0))
+    debts = f"Bad debt: {money(owed, 2)}." if owed else "There was no bad debt."
+    swing = 1 - crash.prices["BTC"] / opened.prices["BTC"]
+    text = Text.assemble(
+        ("What happened. ", "bold"),
+        f"BTC fell {percent(swing, 0)} and came back.\n",
+        ("- Hana", "bold"),
+        f", long BTC and short ETH, was down {money(-bitcoin.pnl)} on BTC alone in the crash, more "
+        f"than the {money(BOOKS['Hana'][0])} she had paid in. Her ETH gain counted in the same "
+        f"account: health never below {lowest:.1f}; she ends with {money(story.hana_after)}.\n",
+        ("- Her twin", "bold"),
+        ", same positions and money but isolated in two accounts, lost the one in the fall and the "
+        f"other in the rebound, and ends with {money(story.twin_after)}.\n",
+        ("- Leo", "bold"),
+        f", {times(opened.accounts['Leo'].leverage)} levered on three coins that fell together, had "
+        f"a margin call at health {dip.accounts['Leo'].health:.2f}. At "
+        f"{fall.accounts['Leo'].health:.2f} a stranger without a cent in the venue closed all "
+        f"{leo.closed} positions in one call: {money(leo.reward)} to the stranger, "
+        f"{money(leo.charged - leo.reward)} to the insurance fund, {money(story.leo_after.cash)} "
+        "stayed Leo's, and he took it out.\n",
+        ("- Cara", "bold"),
+        ", careful, never noticed.\n\n",
+        ("Why it matters. ", "bold"),
+        f"To live through this Hana needed {money(hana.cross)} in one account; position by "
+        f"position she would have needed {money(hana.isolated)}, "
+        f"{times(hana.isolated / hana.cross)} as much. {debts} Every cent is accounted for: the "
+        "differences below are ",
+        ("zero.", "bold green") if story.conservation.holds else ("NOT zero.", "bold red"),
+    )
+    return Panel(text, title="Plimsoll: one account, shared collateral", border_style="cyan")
+
+
+def _scenes(story: Story) -> RenderableType:
+    names = [scene.name for scene in story.scenes]
+    prices = table("prices", *names)
+    for market in story.scenes[0].prices:
+        prices.add_row(market, *(number(scene.prices[market]) for scene in story.scenes))
+    made = table(
+        "who", "", *(f"{name}" for name in names), left=2,
+    )  # fmt: skip
+    for who in story.scenes[0].accounts:
+        views = [scene.accounts[who] for scene in story.scenes]
+        made.add_row(f"{who}", ROLES[who], *(money(view.equity) for view in views))
+        made.add_row("", "", *(_standing(view) for view in views), end_section=False)
+    return Group(prices, headline("Equity and health at each moment, before anybody acts"), made)
+
+
+def _standing(view: Account) -> Text:
+    if not view.positions:
+        return Text("closed", style="dim")
+    shown = health(view.health)
+    if view.liquidatable:
+        shown.append(" below 1")
+    elif view.margin_call:
+        shown.append(" call")
+    return shown
+
+
+def _leo(story: Story) -> RenderableType:
+    leo, before = story.liquidation, story.scenes[2].accounts["Leo"]
+    after = story.leo_after
+    assert leo and after
+    made = table("Leo's liquidation, one transaction", "before", "after")
+    made.add_row("positions", str(len(before.positions)), str(len(after.positions)))
+    made.add_row("notional", money(before.notional, 2), money(after.notional, 2))
+    made.add_row("equity", money(before.equity, 2), money(after.equity, 2))
+    made.add_row("health", health(before.health), health(after.health))
+    made.add_row("the stranger's cash", money(story.keeper_before, 2), money(story.keeper_after, 2))
+    made.add_row("withdrawn by Leo afterwards", "", money(story.withdrawn, 2))
+    return made
+
+
+def _capital(story: Story) -> RenderableType:
+    made = table(
+        "who", "one account", "isolated", "more",
+    )  # fmt: skip
+    for who, need in (*story.needs.items(), ("all", story.need)):
+        more = f"+{percent(need.more, 0)}" if need.more else "the same"
+        made.add_row(who, money(need.cross), money(need.isolated), more)
+    return Group(
+        headline("Collateral that opens the same book and lives through the same prices"), made
+    )
+
+
+def _gas(story: Story) -> RenderableType:
+    made = table("action", "gas, by receipt")
+    for action, gas in story.gas.items():
+        made.add_row(action, f"{gas:,}")
+    return made
+
+
+# ------------------------------------------------------------------ the replay
+
+
+def problems_report(series: Series, limit: int = 20) -> RenderableType:
+    """What was left out of a file of prices."""
+    lines = [f"  {problem}" for problem in series.problems[:limit]]
+    if len(series.problems) > limit:
+        lines.append(f"  and {len(series.problems) - limit} more")
+    return Text("\n".join([f"{series.source}, left out or worth knowing:", *lines]), style="yellow")
+
+
+def replay_report(run: Replay) -> RenderableType:
+    """What came of a replay."""
+    title = f"{run.source}\n{date(run.start)} to {date(run.end)} UTC, on {run.engine}"
+    made = table(title, "")
+    made.add_row("steps", f"{run.steps:,} ({run.steps / max(run.seconds, 1e-9):,.1f} a second)")
+    made.add_row(
+        "traders, positions opened",
+        f"{run.traders}, {run.opened} ({money(run.notional)} on {money(run.collateral)})",
+    )
+    for reason, count in run.refused.most_common():
+        made.add_row(f"  refused: {reason or 'no reason'}", str(count))
+    made.add_row("accounts with a margin call", str(run.margin_calls))
+    made.add_row("liquidations", str(len(run.closed)))
+    healths = run.healths
+    if healths:
+        middle = healths[len(healths) // 2]
+        shown = f"{healths[0]:.3f} / {middle:.3f} / {healths[-1]:.3f}"
+        made.add_row("  health when liquidated: worst, middle, best", shown)
+        made.add_row("  to the keeper", money(run.rewards, 2))
+    made.add_row("accounts with positions at the end", str(run.standing))
+    from_insurance, from_pool = run.bad_debt
+    made.add_row(
+        "bad debt: insurance fund, pool", f"{money(from_insurance, 2)}, {money(from_pool, 2)}"
+    )
+    for name, values in (("insurance fund", run.insurance), ("pool NAV", run.nav)):
+        change = percent(values[-1] / values[0] - 1) if values[0] else NOTHING
+        made.add_row(f"{name}: before", money(values[0], 2))
+        made.add_row("  lowest", money(min(values), 2))
+        made.add_row("  after", f"{money(values[-1], 2)} ({change})")
+    for market, why in run.dead.items():
+        made.add_row(f"no price at the end: {market}", why.removeprefix("prices: "))
+    parts: list[RenderableType] = [made]
+    if run.conservation:
+        parts.append(conservation_table(run.conservation))
+    return Group(*parts)

@@ -1,0 +1,311 @@
+"""The hand-packed storage words: the mirror of ``contracts/modules/slots.vy``.
+
+Bits are counted from the least significant; signed fields are two's complement. Everything here is
+plain integers in the contracts' units: WAD (1e18) for quote, base and prices, parts per million for
+ratios, unix seconds for times. Packing refuses what does not fit instead of truncating it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+WAD = 10**18
+LOT = 2**32  # [wei of base]
+REWARD_UNIT = 10**16  # [WAD quote]
+
+UNLISTED, OPEN, REDUCE_ONLY = 0, 1, 2
+
+
+class Header(NamedTuple):
+    """An account: cash [WAD quote], flags, and the bitmap of the markets that it is in."""
+
+    cash: int = 0
+    flags: int = 0
+    bitmap: int = 0
+
+
+class Position(NamedTuple):
+    """An account's size [WAD base] and basis [WAD quote] in one market."""
+
+    size: int = 0
+    basis: int = 0
+
+
+class StateA(NamedTuple):
+    """The half of a market's state that a fill moves."""
+
+    lots: int = 0  # long open interest, in lots
+    last_price: int = 0  # [WAD quote/base]
+    skew: int = 0  # [WAD base]
+
+
+class StateB(NamedTuple):
+    """The half of a market's state that time moves."""
+
+    funding_index: int = 0  # [WAD quote/base]
+    rate: int = 0  # [WAD/day] funding
+    touched_at: int = 0  # [unix s]
+    surge_ppm: int = 0  # liquidated at `touched_at`, over the skew scale
+    kept: int = 0  # room for the stable price
+
+
+class Book(NamedTuple):
+    """What the clearinghouse knows of the pool."""
+
+    nav: int = 0  # [WAD quote] last known
+    exposure: int = 0  # [WAD quote] open interest of all markets at their last prices
+    known_at: int = 0  # [unix s] of the NAV
+
+
+class Terms(NamedTuple):
+    """A market's terms in readable numbers, field by field as in ``IConfigurator.Terms``."""
+
+    feed: str  # AggregatorV3Interface, 0x and 40 lower-case digits
+    max_age: int  # [s]
+    min_price: int  # [WAD quote/base] exclusive
+    max_price: int  # [WAD quote/base] exclusive
+    skew_scale: int  # [WAD base]
+    max_skew: int  # [WAD base]
+    max_open_interest: int  # [WAD base]
+    im_ppm: int
+    mm_ppm: int
+    liquidation_fee_ppm: int
+    reward: int  # [WAD quote] flat, a multiple of 0.01
+    taker_fee_ppm: int
+    spread_ppm: int
+    otc_band_ppm: int
+    max_velocity_ppm: int  # [ppm/day^2]
+    max_rate_ppm: int  # [ppm/day]
+    reduce_only: bool = False
+
+
+class Unpacked(NamedTuple):
+    """What the clearinghouse reads out of a market's three words of terms."""
+
+    feed: str
+    max_age: int
+    feed_exponent: int  # 18 less the feed's decimals
+    status: int
+    mm_ppm: int
+    im_ppm: int
+    liquidation_fee_ppm: int
+    skew_scale: int
+    max_velocity_ppm: int
+    max_rate_ppm: int
+    min_price: int
+    max_price: int
+    reward: int
+    taker_fee_ppm: int
+    spread_ppm: int
+    max_skew: int
+    max_open_interest: int
+    otc_band_ppm: int
+
+
+# ------------------------------------------------------------------ fields
+
+
+def take(word: int, at: int, bits: int) -> int:
+    """The unsigned field of `bits` bits that starts at bit `at`."""
+    return (word >> at) & ((1 << bits) - 1)
+
+
+def take_signed(word: int, at: int, bits: int) -> int:
+    """The two's complement field of `bits` bits that starts at bit `at`."""
+    field = take(word, at, bits)
+    return field - (1 << bits) if field >> (bits - 1) else field
+
+
+def put(value: int, at: int, bits: int) -> int:
+    """`value` as an unsigned field.
+
+    Raises:
+        OverflowError: if it does not fit.
+    """
+    if not 0 <= value < 1 << bits:
+        raise OverflowError(f"{value} does not fit {bits} bits")
+    return value << at
+
+
+def put_signed(value: int, at: int, bits: int) -> int:
+    """`value` as a two's complement field.
+
+    Raises:
+        OverflowError: if it does not fit.
+    """
+    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+        raise OverflowError(f"{value} does not fit {bits} signed bits")
+    return (value & ((1 << bits) - 1)) << at
+
+
+# ------------------------------------------------------------------ accounts
+
+
+def pack_header(header: Header) -> int:
+    """Cash int120 | flags 8 | bitmap 128."""
+    return (
+        put_signed(header.cash, 136, 120) | put(header.flags, 128, 8) | put(header.bitmap, 0, 128)
+    )
+
+
+def unpack_header(word: int) -> Header:
+    """The inverse of `pack_header`."""
+    return Header(take_signed(word, 136, 120), take(word, 128, 8), take(word, 0, 128))
+
+
+def pack_position(position: Position) -> int:
+    """Basis int128 | size int128."""
+    return put_signed(position.basis, 128, 128) | put_signed(position.size, 0, 128)
+
+
+def unpack_position(word: int) -> Position:
+    """The inverse of `pack_position`."""
+    return Position(take_signed(word, 0, 128), take_signed(word, 128, 128))
+
+
+# ------------------------------------------------------------------ market state
+
+
+def pack_state_a(a: StateA) -> int:
+    """Lots 64 | last price 96 | skew int96."""
+    return put(a.lots, 192, 64) | put(a.last_price, 96, 96) | put_signed(a.skew, 0, 96)
+
+
+def unpack_state_a(word: int) -> StateA:
+    """The inverse of `pack_state_a`."""
+    return StateA(take(word, 192, 64), take(word, 96, 96), take_signed(word, 0, 96))
+
+
+def pack_state_b(b: StateB) -> int:
+    """Index int96 | rate int60 | touched at 32 | surge 20 | kept 48."""
+    return (
+        put_signed(b.funding_index, 160, 96)
+        | put_signed(b.rate, 100, 60)
+        | put(b.touched_at, 68, 32)
+        | put(b.surge_ppm, 48, 20)
+        | put(b.kept, 0, 48)
+    )
+
+
+def unpack_state_b(word: int) -> StateB:
+    """The inverse of `pack_state_b`."""
+    return StateB(
+        take_signed(word, 160, 96),
+        take_signed(word, 100, 60),
+        take(word, 68, 32),
+        take(word, 48, 20),
+        take(word, 0, 48),
+    )
+
+
+def open_interest(lots: int, skew: int) -> int:
+    """The larger of the long and the short side of all traders [WAD base].
+
+    The long side is known in whole lots of each account, the skew exactly.
+    """
+    long = lots * LOT
+    return max(long, long - skew, skew)
+
+
+# ------------------------------------------------------------------ book
+
+MAX_NAV = 2**103 - 1
+
+
+def pack_book(book: Book) -> int:
+    """NAV int104, saturating | exposure 112 | NAV known at 40."""
+    nav = max(min(book.nav, MAX_NAV), -MAX_NAV)
+    return put_signed(nav, 152, 104) | put(book.exposure, 40, 112) | put(book.known_at, 0, 40)
+
+
+def unpack_book(word: int) -> Book:
+    """The inverse of `pack_book`, but for a NAV that saturated."""
+    return Book(take_signed(word, 152, 104), take(word, 40, 112), take(word, 0, 40))
+
+
+# ------------------------------------------------------------------ terms
+
+
+def bound_exponent(min_price: int, max_price: int) -> int:
+    """The exponent of both price bounds: the greatest that leaves no remainder, 31 at most."""
+    exponent = 0
+    while exponent < 31 and not (
+        min_price % 10 ** (exponent + 1) or max_price % 10 ** (exponent + 1)
+    ):
+        exponent += 1
+    return exponent
+
+
+def pack_terms(terms: Terms, feed_decimals: int) -> tuple[int, int, int]:
+    """The three words that the clearinghouse keeps of a market's terms.
+
+    Args:
+        terms: readable numbers.
+        feed_decimals: of the feed's answers, 0 to 18.
+
+    Returns:
+        Terms 0, 1 and 2.
+
+    Raises:
+        OverflowError: if a number does not fit its field.
+        ValueError: if the reward is not a multiple of 0.01.
+    """
+    if terms.reward % REWARD_UNIT:
+        raise ValueError("the reward is not a multiple of 0.01")
+    exponent = bound_exponent(terms.min_price, terms.max_price)
+    t0 = (
+        put(int(terms.feed, 16), 0, 160)
+        | put(terms.max_age, 160, 20)
+        | put(18 - feed_decimals, 180, 5)
+        | put(REDUCE_ONLY if terms.reduce_only else OPEN, 185, 3)
+        | put(terms.mm_ppm, 192, 20)
+        | put(terms.im_ppm, 212, 20)
+        | put(terms.liquidation_fee_ppm, 232, 20)
+    )
+    t1 = (
+        put(terms.skew_scale, 0, 96)
+        | put(terms.max_velocity_ppm, 96, 24)
+        | put(terms.max_rate_ppm, 120, 20)
+        | put(terms.min_price // 10**exponent, 140, 24)
+        | put(terms.max_price // 10**exponent, 164, 24)
+        | put(exponent, 188, 5)
+        | put(terms.reward // REWARD_UNIT, 193, 22)
+        | put(terms.taker_fee_ppm, 215, 20)
+        | put(terms.spread_ppm, 235, 20)
+    )
+    t2 = (
+        put(terms.max_skew, 0, 96)
+        | put(terms.max_open_interest, 96, 96)
+        | put(terms.otc_band_ppm, 192, 20)
+    )
+    return t0, t1, t2
+
+
+def unpack_terms(t0: int, t1: int, t2: int) -> Unpacked:
+    """What the clearinghouse reads out of a market's words."""
+    unit = 10 ** take(t1, 188, 5)
+    return Unpacked(
+        feed=f"0x{take(t0, 0, 160):040x}",
+        max_age=take(t0, 160, 20),
+        feed_exponent=take(t0, 180, 5),
+        status=take(t0, 185, 3),
+        mm_ppm=take(t0, 192, 20),
+        im_ppm=take(t0, 212, 20),
+        liquidation_fee_ppm=take(t0, 232, 20),
+        skew_scale=take(t1, 0, 96),
+        max_velocity_ppm=take(t1, 96, 24),
+        max_rate_ppm=take(t1, 120, 20),
+        min_price=take(t1, 140, 24) * unit,
+        max_price=take(t1, 164, 24) * unit,
+        reward=take(t1, 193, 22) * REWARD_UNIT,
+        taker_fee_ppm=take(t1, 215, 20),
+        spread_ppm=take(t1, 235, 20),
+        max_skew=take(t2, 0, 96),
+        max_open_interest=take(t2, 96, 96),
+        otc_band_ppm=take(t2, 192, 20),
+    )
+
+
+def pack_topped_up(block_number: int, amount: int) -> int:
+    """Block 128 | what the insurance fund paid in it toward flat rewards [WAD quote] 128."""
+    return put(block_number, 128, 128) | put(amount, 0, 128)

@@ -1,0 +1,501 @@
+"""The plain table that a deployment is made from, in the units that people think in.
+
+Ratios are fractions (``0.05`` is 5 %), sizes are in base, prices and money in quote, times in
+seconds. `default_table` is the specification's table of defaults; `load_table` reads one from a
+YAML or JSON file; `Table.terms` turns a market into what the Configurator takes, or says what
+cannot be represented.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from plimsoll.errors import TableError
+from plimsoll.slots import REWARD_UNIT, Terms, bound_exponent
+from plimsoll.units import WAD, decimal, plain, scaled, significant, to_ppm, to_wad
+
+D = Decimal
+MAX_MARKETS = 128
+MAX_NAME_BYTES = 32
+
+Spec = TypeVar("Spec", "TokenSpec", "PoolSpec", "MarketSpec", "Table")
+
+
+# ------------------------------------------------------------------ the pieces
+
+
+@dataclass(frozen=True)
+class TokenSpec:
+    """The quote token: a mock that anyone may mint, unless an address is given."""
+
+    symbol: str = "USDC"
+    name: str = "Local dollars"
+    decimals: int = 6
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class PoolSpec:
+    """The liquidity pool and what it starts with."""
+
+    seed: Decimal = D(10_000_000)  # [quote] deposited by the deployer
+    name: str = "Plimsoll pool"
+    symbol: str = "PLP"
+    cooldown: int = 86_400  # [s] from a redemption's request to its claim
+
+
+@dataclass(frozen=True)
+class MarketSpec:
+    """One market. `price` is the mock feed's first answer; default bounds are taken from it."""
+
+    name: str
+    price: Decimal  # [quote/base] at the start
+    skew_scale: Decimal  # [base] depth of the pool's quoting curve
+    max_skew: Decimal  # [base] longs less shorts, at most
+    max_open_interest: Decimal  # [base] of the larger side, at most
+    im: Decimal  # initial margin, of the notional
+    mm: Decimal  # maintenance margin, of the notional
+    liquidation_fee: Decimal  # of the notional
+    taker_fee: Decimal  # of the notional
+    spread: Decimal  # of the price, on instant trades
+    max_velocity: Decimal  # [1/day^2] of the funding rate, at a skew of the whole scale
+    max_rate: Decimal  # [1/day] funding
+    otc_band: Decimal  # around the feed's price, for trades between accounts
+    reward: Decimal = D(5)  # [quote] flat, to the keeper, for each position
+    max_age: int = 5_400  # [s] of a price: a feed's hourly heartbeat and a half
+    min_price: Decimal | None = None  # [quote/base] exclusive; by default the smallest that fits
+    max_price: Decimal | None = None  # [quote/base] exclusive; by default 100 times the price
+    reduce_only: bool = False
+    feed: str | None = None  # address of an AggregatorV3Interface; by default a mock
+    feed_decimals: int = 8  # of the mock
+
+    def bounds(self) -> tuple[Decimal, Decimal]:
+        """The price bounds in effect, lower and upper [quote/base].
+
+        The chain keeps both as 24-bit mantissas on one exponent. The default upper bound is 100
+        times the price, in two digits; the lower one is a single unit of the finest exponent that
+        the upper one allows: a ten-thousandth of the price or less.
+        """
+        high = self.max_price
+        if high is None:
+            high = significant(100 * self.price, 2)
+        low = self.min_price
+        if low is None:
+            exponent = 0
+            whole = to_wad(high, f"{self.name}: max_price")
+            while whole // 10**exponent >= 2**24:
+                exponent += 1
+            low = plain(D(10**exponent) / WAD)
+        return low, high
+
+
+# What a market is unless told otherwise, by kind: `depth` is the skew scale as a notional [quote],
+# and the caps are fractions of the skew scale.
+TIERS: Mapping[str, Mapping[str, Decimal]] = {
+    "major": {
+        "depth": D(400_000_000),
+        "max_skew_share": D("0.010"),
+        "max_open_interest_share": D("0.014"),
+        "im": D("0.05"),
+        "mm": D("0.025"),
+        "liquidation_fee": D("0.010"),
+        "taker_fee": D("0.0005"),
+        "spread": D("0.0010"),
+        "max_velocity": D("0.50"),
+        "max_rate": D("0.01"),
+        "otc_band": D("0.005"),
+    },
+    "other": {
+        "depth": D(20_000_000),
+        "max_skew_share": D("0.02"),
+        "max_open_interest_share": D("0.03"),
+        "im": D("0.12"),
+        "mm": D("0.06"),
+        "liquidation_fee": D("0.015"),
+        "taker_fee": D("0.0008"),
+        "spread": D("0.0050"),
+        "max_velocity": D("0.75"),
+        "max_rate": D("0.03"),
+        "otc_band": D("0.010"),
+    },
+}
+MAJORS = ("BTC", "ETH")
+
+
+def market(
+    name: str, price: Decimal | int | str, tier: str | None = None, **changes: Any
+) -> MarketSpec:
+    """A market with the defaults of its tier.
+
+    Args:
+        name: such as ``"BTC"``.
+        price: [quote/base] at the start; the skew scale is `depth` over it, in three digits.
+        tier: ``"major"`` or ``"other"``; by default by the name.
+        **changes: fields of `MarketSpec`, or `depth` [quote], `max_skew_share` and
+            `max_open_interest_share` [fraction of the skew scale].
+
+    Raises:
+        TableError: if a field is unknown or no number.
+    """
+    kind = tier or ("major" if name in MAJORS else "other")
+    if kind not in TIERS:
+        raise TableError(f"{name}: no tier {kind!r}; there are {', '.join(TIERS)}")
+    start = _number(price, f"{name}: price")
+    if start <= 0:
+        raise TableError(f"{name}: price {start} is not above zero")
+    values: dict[str, Any] = {**TIERS[kind], **_typed(MarketSpec, changes, name, TIERS[kind])}
+    depth, skew, interest = (
+        values.pop(key) for key in ("depth", "max_skew_share", "max_open_interest_share")
+    )
+    scale = values.setdefault("skew_scale", significant(depth / start, 3))
+    values.setdefault("max_skew", plain(scale * skew))
+    values.setdefault("max_open_interest", plain(scale * interest))
+    values.setdefault("feed_decimals", 8 if start >= D("0.01") else 18)
+    return MarketSpec(name=name, price=start, **values)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything that a deployment is made of."""
+
+    markets: tuple[MarketSpec, ...]
+    quote: TokenSpec = field(default_factory=TokenSpec)
+    pool: PoolSpec = field(default_factory=PoolSpec)
+    insurance: Decimal = D(250_000)  # [quote] the fund's seed
+    keeper_share: Decimal = D("0.20")  # of the liquidation fee
+    insurance_share: Decimal = D("0.20")  # of the taker fee
+    profit_weight: Decimal = D("0.5")  # of a net unrealised profit, when opening
+    max_pool_leverage: Decimal = D("1.5")  # open interest over the pool's NAV
+    top_up_per_block: Decimal = D(50)  # [quote] the insurance fund's, toward flat rewards
+    margin_call_line: Decimal = D("1.25")  # health
+
+    def __post_init__(self) -> None:
+        names = [spec.name for spec in self.markets]
+        if not names:
+            raise TableError("the table has no market")
+        if len(names) > MAX_MARKETS:
+            raise TableError(f"{len(names)} markets; the Configurator lists {MAX_MARKETS} at most")
+        for name in names:
+            if not 0 < len(name.encode()) <= MAX_NAME_BYTES:
+                raise TableError(f"market name {name!r}: 1 to {MAX_NAME_BYTES} bytes")
+            if name.isdigit():
+                raise TableError(f"market name {name!r} would be taken for an id")
+            if names.count(name) > 1:
+                raise TableError(f"{name}: listed twice")
+        if not 0 <= self.quote.decimals <= 18:
+            raise TableError(
+                f"{self.quote.symbol}: {self.quote.decimals} decimals; 0 to 18 are accepted"
+            )
+        if self.margin_call_line < 1:
+            raise TableError(
+                f"margin_call_line {self.margin_call_line} is below the liquidation line, 1"
+            )
+        for name in ("keeper_share", "insurance_share", "profit_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TableError(f"{name} {getattr(self, name)} is not between 0 and 1")
+
+    def spec(self, name: str) -> MarketSpec:
+        """The market of that name."""
+        for spec in self.markets:
+            if spec.name == name:
+                return spec
+        raise TableError(
+            f"no market {name!r} in the table; there are {', '.join(m.name for m in self.markets)}"
+        )
+
+    def only(self, *names: str) -> Table:
+        """The same table with these markets alone, in this order."""
+        return replace(self, markets=tuple(self.spec(name) for name in names))
+
+    def with_market(self, spec: MarketSpec) -> Table:
+        """The same table with one more market, or with this one in place of its namesake."""
+        if any(m.name == spec.name for m in self.markets):
+            return replace(
+                self, markets=tuple(spec if m.name == spec.name else m for m in self.markets)
+            )
+        return replace(self, markets=(*self.markets, spec))
+
+    # -------------------------------------------------------------- to the chain
+
+    def terms(self, name: str, feed: str) -> Terms:
+        """What ``Configurator.list_market`` takes, field by field.
+
+        Args:
+            name: of the market.
+            feed: address of its price feed.
+
+        Raises:
+            TableError: if a number cannot be represented on chain; it says which and why.
+        """
+        return terms_of(self.spec(name), feed)
+
+    def settings(self) -> tuple[int, int, int, int, int]:
+        """The Clearinghouse's: keeper, insurance, profit, leverage [ppm]; top-up [WAD]."""
+        try:
+            return (
+                to_ppm(self.keeper_share, "keeper_share"),
+                to_ppm(self.insurance_share, "insurance_share"),
+                to_ppm(self.profit_weight, "profit_weight"),
+                to_ppm(self.max_pool_leverage, "max_pool_leverage"),
+                to_wad(self.top_up_per_block, "top_up_per_block"),
+            )
+        except ValueError as error:
+            raise TableError(str(error)) from None
+
+    def answer(self, name: str, price: Decimal, decimals: int | None = None) -> int:
+        """A price as its feed gives it, rounded to the feed's decimals.
+
+        Args:
+            name: of the market.
+            price: [quote/base].
+            decimals: of the feed; by default the mock's.
+
+        Raises:
+            TableError: if nothing is left of it.
+        """
+        places = self.spec(name).feed_decimals if decimals is None else decimals
+        answer = round(price.scaleb(places))
+        if answer <= 0:
+            raise TableError(f"{name}: a feed of {places} decimals cannot say {price}")
+        return answer
+
+    # -------------------------------------------------------------- to and from files
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, numbers as text; `from_dict` reads it back."""
+        return _plain_data(asdict(self))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Table:
+        """A table from plain data. What is left out takes its default.
+
+        A market needs a name and a price; it may name a `tier`, a `depth` [quote] and any field.
+
+        Raises:
+            TableError: at an unknown word or a value that is no exact number.
+        """
+        if not isinstance(data, Mapping):
+            raise TableError("the table is not a mapping of names to values")
+        rest = dict(data)
+        listed = rest.pop("markets", None)
+        if not isinstance(listed, list) or not listed:
+            raise TableError("the table has no list of markets")
+        markets = []
+        for number, entry in enumerate(listed):
+            if not isinstance(entry, Mapping) or "name" not in entry or "price" not in entry:
+                raise TableError(f"market {number}: name and price are needed")
+            own = {str(k): v for k, v in entry.items()}
+            name, price, tier = str(own.pop("name")), own.pop("price"), own.pop("tier", None)
+            markets.append(market(name, price, tier, **own))
+        quote = rest.pop("quote", {})
+        pool = rest.pop("pool", {})
+        for what, value in (("quote", quote), ("pool", pool)):
+            if not isinstance(value, Mapping):
+                raise TableError(f"{what} is not a mapping of names to values")
+        return cls(
+            markets=tuple(markets),
+            quote=TokenSpec(**_typed(TokenSpec, quote, "quote")),
+            pool=PoolSpec(**_typed(PoolSpec, pool, "pool")),
+            **_typed(cls, rest, "the table"),
+        )
+
+
+def default_table() -> Table:
+    """The specification's defaults, for a pool of 10m."""
+    return Table(
+        markets=(
+            market("BTC", 60_000),
+            market("ETH", 3_000),
+            market("SOL", 150),
+            market("LINK", 15),
+            market("AVAX", 30),
+            market("BNB", 600),
+        )
+    )
+
+
+def table_of(prices: Mapping[str, Decimal], base: Table | None = None, **changes: Any) -> Table:
+    """A table of markets at these prices [quote/base], by default with the default settings.
+
+    Args:
+        prices: by market name.
+        base: whose settings to take; its markets are left out.
+        **changes: for every market, as for `market`.
+    """
+    markets = tuple(market(name, price, **changes) for name, price in prices.items())
+    return replace(base, markets=markets) if base else Table(markets=markets)
+
+
+def load_table(path: Path | str) -> Table:
+    """A table from a ``.yaml``, ``.yml`` or ``.json`` file. Numbers are read as they are written.
+
+    Raises:
+        TableError: if the file is missing, unreadable, or no table.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TableError(f"{file}: {error.strerror or error}") from None
+    try:
+        if file.suffix == ".json":
+            data = json.loads(text, parse_float=D)
+        elif file.suffix in (".yaml", ".yml"):
+            data = _read_yaml(text)
+        else:
+            raise TableError(f"{file}: tables are .yaml, .yml or .json")
+    except json.JSONDecodeError as error:
+        raise TableError(f"{file}:{error.lineno}: {error.msg}") from None
+    try:
+        return Table.from_dict(data)
+    except TableError as error:
+        raise TableError(f"{file}: {error}") from None
+
+
+# ------------------------------------------------------------------ inside
+
+
+def terms_of(spec: MarketSpec, feed: str) -> Terms:
+    """`Table.terms` of a market that stands alone."""
+    low, high = spec.bounds()
+    try:
+        terms = Terms(
+            feed=feed,
+            max_age=spec.max_age,
+            min_price=to_wad(low, "min_price"),
+            max_price=to_wad(high, "max_price"),
+            skew_scale=to_wad(spec.skew_scale, "skew_scale"),
+            max_skew=to_wad(spec.max_skew, "max_skew"),
+            max_open_interest=to_wad(spec.max_open_interest, "max_open_interest"),
+            im_ppm=to_ppm(spec.im, "im"),
+            mm_ppm=to_ppm(spec.mm, "mm"),
+            liquidation_fee_ppm=to_ppm(spec.liquidation_fee, "liquidation_fee"),
+            reward=scaled(spec.reward, 2, "reward") * REWARD_UNIT,
+            taker_fee_ppm=to_ppm(spec.taker_fee, "taker_fee"),
+            spread_ppm=to_ppm(spec.spread, "spread"),
+            otc_band_ppm=to_ppm(spec.otc_band, "otc_band"),
+            max_velocity_ppm=to_ppm(spec.max_velocity, "max_velocity"),
+            max_rate_ppm=to_ppm(spec.max_rate, "max_rate"),
+            reduce_only=spec.reduce_only,
+        )
+    except ValueError as error:
+        raise TableError(f"{spec.name}: {error}") from None
+    for name, bits in _WIDTHS.items():
+        value = getattr(terms, name)
+        if value < 0:
+            raise TableError(f"{spec.name}: {name} is below zero")
+        if value >= 1 << bits:
+            raise TableError(f"{spec.name}: {name} does not fit {bits} bits{_advice(name)}")
+    unit = 10 ** bound_exponent(terms.min_price, terms.max_price)
+    if terms.max_price // unit >= 2**24:
+        raise TableError(
+            f"{spec.name}: min_price {plain(low):f} and max_price {plain(high):f} are kept as "
+            f"24-bit multiples of one power of ten: {terms.max_price // unit} such units make "
+            "max_price, 16777215 fit"
+        )
+    return terms
+
+
+_WIDTHS = {
+    "max_age": 20,
+    "min_price": 96,
+    "max_price": 96,
+    "skew_scale": 96,
+    "max_skew": 96,
+    "max_open_interest": 96,
+    "im_ppm": 20,
+    "mm_ppm": 20,
+    "liquidation_fee_ppm": 20,
+    "reward": 76,
+    "taker_fee_ppm": 20,
+    "spread_ppm": 20,
+    "otc_band_ppm": 20,
+    "max_velocity_ppm": 24,
+    "max_rate_ppm": 20,
+}
+
+
+def _advice(name: str) -> str:
+    if name in ("skew_scale", "max_skew", "max_open_interest"):
+        return " (79 billion base): list a multiple of a coin that cheap, such as 1000000PEPE"
+    if name in ("min_price", "max_price"):
+        return " (79 billion quote)"
+    return ""
+
+
+def _number(value: Any, what: str) -> Decimal:
+    try:
+        return decimal(value, what)
+    except ValueError as error:
+        raise TableError(str(error)) from None
+
+
+def _typed(
+    cls: type[Spec], data: Mapping[str, Any], where: str, more: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The values of `data` in the types of the fields of `cls`; names in `more` are decimals."""
+    kinds: dict[str, str] = {f.name: str(f.type) for f in fields(cls)} | dict.fromkeys(
+        more, "Decimal"
+    )
+    typed: dict[str, Any] = {}
+    for name, value in data.items():
+        what = f"{where}: {name}"
+        kind = kinds.get(name)
+        if kind is None or name == "markets":
+            raise TableError(f"{what}: no such field; there are {', '.join(sorted(kinds))}")
+        if value is None:
+            if "None" not in kind:
+                raise TableError(f"{what}: a value is missing")
+            typed[name] = None
+        elif "Decimal" in kind:
+            typed[name] = _number(value, what)
+        elif kind == "int":
+            number = _number(value, what)
+            if number != int(number):
+                raise TableError(f"{what}: {number} is not a whole number")
+            typed[name] = int(number)
+        elif kind == "bool":
+            if not isinstance(value, bool):
+                raise TableError(f"{what}: true or false, not {value!r}")
+            typed[name] = value
+        else:
+            typed[name] = str(value)
+    return typed
+
+
+def _plain_data(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{plain(value):f}"
+    if isinstance(value, dict):
+        return {k: _plain_data(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_data(v) for v in value]
+    return value
+
+
+def _read_yaml(text: str) -> Any:
+    """YAML whose numbers with a point stay what was typed."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def exact(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal | str:
+        written = str(loader.construct_scalar(node)).replace("_", "")
+        try:
+            return D(written)
+        except ArithmeticError:
+            return written
+
+    Loader.add_constructor("tag:yaml.org,2002:float", exact)
+    try:
+        return yaml.load(text, Loader=Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" in line {mark.line + 1}" if mark else ""
+        raise TableError(f"not YAML{at}") from None

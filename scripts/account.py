@@ -1,0 +1,31 @@
+"""An account: look at it, pay in, take out."""
+
+import click
+
+from plimsoll import cli as shared
+
+
+@click.command(cls=shared.Command)
+@click.argument("account", required=False)
+@shared.signer_option
+@click.option("--deposit", help="Quote to pay in first; a mock token is minted.")
+@click.option("--withdraw", help="Quote to take out first, to the signer.")
+@shared.quiet
+def cli(account, signer, deposit, withdraw):
+    """Show ACCOUNT: an address, or 0 to 255 for a sub-account of the signer's (default 0).
+
+    Anyone can pay into any account; only its owner can take out.
+    """
+    from plimsoll import report
+    from plimsoll.client import Client
+
+    deployment = shared.load()
+    client = Client(deployment)
+    owner = shared.signer_of(signer)
+    address = shared.account_of(account, owner)
+    if deposit:
+        client.deposit(shared.amount_of(deposit, "--deposit"), address, owner)
+    if withdraw:
+        client.withdraw(shared.amount_of(withdraw, "--withdraw"), address, signer=owner)
+    view = client.account(address)
+    report.console().print(report.account_table(view, deployment.table.quote.symbol))

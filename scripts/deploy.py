@@ -1,0 +1,51 @@
+"""Deploy the venue and write deployments/<chain id>.json."""
+
+from pathlib import Path
+
+import click
+
+from plimsoll import cli as shared
+
+
+@click.command(cls=shared.Command)
+@click.option(
+    "--table", "file", type=click.Path(), help="YAML or JSON; by default the usual table."
+)
+@click.option("--markets", help="Only these of the table, as in BTC,ETH.")
+@click.option(
+    "--signer", default="0", show_default=True, help="A test account's number or an alias."
+)
+@shared.quiet
+def cli(file, markets, signer):
+    """Deploy tokens, feeds, contracts and markets; seed the pool; write the addresses down.
+
+    Where the table gives an address for the quote token or a feed, that one is used; everything else
+    is a mock, for local chains only.
+    """
+    from plimsoll import report
+    from plimsoll.chain import ApeChain
+    from plimsoll.client import Client
+    from plimsoll.deployment import DEVNET, Deployment, deploy
+    from plimsoll.table import default_table, load_table
+
+    table = load_table(Path(file)) if file else default_table()
+    if markets:
+        table = table.only(*(name.strip() for name in markets.split(",")))
+    chain = ApeChain()
+    owner = shared.signer_of(signer)
+    screen = report.console()
+    with screen.status("compiling, if need be") as status:
+        deployment = deploy(table, chain, owner, status.update)
+    path = deployment.save()
+    deployment = Deployment.load(chain)  # what others will read
+
+    client = Client(deployment)
+    symbol = deployment.table.quote.symbol
+    screen.print(report.deployment_table(deployment))
+    screen.print(report.markets_table(client.markets(), symbol))
+    screen.print(report.pool_table(client.pool(), symbol))
+    screen.print(f"Written and checked: {path}")
+    if chain.ends_with_process:
+        screen.print(
+            f"This chain ends with this command. To keep one, run `anvil` and use {DEVNET}."
+        )

@@ -1,0 +1,32 @@
+"""The markets and the pool; on a local chain, their prices too."""
+
+import click
+
+from plimsoll import cli as shared
+
+
+@click.command(cls=shared.Command)
+@shared.signer_option
+@click.option("--set", "prices", multiple=True, metavar="BTC=60000", help="A mock feed's price.")
+@click.option("--refresh", is_flag=True, help="Mock feeds say their prices anew; the NAV is told.")
+@shared.quiet
+def cli(signer, prices, refresh):
+    """Show every market, the pool and the insurance fund."""
+    from plimsoll import report
+    from plimsoll.client import Client
+
+    deployment = shared.load()
+    if prices or refresh:
+        payer = shared.signer_of(signer)
+        if refresh:
+            deployment.refresh_prices(payer)
+        if prices:
+            deployment.set_prices(shared.prices_of(prices), payer)
+        deployment.poke(sender=payer)
+        if refresh:
+            deployment.refresh_nav(payer)
+    client = Client(deployment)
+    screen = report.console()
+    symbol = deployment.table.quote.symbol
+    screen.print(report.markets_table(client.markets(), symbol))
+    screen.print(report.pool_table(client.pool(), symbol))
