@@ -81,6 +81,11 @@ class Story:
     conservation: Conservation | None = None
 
     @property
+    def balanced(self) -> bool:
+        """Whether LED-2 and LED-3 hold at the end."""
+        return self.conservation is not None and self.conservation.holds
+
+    @property
     def need(self) -> Need:
         """Of the whole book."""
         return sum(self.needs.values(), Need(D(0), D(0)))

@@ -2,7 +2,8 @@
 
 A population of traders with mixed leverage opens at the first prices. Then, step by step, the
 feeds are moved, and a keeper liquidates whoever is below health 1.0, once a step. Nothing else
-happens, so what the tables show at the end is what the rules do. The same seed gives the same traders.
+happens, so what the tables show at the end is what the rules do. The same seed gives the same
+traders.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ HALVINGS = 3  # of an opening trade that is refused, before it is given up
 LEVERAGES = (1.5, 2, 3, 5, 8, 12, 18)  # that traders would like, of notional over collateral
 ACCOUNTS_PER_OWNER = 200
 
-OnStep = Callable[[int, int, int, str], None]  # done, of, time in the series, what happened
+OnStep = Callable[[int, int, int, int], None]  # done, of, time in the series, liquidations so far
 
 
 class Order(NamedTuple):
@@ -89,6 +90,11 @@ class Replay:
     insurance: list[Decimal] = field(default_factory=list)  # the same
     seconds: float = 0.0  # of the steps alone
     conservation: Conservation | None = None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether LED-2 and LED-3 hold at the end."""
+        return self.conservation is not None and self.conservation.holds
 
     @property
     def bad_debt(self) -> tuple[Decimal, Decimal]:
@@ -239,9 +245,9 @@ def replay(
     began = time.perf_counter()
     for done, tick in enumerate(ticks(series, cuts), 1):
         chain.advance(base + tick.at - series.start - chain.now)
-        text = run.step(tick, result)
+        run.step(tick, result)
         if on_step:
-            on_step(done, result.steps, tick.at, text)
+            on_step(done, result.steps, tick.at, len(result.closed))
     result.seconds = time.perf_counter() - began
     run.finish(result)
     return result
@@ -289,8 +295,8 @@ class Run:
         result.refused[reason] += 1
         return False
 
-    def step(self, tick: Tick, result: Replay) -> str:
-        """Move the feeds, let the keeper look; a few words on what happened."""
+    def step(self, tick: Tick, result: Replay) -> None:
+        """Move the feeds, then let the keeper look and liquidate."""
         prices = {n: p for n, p in tick.prices.items() if n in self.deployment.ids}
         self.deployment.set_prices(prices, self.keeper)
         self.deployment.poke(sender=self.keeper)
@@ -311,7 +317,6 @@ class Run:
         flat = {c.account for c in closed if not self.client.header(c.account).bitmap}
         self.open_accounts = [a for a in self.open_accounts if a not in flat]
         self.look(result)
-        return f"{len(flat)} liquidated" if flat else ""
 
     def look(self, result: Replay) -> None:
         """Write down the pool's worth and the insurance fund."""

@@ -251,8 +251,8 @@ def _gist(story: Story) -> RenderableType:
         ", same positions and money but isolated in two accounts, lost the one in the fall and the "
         f"other in the rebound, and ends with {money(story.twin_after)}.\n",
         ("- Leo", "bold"),
-        f", {times(opened.accounts['Leo'].leverage)} levered on three coins that fell together, had "
-        f"a margin call at health {dip.accounts['Leo'].health:.2f}. At "
+        f", {times(opened.accounts['Leo'].leverage)} levered on three coins that fell together, "
+        f"had a margin call at health {dip.accounts['Leo'].health:.2f}. At "
         f"{fall.accounts['Leo'].health:.2f} a stranger without a cent in the venue closed all "
         f"{leo.closed} positions in one call: {money(leo.reward)} to the stranger, "
         f"{money(leo.charged - leo.reward)} to the insurance fund, {money(story.leo_after.cash)} "

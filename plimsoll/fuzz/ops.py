@@ -205,10 +205,11 @@ class Generator:
             (self.trade_at_cap, 3),
             (self.deposit, 7),
             (self.withdraw, 6),
-            (self.withdraw_at_margin, 1),
+            (self.withdraw_at_margin, 3),
             (self.liquidate, 6),
             (self.liquidate_many, 2),
             (self.starved, 1),
+            (self.spread_out, 2 if len(system.setup.markets) > 8 else 0),
             (self.poke, 4),
             (self.price, 9),
             (self.price_at_margin, 3),
@@ -396,6 +397,20 @@ class Generator:
         self.queue.append(op)
         return self.queue.popleft()
 
+    def spread_out(self) -> Op:
+        """A position in every market there is, and little left beside them."""
+        account, sign = self.trader(), self.rng.choice([-1, 1])
+        wallet, count = account.partition(".")[0], len(self.model.listed)
+        amount = 40 * count * self.raw
+        self.queue.append(["mint", wallet, amount])
+        self.queue.append(["deposit", wallet, account, "token", amount])
+        self._revive()
+        for market in self.rng.sample(range(count), count):
+            price = max(self.model.leg(NOWHERE, market).price, 1)
+            size = max(self.rng.randrange(1, 60) * WAD * WAD // price, slots.LOT)
+            self.queue.append(["trade", wallet, account, market, sign * size])
+        return self.queue.popleft()
+
     # -------------------------------------------------------------- money
 
     def deposit(self) -> Op:
@@ -409,11 +424,12 @@ class Generator:
                 "all",
                 0,
                 self.near(has + 1),
-                log_uniform(rng, 1, 2**100 // self.model.settings.unit),
                 log_uniform(rng, 1, 10_000_000 * self.raw),
                 log_uniform(rng, 1, 10_000 * self.raw),
             ]
         )
+        if rng.random() < 0.02:  # about all that the clearinghouse may hold
+            amount = self.near(2**100 // self.model.settings.unit - self.model.custody + 1)
         if isinstance(amount, int) and amount > has and rng.random() < 0.8:
             self.queue.append(["mint", sender, amount - has])
         self.queue.append(
@@ -444,6 +460,9 @@ class Generator:
     def withdraw_at_margin(self) -> Op:
         """All that the margin lets go, or one more."""
         account = self.trader()
+        holders = self.holders()
+        if holders and self.rng.random() < 0.7:
+            account = self.rng.choice(holders)[0]
         owner, who = self.system.address(account.partition(".")[0]), self.system.address(account)
         quote, cash = self.model.settings.quote, max(self.cash_of(account), 0)
 
@@ -525,7 +544,7 @@ class Generator:
             step = 10**terms.feed_exponent
             bounds = [terms.min_price // step, terms.max_price // step]
             return ["price", feed, max(self.near(rng.choice(bounds)), 0), 0]
-        odd = [0, -1, -(2**255), 2**96, self.near(2**96), 2**192, 2**255 - 1, 1]
+        odd = [0, 0, -1, -(2**255), 2**96, self.near(2**96), 2**255 - 1, 1]
         odd_age = rng.choice([0, 0, None, -1, terms.max_age, terms.max_age + 1, 10**9, -(2**64)])
         return ["price", feed, rng.choice([last, last, *odd]), odd_age]
 

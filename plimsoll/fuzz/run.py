@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from plimsoll import slots
 from plimsoll.fuzz.chain import Contract, Outcome
 from plimsoll.fuzz.system import Artifacts, Op, Setup, System
-from plimsoll.model import NOWHERE, Refused, Request
+from plimsoll.model import MAX_UINT, NOWHERE, VIRTUAL_SHARES, Refused, Request
 from plimsoll.slots import WAD
 
 # Of the checks of the state, every so many compare every getter for every account.
@@ -58,16 +58,21 @@ class Report:
 # ------------------------------------------------------------------ one operation
 
 
-def step(system: System, op: Op, check_health: bool = False) -> Outcome:
+def step(system: System, op: Op, watch: bool = False) -> Outcome:
     """Run one operation on both sides and compare what it came to.
 
+    Args:
+        system: to run it on.
+        op: the operation.
+        watch: check, too, whom it may have hurt.
+
     Raises:
-        Mismatch: if they differ, an unhealthy account cannot be liquidated, or (`check_health`) an
-            operation that moves no price takes somebody from healthy to unhealthy.
+        Mismatch: if they differ, an unhealthy account cannot be liquidated, being liquidated is
+            cheaper than closing, or (with `watch`) somebody is worse off who should not be.
     """
-    watched = check_health and op[0] not in MOVES_PRICES
-    healthy = _healthy(system) if watched else []
     doomed = op[0] == "liquidate" and _is_unhealthy(system, op[2])
+    closed = _cash_if_closed(system, op[2]) if doomed else None
+    before = Standing(system) if watch and op[0] not in MOVES_PRICES else None
     real, ideal = system.run(op)
     if real.reason != ideal.reason:
         raise Mismatch(f"{op[0]} reason", f"{op}: {real.reason!r} is not {ideal.reason!r}")
@@ -77,10 +82,13 @@ def step(system: System, op: Op, check_health: bool = False) -> Outcome:
         raise Mismatch(f"{op[0]} events", _difference(op, real, ideal))
     if doomed and not real.ok:
         raise Mismatch("liquidation refused", f"{op}: {real.reason!r}")
-    fallen = [a for a in healthy if system.model.health(a) < WAD]
-    if fallen:
-        names = [system.labels.get(a, a) for a in fallen]
-        raise Mismatch(f"{op[0]} hurts", f"{op}: {names} were healthy before")
+    if closed is not None:
+        kept = system.model.header_of(system.address(op[2])).cash
+        kept += real.value if op[1] != op[2] else 0  # his own keeper has it already
+        if kept > closed:
+            raise Mismatch("LIQ-6", f"{op}: leaves {kept}, closing would have left {closed}")
+    if before:
+        before.compare(system, op, real)
     return real
 
 
@@ -96,9 +104,71 @@ def _is_unhealthy(system: System, name: str) -> bool:
     return not system.model._is_system(address) and system.model.health(address) < WAD
 
 
-def _healthy(system: System) -> list[str]:
-    model = system.model
-    return [a for a, h in model.headers.items() if h.bitmap and model.health(a) >= WAD]
+def _cash_if_closed(system: System, name: str) -> int | None:
+    """What an account would have if its owner closed it, leg by leg; None if he cannot."""
+    model, account = system.model, system.address(name)
+    saved = model.save()
+    try:
+        for market in range(len(model.listed)):
+            position = model.positions.get((account, market))
+            if position:
+                worst = 0 if position.size > 0 else MAX_UINT
+                model.trade(account, account, market, -position.size, worst)
+        return model.header_of(account).cash
+    except Refused:
+        return None
+    finally:
+        model.load(saved)
+
+
+class Standing:
+    """Who stands where before an operation that moves no price."""
+
+    def __init__(self, system: System) -> None:
+        model = system.model
+        self.health = {a: model.health(a) for a, h in model.headers.items() if h.bitmap}
+        self.nav = model.valuation().nav
+        self.supply = model.supply
+
+    def compare(self, system: System, op: Op, outcome: Outcome) -> None:
+        """See that nobody is worse off who should not be.
+
+        Raises:
+            Mismatch: if somebody's health fell who has no part in it, somebody went from healthy
+                to unhealthy, or the pool or a share of it lost value.
+        """
+        model = system.model
+        named = {system.address(x) for x in _strings(op[1:])}
+        for account, health in self.health.items():
+            now, name = model.health(account), system.labels.get(account)
+            if account not in named and now < health:
+                raise Mismatch(f"{op[0]} hurts", f"{op}: {name} fell from {health} to {now}")
+            if now < WAD <= health:
+                raise Mismatch(f"{op[0]} dooms", f"{op}: {name} was healthy: {health}, {now}")
+        if not outcome.ok:
+            return
+        nav = model.valuation().nav
+        if op[0].startswith(("pool_", "redeem")):
+            # A share is worth no less (LPV-2).
+            unit = model.settings.unit
+            was, now = self.nav + unit, nav + unit
+            if now * (self.supply + VIRTUAL_SHARES) < was * (model.supply + VIRTUAL_SHARES):
+                raise Mismatch("LPV-2", f"{op}: {was} of {self.supply}, {now} of {model.supply}")
+        else:
+            # The pool's premium is set aside until it is handed back (LPV-1): what a fill leaves it
+            # is fee, spread and rounding. Only bad debt takes from it.
+            absorbed = sum(e.args[2] for e in outcome.events if e.name == "BadDebt")
+            fills = sum(e.name == "Fill" for e in outcome.events)
+            if nav < self.nav - absorbed - 4 * fills:
+                raise Mismatch("LPV-1", f"{op}: NAV {self.nav} to {nav}, absorbed {absorbed}")
+
+
+def _strings(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from _strings(value)
 
 
 # ------------------------------------------------------------------ the whole state
@@ -261,7 +331,7 @@ def play(system: System, operations: Iterable[Op], every: int, report: Report) -
         for count, op in enumerate(operations, 1):
             done.append(op)
             checked = count % every == 0
-            outcome = step(system, op, check_health=checked)
+            outcome = step(system, op, watch=checked)
             report.outcomes[f"{op[0]}: {'ok' if outcome.ok else outcome.reason}"] += 1
             report.outcomes.update(f"event {event.name}" for event in outcome.events)
             if checked:
