@@ -7,8 +7,9 @@
 @notice Lists markets and changes their terms: readable here, checked here, packed for the Clearinghouse.
 @dev Owned, in two steps and never by nobody. The owner can reach nobody's money: all he has is `set_terms`, inside
      the bounds below. Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
-     A market with open interest keeps its feed, price bounds and skew scale, and its requirements can only fall:
-     no change of terms makes a healthy account liquidatable.
+     A market with open interest keeps its price bounds, its skew scale and, while it answers, its feed; its
+     requirements can only fall. So no change of terms makes a healthy account liquidatable, but that a dead feed's
+     successor may have another price: the owner should be a timelock.
 @custom:security The Clearinghouse accrues funding with the old terms before it takes new ones.
 @custom:spec MGN-3, MGN-8, GOV-1
 """
@@ -49,6 +50,7 @@ MAX_SPREAD_PPM: constant(uint256) = 50_000
 MAX_LIQUIDATION_FEE_PPM: constant(uint256) = 100_000
 MAX_RATE_PPM: constant(uint256) = 500_000  # [ppm/day]
 MAX_REWARD: constant(uint256) = 1_000 * 10**18  # [WAD quote]
+MIN_PRICE: constant(uint256) = 10**6  # [WAD quote/base] so that no fee is lost in a price's last digit
 MAX_DEPTH: constant(uint256) = 2**106  # [WAD quote] a market's skew scale at its greatest price
 
 # ------------------------------------------------------------------ IMMUTABLES
@@ -126,11 +128,12 @@ def configure_market(market: uint256, terms: IConfigurator.Terms):
     open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
     if open_interest != 0:  # as it is while anybody has a position: none is smaller than a lot
         assert (
-            terms.feed == old.feed
-            and terms.max_age == old.max_age
-            and terms.min_price == old.min_price
-            and terms.max_price == old.max_price
-        ), "configurator: feed of open market"
+            terms.min_price == old.min_price and terms.max_price == old.max_price
+        ), "configurator: bounds of open market"
+        if leg.status == prices.LIVE:
+            assert (
+                terms.feed == old.feed and terms.max_age == old.max_age
+            ), "configurator: feed of open market"
         assert terms.skew_scale == old.skew_scale, "configurator: scale of open market"
         assert (
             terms.im_ppm <= old.im_ppm
@@ -138,6 +141,10 @@ def configure_market(market: uint256, terms: IConfigurator.Terms):
             and terms.reward <= old.reward
             and terms.liquidation_fee_ppm <= old.liquidation_fee_ppm
         ), "configurator: needs a ramp"
+    else:  # the index outlives positions, and must stay inside what funding.accrue allows it
+        assert (
+            fixed_point.magnitude(leg.index) <= 64 * terms.max_price
+        ), "configurator: old funding index"
     self._set(market, terms, open_interest)
     log IConfigurator.MarketReconfigured(market=market, terms=terms)
 
@@ -197,12 +204,13 @@ def terms(market: uint256) -> IConfigurator.Terms:
 @internal
 def _set(id: uint256, terms: IConfigurator.Terms, open_interest: uint256):
     self._check(terms, max(terms.max_open_interest, open_interest))
-    if terms.feed != self._terms[id].feed:
+    replaced: bool = terms.feed != self._terms[id].feed
+    if replaced or open_interest == 0:
         assert terms.feed.is_contract, "configurator: feed"
         self._decimals[id] = convert(staticcall AggregatorV3Interface(terms.feed).decimals(), uint256)
         assert self._decimals[id] <= 18, "configurator: feed decimals"
     words: uint256[3] = self._pack(terms, self._decimals[id])
-    if open_interest == 0:  # the feed of an open market is the one it had, dead or alive
+    if replaced or open_interest == 0:  # an open market may keep the feed it had, dead or alive
         price: uint256 = 0
         status: uint256 = 0
         max_price: uint256 = 0
@@ -219,6 +227,7 @@ def _check(terms: IConfigurator.Terms, open_interest: uint256):
     @notice The rules that keep a market safe, for `open_interest` at most.
     """
     assert terms.max_age != 0 and terms.max_age <= slots.MASK_20, "configurator: max_age"
+    assert terms.min_price >= MIN_PRICE, "configurator: min_price"
     assert terms.min_price < terms.max_price, "configurator: price bounds"
     assert terms.max_price <= slots.MASK_96, "configurator: max_price"
     assert terms.skew_scale != 0 and terms.skew_scale <= slots.MASK_96, "configurator: skew_scale"

@@ -9,7 +9,8 @@
 @dev Nothing on-chain depends on it. It does its sums with the Clearinghouse's own modules on the
      Clearinghouse's own words, so its numbers are the same to the wei and a preview is what the call would do
      in the same block. It keeps nothing but two immutables; a new Lens can replace it at any time.
-     An `eth_call` needs gas enough for the feeds: about 60,000 a leg, or it reverts with "prices: too little gas".
+     Every price is read from its feed, with the Clearinghouse's care: a call that runs low on gas reverts with
+     "prices: too little gas" instead of taking a live feed for a dead one.
 @custom:security Views only: it holds nothing, calls nothing but views, and no contract should act on it.
 """
 
@@ -151,7 +152,8 @@ def liquidatable(
     """
     @notice Those of `accounts[start : start + count]` that `liquidate` would accept now, in the same order.
     @dev Keepers know accounts from the Clearinghouse's `CashMoved` events: every account that ever held anything
-         has one. An account in 32 markets takes about 60,000 gas a market: choose `count` by the node's limit.
+         has one. Each market of an account takes about 20,000 gas and its feed's own: choose `count` by the node's
+         limit.
          System accounts are left out. A start past the end gives an empty list.
     @param accounts [address] list, at most 1,024
     @param start [index] of the first to look at

@@ -466,7 +466,10 @@ def maxRedeem(controller: address) -> uint256:
     if not self._is_claimable(request):
         return 0
     v: ILiquidityPool.Valuation = self._value()
-    room: uint256 = self._room(v)
+    room: uint256 = 0
+    custody: uint256 = 0
+    room, custody = self._room(v)
+    room = min(room, custody)
     if room == 0:
         return 0
     amount: uint256 = request.shares
@@ -497,7 +500,10 @@ def maxWithdraw(controller: address) -> uint256:
     if not self._is_claimable(request):
         return 0
     v: ILiquidityPool.Valuation = self._value()
-    room: uint256 = self._room(v)
+    room: uint256 = 0
+    custody: uint256 = 0
+    room, custody = self._room(v)
+    room = min(room, custody)
     if room == 0:
         return 0
     return min(self._payout(request.shares, request, v), room)
@@ -734,17 +740,18 @@ def _space(v: ILiquidityPool.Valuation) -> uint256:
 
 @internal
 @view
-def _room(v: ILiquidityPool.Valuation) -> uint256:
+def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     """
-    @notice How much may leave [raw] before the exposure is more than max_pool_leverage times what stays; nothing
-            while an exit is closed.
+    @notice How much may leave before the exposure is more than max_pool_leverage times what stays; nothing while
+            an exit is closed. And how much there is in all.
+    @return (room [raw], custody [raw])
     """
-    if not v.live or v.nav <= 0:
-        return 0
     custody: uint256 = 0
     book: uint256 = 0
     topped_up: uint256 = 0
     custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    if not v.live or v.nav <= 0:
+        return (0, custody)
     nav: int256 = 0
     exposure: uint256 = 0
     known_at: uint256 = 0
@@ -753,10 +760,10 @@ def _room(v: ILiquidityPool.Valuation) -> uint256:
     if exposure != 0:
         settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
         if settings.max_pool_leverage_ppm == 0:
-            return 0
+            return (0, custody)
         stays = self._up(exposure * PPM, settings.max_pool_leverage_ppm)
     has: uint256 = convert(v.nav, uint256)
-    return min((has - stays) // UNIT, custody) if has > stays else 0
+    return ((has - stays) // UNIT if has > stays else 0, custody)
 
 
 # ------------------------------------------------------------------ INTERNAL: checks
@@ -881,7 +888,9 @@ def _leave(
         fixed_point.fail("pool: zero assets")
     if receiver == self:
         fixed_point.fail("pool: bad receiver")
-    room: uint256 = self._room(v)
+    room: uint256 = 0
+    custody: uint256 = 0
+    room, custody = self._room(v)
     if assets > room:
         fixed_point.fail("pool: exposure too high")
     left: uint256 = request.shares - burned

@@ -21,6 +21,7 @@ from plimsoll.errors import ChainError, Reverted
 if TYPE_CHECKING:
     from plimsoll.fuzz.artifacts import Artifact
 
+GAS_MARGIN = 1.5
 MOCKS = ("TokenMock", "FeedMock", "FeedBoard")
 
 
@@ -165,8 +166,9 @@ class ApeChain:
 
     @property
     def name(self) -> str:
-        """Ape's own name for the network."""
-        return str(self._ape.networks.provider.network_choice)
+        """Ape's name for the network, as ``--network`` takes it."""
+        provider = self._ape.networks.provider
+        return f"{provider.network.ecosystem.name}:{provider.network.name}:{provider.name}"
 
     @property
     def ends_with_process(self) -> bool:
@@ -238,7 +240,13 @@ class ApeChain:
     def send(self, contract: Any, method: str, *args: Any, sender: Any) -> Receipt:
         """A transaction."""
         with _reverts(self._ape, method):
-            receipt = getattr(contract, method)(*args, sender=sender)
+            function = getattr(contract, method)
+            options = {"sender": sender}
+            if not self.ends_with_process:
+                # An estimate is made for this second; a later one accrues funding and takes more.
+                estimate = function.estimate_gas_cost(*args, sender=sender)
+                options["gas"] = int(estimate * GAS_MARGIN)
+            receipt = function(*args, **options)
         events = [_from_ape(log) for log in receipt.events]
         return Receipt(int(receipt.gas_used), events, str(receipt.txn_hash))
 
@@ -298,8 +306,8 @@ class RevmChain:
         self, artifact: Callable[[str], Artifact] | None = None, now: int = 1_750_000_000
     ) -> None:
         try:
-            from plimsoll.fuzz.chain import Chain as Machine
             from plimsoll.fuzz.chain import Interface
+            from plimsoll.fuzz.revm import RevmChain as Machine
         except ImportError as error:
             raise ChainError(f"the pyrevm engine is not installed: {error}") from error
         self._interface = Interface
@@ -357,7 +365,7 @@ class RevmChain:
                 artifact, *map(_plain, args), sender=address_of(sender).lower()
             )
         except ValueError as error:
-            reason = str(error).partition(f"{name}: ")[2]
+            reason = str(error).removeprefix(f"{name}: ").strip("'\"")
             raise Reverted(reason, f"{name}'s constructor") from None
         self._contracts[contract.address.lower()] = artifact
         return contract

@@ -6,6 +6,8 @@ and exit code 2; a traceback means that the program itself is wrong.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -13,12 +15,13 @@ from typing import Any
 
 import click
 from ape.cli import ConnectedProviderCommand, verbosity_option
+from ape.cli.commands import parse_network
 from ape.exceptions import Abort, ApeException
 
 from plimsoll.chain import ApeChain
-from plimsoll.client import sub_account
+from plimsoll.client import is_owner, sub_account
 from plimsoll.deployment import Deployment
-from plimsoll.errors import PlimsollError, Reverted
+from plimsoll.errors import ChainError, PlimsollError, Reverted
 from plimsoll.units import decimal
 
 # What to do about the refusals that people meet.
@@ -70,8 +73,6 @@ def one_line() -> Iterator[None]:
         raise
     except ApeException as error:
         raise Mistake(f"{type(error).__name__}: {error}") from error
-    except ConnectionError as error:
-        raise Mistake(f"the node does not answer: {error}") from error
 
 
 class Command(ConnectedProviderCommand):
@@ -89,8 +90,32 @@ class Command(ConnectedProviderCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Connect and run."""
-        with one_line():
-            return super().invoke(ctx)
+        with one_line(), connected(parse_network(ctx)) as provider:
+            return self._invoke(ctx, provider=provider)
+
+
+@contextmanager
+def connected(network: Any) -> Iterator[Any]:
+    """A connection to a network of Ape's; a node that does not answer is a `ChainError`.
+
+    Args:
+        network: what ``parse_network_choice`` gives.
+    """
+    there = network._provider
+    choice = f"{there.network.ecosystem.name}:{there.network.name}:{there.name}"
+    # Ape tries a websocket and, where nothing answers, forgets to await the attempt.
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
+    try:
+        provider = network.__enter__()
+    except Exception as error:
+        first = str(error).partition("\n")[0]
+        why = first if isinstance(error, ApeException) else "nothing answers at its address"
+        start = "start `anvil`" if choice.endswith(":node") else "choose another --network"
+        raise ChainError(f"{choice} cannot be reached ({why}); {start}") from error
+    try:
+        yield provider
+    finally:
+        network.__exit__(*sys.exc_info())
 
 
 # ------------------------------------------------------------------ words of the command line
@@ -140,6 +165,16 @@ def account_of(text: str | None, signer: Any) -> str:
     raise PlimsollError(
         f"{text!r} is no account: an address, or a number from 0 to 255 for one of the signer's own"
     )
+
+
+def must_own(signer: Any, account: str) -> None:
+    """Make sure that an account is one of the signer's.
+
+    Raises:
+        PlimsollError: if it is not.
+    """
+    if not is_owner(signer, account):
+        raise PlimsollError(f"{account} is not an account of {signer.address}: choose a --signer")
 
 
 def amount_of(text: str, what: str) -> Decimal:

@@ -99,11 +99,14 @@ class Deployment:
     # -------------------------------------------------------------- money
 
     def raw(self, amount: Number) -> int:
-        """Quote in token units, exactly."""
+        """Quote in token units, exactly; never below zero."""
         try:
-            return scaled(amount, self.table.quote.decimals, self.table.quote.symbol)
+            raw = scaled(amount, self.table.quote.decimals, self.table.quote.symbol)
         except ValueError as error:
             raise DeploymentError(str(error)) from None
+        if raw < 0:
+            raise DeploymentError(f"{self.table.quote.symbol}: {amount} is below zero")
+        return raw
 
     def from_raw(self, amount: int) -> Decimal:
         """Token units in quote."""

@@ -15,7 +15,6 @@ from plimsoll.chain import Chain, project_root
 from plimsoll.client import Client
 from plimsoll.deployment import Deployment, path_of, stale_feeds
 from plimsoll.errors import PlimsollError
-from plimsoll.report import percent
 
 PYTHONS = ((3, 10), (3, 12))
 PACKAGES = {"vyper": "0.4.3", "eth-ape": "0.8.51", "ape-vyper": "0.8.12", "snekmate": "0.1.2"}
@@ -95,15 +94,14 @@ def check_compiled(root: Path | None = None) -> Finding:
     return Finding(True, f"{len(sources)} sources, compiled")
 
 
-def check_chain(connect: Callable[[], Chain], network: str) -> tuple[Chain | None, Finding]:
+def check_chain(connect: Callable[[], Chain]) -> tuple[Chain | None, Finding]:
     """Whether the chain answers, and how."""
     try:
         chain = connect()
         text = f"{chain.name}: chain {chain.id}, block {chain.height}"
-    except Exception as error:  # whatever a provider throws
-        reason = " ".join(str(error).split())[:200]
-        mend = "anvil" if "devnet" in network or "foundry" in network else "another --network"
-        return None, Finding(False, f"{network} does not answer: {reason}", mend)
+    except PlimsollError as error:
+        what, _, mend = str(error).rpartition("; ")
+        return None, Finding(False, what or str(error), mend)
     late = int(time.time()) - chain.now
     if late > 86_400 and not chain.ends_with_process:
         text += f" ({late // 3600:,} hours behind the clock)"
@@ -145,17 +143,15 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
     else:
         yield Finding(True, f"the pool's NAV is {age // 60} minutes old")
     if pool.nav > 0 and pool.exposure > pool.nav * pool.max_leverage:
-        text = f"the pool carries {percent(pool.exposure / pool.nav, 0)} of its worth"
+        text = f"the pool carries {pool.exposure / pool.nav:.1f} times its worth"
         yield Finding(False, text, "wait: only trades that lower a skew pass", grave=False)
 
 
-def examine(
-    connect: Callable[[], Chain], network: str, folder: Path | None = None
-) -> Iterator[Finding]:
+def examine(connect: Callable[[], Chain], folder: Path | None = None) -> Iterator[Finding]:
     """Everything, in the order in which things depend on each other."""
     yield from check_installation()
     yield check_compiled()
-    chain, finding = check_chain(connect, network)
+    chain, finding = check_chain(connect)
     yield finding
     if chain is not None:
         yield from check_deployment(chain, folder)

@@ -221,10 +221,10 @@ def save(measured: Snapshot, path: Path = SNAPSHOT) -> None:
 
 # ------------------------------------------------------------------ the document
 
-# Taken once from the peers' published contracts by the same rules; nothing here measures them again.
+# Taken once from the peers' published contracts by the same rules; not measured again here.
 PEERS = (
     (
-        "floor: position, pool, funding and one configuration slot a market; one event a leg",
+        "floor: three slots and a configuration slot a market, an event a leg",
         63_931,
         133_666,
         226_646,
@@ -254,12 +254,12 @@ def document(snapshot: Snapshot) -> str:
     lines = [
         "# Gas",
         "",
-        "Written by `make gas`; `make gas CHECK=1` holds it to `tests/gas/snapshot.json`, to the unit.",
-        "Receipts' gasUsed, one transaction a block, a minute between blocks, every slot cold. *One-slot* feeds",
-        "answer from a single storage slot; *Chainlink* feeds make the calls and the storage reads of its proxy and",
-        "aggregator (compiled from its package, the proxy with a replica of the aggregator took 1,310 more a read). The account's",
-        "other markets hold other traders' positions, the keeper has been paid before (his very first credit costs",
-        "17,100 more).",
+        "Written by `make gas`; `make gas CHECK=1` holds it to `tests/gas/snapshot.json` exactly.",
+        "Receipts' gasUsed, one transaction a block, a minute between blocks, every slot cold.",
+        "*One-slot* feeds answer from one storage slot; *Chainlink* feeds make the calls and the",
+        "storage reads of its proxy and aggregator (compiled from its package, the proxy with a",
+        "replica of the aggregator took 1,310 more a read). The account's markets hold another",
+        "trader's positions too, and the keeper has been paid before (a first credit: 17,100 more).",
         "",
         "## Liquidating all N positions of an account, against peers",
         "",
@@ -273,17 +273,20 @@ def document(snapshot: Snapshot) -> str:
     for label, *figures in PEERS:
         cells = " | ".join("" if g is None else f"{g:,}" for g in figures)
         lines.append(f"| {label} | {cells} |")
-    synthetix = PEERS[3][4]
+    floor, synthetix = PEERS[0][4], PEERS[3][4]
+    assert floor is not None
     assert synthetix is not None
     lines += [
         "",
-        f"At N = 16 that is {synthetix / one_slot['16']:.1f} times below Synthetix V3 with one-slot feeds and "
-        f"{synthetix / chainlink['16']:.1f} times with Chainlink's, and {one_slot['16'] / 412_553:.2f} times the floor.",
-        "The peers' figures were taken once, from their published contracts doing the same job by the same rules;",
+        f"At N = 16 that is {synthetix / one_slot['16']:.1f} times below Synthetix V3 with",
+        f"one-slot feeds, {synthetix / chainlink['16']:.1f} times with Chainlink's, and "
+        f"{one_slot['16'] / floor:.2f} times the floor. The peers' figures",
+        "were taken once, from their published contracts doing the same job by the same rules;",
         "`make gas` does not measure them again.",
         "",
-        f"The slope is flat: from 8 to 16 positions {early['one_slot']:,} gas each, from 16 to 32 "
-        f"{slope['one_slot']:,} (Chainlink: {early['chainlink']:,} and {slope['chainlink']:,}).",
+        f"The slope is flat. One more position costs {early['one_slot']:,} from 8 to 16 and "
+        f"{slope['one_slot']:,} from 16",
+        f"to 32 (Chainlink: {early['chainlink']:,} and {slope['chainlink']:,}).",
         "",
         "## Every operation, by the number of positions that the account has after it",
         "",

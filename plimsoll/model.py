@@ -351,6 +351,7 @@ def split(bill: Bill, equity_left: int, keeper_share_ppm: int) -> Split:
 
 # ------------------------------------------------------------------ terms (MGN-3)
 
+MIN_PRICE = 10**6  # [WAD quote/base]
 MAX_DEPTH = 2**106  # [WAD quote] a market's skew scale at its greatest price
 
 
@@ -359,6 +360,7 @@ def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None
     t = terms
     for rule, reason in (
         (0 < t.max_age < 2**20, "max_age"),
+        (t.min_price >= MIN_PRICE, "min_price"),
         (t.min_price < t.max_price, "price bounds"),
         (t.max_price < 2**96, "max_price"),
         (0 < t.skew_scale < 2**96, "skew_scale"),
@@ -812,8 +814,8 @@ class Model:
         others = self._value(account, header.bitmap & ~bit)
         leg = self.leg(account, market)
         require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
-        after = abs(leg.size + size_delta)
-        in_range = (after == 0 or after >= slots.LOT) and abs(size_delta) <= terms.skew_scale
+        size = abs(leg.size + size_delta)
+        in_range = (size == 0 or size >= slots.LOT) and abs(size_delta) <= terms.skew_scale
         require(in_range, "trade: size out of range")
         before = self._plus(others, leg)
         reduces = only_reduces(leg.size, size_delta)
@@ -824,13 +826,12 @@ class Model:
         )
         within = price <= limit_price if size_delta > 0 else price >= limit_price
         require(within, "trade: past limit price")
-        filled, leg_after, exposure_change = self._fill(
-            account, leg, size_delta, price, leg.surge_ppm
-        )
+        filled, after = self._filled(leg, size_delta, price, leg.surge_ppm)
         if not reduces:
             require(terms.status == OPEN, "market: reduce only")
             require(others.legs < MAX_LEGS, "account: 32 markets at most")
-            self._check_caps(terms, leg.skew, leg_after, exposure_change)
+            self._check_caps(terms, leg, after)
+        self._fill(account, leg, after, price)
 
         # The fee.
         fee = taker_fee(size_delta, price, terms.taker_fee_ppm)
@@ -840,11 +841,10 @@ class Model:
         self._write_header(account, Header(cash, header.flags, bitmap))
         self._add_cash(self.settings.pool, filled.cost + fee - to_insurance)
         self._add_cash(self.address, to_insurance)
-        self._move_book(exposure_change, 0)
         self._emit(self.address, FeePaid(account, market, fee, to_insurance))
 
         # After: the initial margin, or no worse than before.
-        total = self._plus(others, leg_after)
+        total = self._plus(others, after)
         opening = equity(cash, total.pnl, self.settings.profit_weight_ppm)
         if total.dead or opening < total.initial:
             require(reduces, "margin: dead leg" if total.dead else "margin: below initial")
@@ -888,17 +888,17 @@ class Model:
 
         # Close every live leg on the curve.
         cash, bitmap, bill = header.cash, header.bitmap, Bill()
-        to_pool = exposure_change = 0
+        to_pool = 0
         for leg in legs:
             if leg.status != LIVE:
                 continue
             terms = terms_of(self.markets[leg.id].words)
             seen = leg.surge_ppm + ceil_div(abs(leg.size) * PPM, terms.skew_scale)
             price = fill_price(leg.price, leg.skew, -leg.size, terms.skew_scale)
-            filled, _, change = self._fill(account, leg, -leg.size, price, min(seen, MAX_SURGE_PPM))
+            filled, after = self._filled(leg, -leg.size, price, min(seen, MAX_SURGE_PPM))
+            self._fill(account, leg, after, price)
             cash += filled.realised
             to_pool += filled.cost
-            exposure_change += change
             bitmap &= ~(1 << leg.id)
 
             amount = notional(leg.size, leg.price)
@@ -933,7 +933,7 @@ class Model:
         self._add_cash(self.settings.pool, to_pool)
         self._add_cash(self.address, insurance - self.header_of(self.address).cash)
         self._add_cash(sender, reward)
-        self._move_book(exposure_change, absorbed)
+        self.book = self.book._replace(nav=_saturate_nav(self.book.nav - absorbed))
         self._emit(
             self.address,
             Liquidated(
@@ -1103,76 +1103,64 @@ class Model:
             total = self._plus(total, self.leg(account, market))
         return total
 
-    def _fill(
-        self, account: str, leg: Leg, delta: int, price: int, surge_ppm: int
-    ) -> tuple[Fill, Leg, int]:
-        """The one way for a size to change (LED-1, LED-2): `account` takes `delta` from the pool.
-
-        The pool's size is minus the skew, and its basis goes straight to its cash.
-
-        Returns:
-            The fill, the leg after it, and by how much the pool's exposure changed [WAD quote].
-        """
+    def _filled(self, leg: Leg, delta: int, price: int, surge_ppm: int) -> tuple[Fill, Leg]:
+        """What taking `delta` from the pool makes of a leg."""
         filled = fill(leg.size, leg.basis, delta, price, leg.funding_index)
         fits_signed(filled.size, 128)
         fits_signed(filled.basis, 128)
-        lots = leg.lots + max(filled.size, 0) // slots.LOT - max(leg.size, 0) // slots.LOT
-        after = leg._replace(
+        return filled, leg._replace(
             size=filled.size,
             basis=filled.basis,
             skew=leg.skew + delta,
-            lots=lots,
+            lots=leg.lots + max(filled.size, 0) // slots.LOT - max(leg.size, 0) // slots.LOT,
             surge_ppm=surge_ppm,
         )
-        if filled.size:
-            self.positions[account, leg.id] = Position(filled.size, filled.basis)
-        else:
-            self.positions.pop((account, leg.id), None)
-        exposure_change = self._store(leg, after)
-        *_, state_a, state_b = self.market_words(leg.id)
-        self._emit(
-            self.address,
-            Filled(account, leg.id, delta, price, filled.size, filled.basis, state_a, state_b),
-        )
-        return filled, after, exposure_change
 
-    def _store(self, before: Leg, after: Leg) -> int:
-        """Write a market back; by how much the pool's exposure changed [WAD quote]."""
+    def _fill(self, account: str, before: Leg, after: Leg, price: int) -> None:
+        """The one way for a size to change (LED-1, LED-2): `account` takes from the pool.
+
+        The pool's size is minus the skew, and its basis goes straight to its cash.
+        """
+        market = after.id
+        if after.size:
+            self.positions[account, market] = Position(after.size, after.basis)
+        else:
+            self.positions.pop((account, market), None)
+        state = self._store(before, after)
+        delta = after.skew - before.skew
+        self._emit(
+            self.address, Filled(account, market, delta, price, after.size, after.basis, *state)
+        )
+
+    def _touch(self, leg: Leg) -> None:
+        """Write a market back without a fill."""
+        self._emit(self.address, MarketMoved(leg.id, *self._store(leg, leg)))
+
+    def _store(self, before: Leg, after: Leg) -> tuple[int, int]:
+        """Write a market and the pool's exposure to it; the market's state, packed (PRC-3)."""
         self.markets[after.id] = Market(
             self.markets[after.id].words,
             StateA(after.lots, after.price, after.skew),
             StateB(after.funding_index, after.rate, self.now, after.surge_ppm, after.kept),
         )
+        self.book = self.book._replace(exposure=self._exposure(before, after))
+        return self.market_words(after.id)[3:]
+
+    def _exposure(self, before: Leg, after: Leg) -> int:
+        """The pool's exposure once a market is as in `after`."""
         was = exposed(before.lots, before.skew, before.last_price)
-        return exposed(after.lots, after.skew, after.price) - was
+        return self.book.exposure - was + exposed(after.lots, after.skew, after.price)
 
-    def _touch(self, leg: Leg) -> None:
-        """Write a market back without a fill."""
-        self._move_book(self._store(leg, leg), 0)
-        *_, state_a, state_b = self.market_words(leg.id)
-        self._emit(self.address, MarketMoved(leg.id, state_a, state_b))
-
-    def _check_caps(
-        self, terms: Unpacked, skew_before: int, after: Leg, exposure_change: int
-    ) -> None:
+    def _check_caps(self, terms: Unpacked, before: Leg, after: Leg) -> None:
         """Whether a fill that does more than reduce may stand (QTE-4)."""
         open_interest = slots.open_interest(after.lots, after.skew)
         require(open_interest <= terms.max_open_interest, "caps: open interest")
-        if abs(after.skew) < abs(skew_before):
+        if abs(after.skew) < abs(before.skew):
             return
         require(abs(after.skew) <= terms.max_skew, "caps: skew")
         require(self.now <= self.book.known_at + NAV_MAX_AGE, "caps: pool NAV is old")
-        exposure = self.book.exposure + exposure_change
         allowed = self.book.nav * self.settings.max_pool_leverage_ppm
-        require(exposure * PPM <= allowed, "caps: pool exposure")
-
-    def _move_book(self, exposure_change: int, absorbed: int) -> None:
-        """Move the pool's exposure, and take what it absorbed off its known NAV."""
-        self.book = Book(
-            _saturate_nav(self.book.nav - absorbed),
-            self.book.exposure + exposure_change,
-            self.book.known_at,
-        )
+        require(self._exposure(before, after) * PPM <= allowed, "caps: pool exposure")
 
     def _write_header(self, account: str, header: Header) -> None:
         fits_signed(header.cash, 120)
@@ -1196,7 +1184,7 @@ class Model:
         require(name != "", "configurator: empty name")
         require(name not in [taken for taken, _ in self.listed], "configurator: name taken")
         self.listed.append((name, terms))
-        self._configure(market, terms, 0)
+        self._configure(market, terms, NOWHERE, 0)
         self._emit(self.settings.configurator, MarketListed(market, name, terms))
         return market
 
@@ -1209,35 +1197,46 @@ class Model:
         state = self.markets[market].a
         open_interest = slots.open_interest(state.lots, state.skew)
         if open_interest:
-            same = ("feed", "max_age", "min_price", "max_price")
+            bounds = ("min_price", "max_price")
             require(
-                all(getattr(terms, f) == getattr(old, f) for f in same),
-                "configurator: feed of open market",
+                all(getattr(terms, f) == getattr(old, f) for f in bounds),
+                "configurator: bounds of open market",
             )
+            if self.leg(NOWHERE, market).status == LIVE:
+                require(
+                    (terms.feed, terms.max_age) == (old.feed, old.max_age),
+                    "configurator: feed of open market",
+                )
             require(terms.skew_scale == old.skew_scale, "configurator: scale of open market")
             lower = ("im_ppm", "mm_ppm", "reward", "liquidation_fee_ppm")
             require(
                 all(getattr(terms, f) <= getattr(old, f) for f in lower),
                 "configurator: needs a ramp",
             )
+        else:
+            index = self.leg(NOWHERE, market).funding_index
+            require(abs(index) <= 64 * terms.max_price, "configurator: old funding index")
         self.listed[market] = (name, terms)
-        self._configure(market, terms, open_interest)
+        self._configure(market, terms, old.feed, open_interest)
         self._emit(self.settings.configurator, MarketReconfigured(market, terms))
 
-    def _configure(self, market: int, terms: Terms, open_interest: int) -> None:
-        check_terms(
-            terms, max(terms.max_open_interest, open_interest), self.settings.keeper_share_ppm
-        )
+    def _configure(self, market: int, terms: Terms, old_feed: str, open_interest: int) -> None:
+        most = max(terms.max_open_interest, open_interest)
+        check_terms(terms, most, self.settings.keeper_share_ppm)
         feed = self.feeds.get(terms.feed)
-        require(feed is not None, "configurator: feed")
-        assert feed is not None
-        require(feed.decimals <= 18, "configurator: feed decimals")
+        replaced = terms.feed != old_feed
+        require(
+            feed is not None or not (replaced or open_interest == 0), "configurator: feed"
+        )
+        decimals = feed.decimals if feed else 0
+        require(decimals <= 18, "configurator: feed decimals")
         exponent = slots.bound_exponent(terms.min_price, terms.max_price)
         digits = terms.max_price // 10**exponent
         require(digits < 2**24, "configurator: price bound digits")
-        words = slots.pack_terms(terms, feed.decimals)
-        if open_interest == 0:
-            _, status = judge_price(feed.read(), terms_of(words), 0, 0, self.now)
+        words = slots.pack_terms(terms, decimals)
+        if replaced or open_interest == 0:
+            said = feed.read() if feed else None
+            _, status = judge_price(said, terms_of(words), 0, 0, self.now)
             require(status == LIVE, PRICE_REASONS.get(status, ""))
         self.set_terms(self.settings.configurator, market, words)
 
@@ -1499,7 +1498,7 @@ class Model:
         if not self._is_claimable(request):
             return 0
         valuation = self.valuation()
-        room = self._room(valuation)
+        room = min(self._room(valuation), self.custody)
         if room == 0:
             return 0
         shares = request.shares
@@ -1519,7 +1518,7 @@ class Model:
         if not self._is_claimable(request):
             return 0
         valuation = self.valuation()
-        room = self._room(valuation)
+        room = min(self._room(valuation), self.custody)
         return min(self._payout(request.shares, request, valuation), room) if room else 0
 
     def pending(self, controller: str) -> int:
@@ -1556,7 +1555,10 @@ class Model:
         return MAX_CUSTODY // self.settings.unit - self.custody
 
     def _room(self, v: Valuation) -> int:
-        """How much may leave [raw] before the exposure is too high for what stays (LPV-3)."""
+        """How much may leave [raw] before the exposure is too high for what stays (LPV-3).
+
+        Whether there is so much at all is another question: see `custody`.
+        """
         if not v.live or v.nav <= 0:
             return 0
         stays = 0
@@ -1564,7 +1566,7 @@ class Model:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0
             stays = ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
-        return min(max(v.nav - stays, 0) // self.settings.unit, self.custody)
+        return max(v.nav - stays, 0) // self.settings.unit
 
     def _is_broke(self, v: Valuation) -> bool:
         return v.nav < 0 or (v.nav == 0 and self.supply != 0)

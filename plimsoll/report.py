@@ -15,6 +15,7 @@ from rich.text import Text
 from plimsoll.client import Account, Conservation, Market, Pool, Shock
 from plimsoll.demo import BOOKS, ROLES, Story
 from plimsoll.deployment import Deployment
+from plimsoll.doctor import Finding
 from plimsoll.prices import Series, date
 from plimsoll.replay import Replay
 from plimsoll.units import from_wad, plain
@@ -66,15 +67,21 @@ def times(value: Decimal | None) -> str:
 
 
 def percent(value: Decimal, places: int = 2) -> str:
-    """A fraction in per cent."""
-    return f"{value * 100:.{places}f} %"
+    """A fraction in per cent: ``1.25 %``."""
+    return f"{per_cent(value, places)} %"
+
+
+def per_cent(value: Decimal, places: int = 2) -> str:
+    """A fraction in per cent, without the sign."""
+    shown = round(value * 100, places)
+    return f"{shown if shown else abs(shown):.{places}f}"
 
 
 def table(*columns: str, left: int = 1) -> Table:
     """A plain table: the first `left` columns are text, the others numbers."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
-        made.add_column(column, justify="left" if place < left else "right")
+        made.add_column(column, justify="left" if place < left else "right", no_wrap=place > 0)
     return made
 
 
@@ -92,8 +99,8 @@ def deployment_table(deployment: Deployment) -> RenderableType:
 def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
     """All markets."""
     made = table(
-        "id", "market", "price", "bid", "ask", "skew", "long OI", "short OI", "funding/day",
-        "im", "mm",
+        "id", "market", "price", "bid", "ask", "skew", "long OI", "short OI", "funding %/day",
+        "im %", "mm %",
         left=2,
     )  # fmt: skip
     for m in markets:
@@ -108,9 +115,9 @@ def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
             number(m.skew),
             number(m.long_open_interest),
             number(m.short_open_interest),
-            percent(m.rate, 4),
-            percent(m.im, 1),
-            percent(m.mm, 1),
+            per_cent(m.rate, 4),
+            per_cent(m.im, 1),
+            per_cent(m.mm, 1),
         )
     return Group(headline(f"Markets: prices in {symbol}, sizes in base"), made)
 
@@ -213,6 +220,15 @@ def conservation_table(books: Conservation) -> RenderableType:
 def verdict(difference: int) -> Text:
     """A difference that ought to be zero."""
     return Text(f"{difference:,}", style="bold green" if difference == 0 else "bold red")
+
+
+def mark(finding: Finding) -> Text:
+    """A finding, and under it the command that mends it."""
+    if finding.ok:
+        return Text.assemble(("ok    ", "green"), finding.what)
+    sign = ("BAD   ", "bold red") if finding.grave else ("note  ", "yellow")
+    mend = ("\n      mend: ", "dim"), (finding.mend, "bold")
+    return Text.assemble(sign, finding.what, *(mend if finding.mend else ()))
 
 
 # ------------------------------------------------------------------ the demo

@@ -26,6 +26,13 @@ def cli(account, signer, deposit, withdraw):
     if deposit:
         client.deposit(shared.amount_of(deposit, "--deposit"), address, owner)
     if withdraw:
-        client.withdraw(shared.amount_of(withdraw, "--withdraw"), address, signer=owner)
+        shared.must_own(owner, address)
+        amount, most = (
+            shared.amount_of(withdraw, "--withdraw"),
+            client.account(address).withdrawable,
+        )
+        if amount > most:
+            raise shared.Mistake(f"no more than {report.money(most, 2)} can be taken out now")
+        client.withdraw(amount, address, signer=owner)
     view = client.account(address)
     report.console().print(report.account_table(view, deployment.table.quote.symbol))

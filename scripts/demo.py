@@ -27,5 +27,5 @@ def cli():
         story = play(chain, status.update)
     screen.print(report.story_report(story))
     screen.print(f"On {chain.name}, in {time.perf_counter() - began:.0f} seconds.")
-    if not story.conservation.holds:
+    if not story.balanced:
         raise click.ClickException("the books do not balance")

@@ -19,8 +19,8 @@ from plimsoll import cli as shared
 def cli(file, markets, signer):
     """Deploy tokens, feeds, contracts and markets; seed the pool; write the addresses down.
 
-    Where the table gives an address for the quote token or a feed, that one is used; everything else
-    is a mock, for local chains only.
+    Where the table gives an address for the quote token or a feed, that one is used; everything
+    else is a mock, for local chains only.
     """
     from plimsoll import report
     from plimsoll.chain import ApeChain
@@ -47,5 +47,5 @@ def cli(file, markets, signer):
     screen.print(f"Written and checked: {path}")
     if chain.ends_with_process:
         screen.print(
-            f"This chain ends with this command. To keep one, run `anvil` and use {DEVNET}."
+            f"This chain ends with this command; to keep one, run `anvil` and use {DEVNET}."
         )

@@ -2,41 +2,37 @@
 
 import ape
 import click
-from ape.cli import network_option
 
 from plimsoll import cli as shared
 
 
 @click.command()
-@network_option(base_type=str, default="ethereum:local:test")
+@click.option("--network", default="ethereum:local:test", show_default=True, help="As of `ape`.")
 @shared.quiet
 def cli(network):
-    """Check versions, PATH, compiler, chain, addresses and feeds; exit 1 if something needs mending."""
+    """Check versions, PATH, compiler, chain, addresses and feeds; exit 1 if something is wrong."""
     from contextlib import ExitStack
 
     from plimsoll import report
     from plimsoll.chain import ApeChain
     from plimsoll.doctor import examine
+    from plimsoll.errors import ChainError
 
     with ExitStack() as stack:
 
         def connect():
-            stack.enter_context(ape.networks.parse_network_choice(network))
+            try:
+                choice = ape.networks.parse_network_choice(network)
+            except ape.exceptions.ApeException as error:
+                why = str(error).partition(" Options")[0]
+                raise ChainError(f"{why}; choose another --network") from None
+            stack.enter_context(shared.connected(choice))
             return ApeChain()
 
         screen = report.console()
         grave = 0
-        for finding in examine(connect, network):
-            mark = (
-                "[green]ok  [/]"
-                if finding.ok
-                else "[red]BAD [/]"
-                if finding.grave
-                else "[yellow]note[/]"
-            )
-            screen.print(mark, finding.what, soft_wrap=True)
-            if not finding.ok and finding.mend:
-                screen.print("       mend:", finding.mend, style="bold", soft_wrap=True)
+        for finding in examine(connect):
+            screen.print(report.mark(finding), soft_wrap=True)
             grave += finding.grave and not finding.ok
     if grave:
         raise SystemExit(1)

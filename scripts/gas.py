@@ -11,7 +11,7 @@ from plimsoll import gas
 @click.command(cls=ConnectedProviderCommand)
 @click.option("--check", is_flag=True, help="compare with the snapshot instead of writing it")
 def cli(check: bool) -> None:
-    """Measure gas; write tests/gas/snapshot.json, docs/gas.md and the README's table, or compare."""
+    """Measure gas; write the snapshot, docs/gas.md and the README's table, or compare."""
     measured = gas.measure(click.echo)
     problems = gas.over_target(measured)
     if check:

@@ -1,5 +1,6 @@
 """Real prices through the contracts."""
 
+import ape
 import click
 
 from plimsoll import cli as shared
@@ -35,8 +36,8 @@ from plimsoll import cli as shared
 def cli(file, start, end, markets, hours, traders, seed, cuts, engine):
     """Let traders open, prices run and a keeper liquidate; then add up the books.
 
-    Prices come from a file of hourly candles, or from a made-up crash. What cannot be used in the file
-    is told by its line and left out, never guessed.
+    Prices come from a file of hourly candles, or from a made-up crash. What cannot be used in the
+    file is told by its line and left out, never guessed.
     """
     from rich.progress import (
         BarColumn,
@@ -47,7 +48,7 @@ def cli(file, start, end, markets, hours, traders, seed, cuts, engine):
     )
 
     from plimsoll import report
-    from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
+    from plimsoll.chain import ApeChain, Chain, RevmChain, compiled_by_ape
     from plimsoll.errors import ChainError
     from plimsoll.prices import date, read_prices, synthetic_crash
     from plimsoll.replay import count_ticks, replay
@@ -60,10 +61,10 @@ def cli(file, start, end, markets, hours, traders, seed, cuts, engine):
     else:
         series = synthetic_crash(seed, hours)
 
-    chain = ApeChain()
+    chain: Chain = ApeChain()
     if engine != "ape":
         try:
-            chain = RevmChain(compiled_by_ape(chain.project))
+            chain = RevmChain(compiled_by_ape(ape.project))
         except ChainError as error:
             if engine == "pyrevm":
                 raise
@@ -95,5 +96,5 @@ def cli(file, start, end, markets, hours, traders, seed, cuts, engine):
 
         run = replay(chain, series, traders=traders, seed=seed, cuts=cuts, on_step=on_step)
     screen.print(report.replay_report(run))
-    if not run.conservation.holds:
+    if not run.balanced:
         raise click.ClickException("the books do not balance")

@@ -20,11 +20,13 @@ def cli(market, size, limit, signer, account, dry_run):
     """
     from plimsoll import report
     from plimsoll.client import Client
+    from plimsoll.units import plain
 
     deployment = shared.load()
     client = Client(deployment)
     owner = shared.signer_of(signer)
     address = shared.account_of(account, owner)
+    shared.must_own(owner, address)
     name = deployment.market_name(market)
     if size == "close":
         position = client.account(address).position(name)
@@ -42,7 +44,7 @@ def cli(market, size, limit, signer, account, dry_run):
         )
     symbol = deployment.table.quote.symbol
     screen = report.console()
-    made = report.table(f"{name} {delta:+f}", "before", "after")
+    made = report.table(f"{name} {plain(delta):+f}", "before", "after")
     if dry_run:
         price, fee = preview.price, preview.fee
     else:

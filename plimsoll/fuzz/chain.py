@@ -1,18 +1,18 @@
-"""A typed shell around pyrevm: deploy, call, decode returns, events and refusals; time; snapshots.
+"""A typed shell around an EVM: deploy, call, decode returns, events and refusals; time.
 
-An `EVM` object of pyrevm lives one long transaction: transient storage is reset before each call,
-the block's number and time are set here, slots stay warm (take no gas figures from it), and a
-revert arrives as text.
+Two engines: `RevmChain` (pyrevm, thousands of calls a second) and `PyEvmChain` (py-evm, a hundred,
+but each call is a transaction of its own, cold slots and all). Whatever runs on the one runs on the
+other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import pyrevm
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 from eth_utils.crypto import keccak
@@ -20,12 +20,10 @@ from eth_utils.crypto import keccak
 from plimsoll.fuzz.artifacts import Artifact
 
 CHAIN_ID = 31337
-GAS_LIMIT = 2**63
 DEPLOYER = "0x" + "de" * 20
-
-REVERTED = re.compile(r"Revert \{ gas_used: \d+, output: 0x([0-9a-f]*) \}")
-HALTED = re.compile(r"Halt \{ reason: (\w+)")
 ERROR = keccak(text="Error(string)")[:4]
+
+TOO_LITTLE_GAS = "halt: too little gas"
 
 
 class Event(NamedTuple):
@@ -191,36 +189,58 @@ class Interface:
 # ------------------------------------------------------------------ chain
 
 
-class Chain:
+class Log(NamedTuple):
+    """A log, as the engine gives it."""
+
+    address: str
+    topics: list[bytes]
+    data: bytes
+
+
+class Chain(ABC):
     """An EVM with a clock."""
 
     def __init__(self, now: int = 1_750_000_000, number: int = 100) -> None:
-        config = pyrevm.CfgEnv(chain_id=CHAIN_ID)
-        self.evm = pyrevm.EVM(spec_id="CANCUN", env=pyrevm.Env(cfg=config))
-        self.interfaces: dict[str, Interface] = {}
         self.now = now
         self.number = number
-        self.evm.set_balance(DEPLOYER, 10**24)
+        self.interfaces: dict[str, Interface] = {}
+        self._start()
         self._set_block()
 
+    # What an engine has to bring.
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Make the engine."""
+
+    @abstractmethod
     def _set_block(self) -> None:
-        block = pyrevm.BlockEnv(number=self.number, timestamp=self.now, gas_limit=GAS_LIMIT)
-        self.evm.set_block_env(block)
+        """Tell the engine the block's number and time."""
+
+    @abstractmethod
+    def _create(self, sender: str, code: bytes) -> tuple[str, str | None]:
+        """Run creation code; the new contract's address, and why not."""
+
+    @abstractmethod
+    def send(
+        self, sender: str, to: str, data: bytes, gas: int | None = None
+    ) -> tuple[bytes, str | None]:
+        """A raw call that keeps its effects; output and reason."""
+
+    @abstractmethod
+    def _logs(self) -> list[Log]:
+        """The logs of the last call."""
+
+    @abstractmethod
+    def nonce(self, account: str) -> int:
+        """How many transactions and contracts an account has made."""
+
+    # What follows from it.
 
     def advance(self, seconds: int, blocks: int = 1) -> None:
         """Move time and the block number on."""
         self.now += seconds
         self.number += blocks
-        self._set_block()
-
-    def snapshot(self) -> tuple[Any, int, int]:
-        """The whole state, to return to once."""
-        return self.evm.snapshot(), self.now, self.number
-
-    def restore(self, saved: tuple[Any, int, int]) -> None:
-        """Back to a snapshot."""
-        checkpoint, self.now, self.number = saved
-        self.evm.revert(checkpoint)
         self._set_block()
 
     def deploy(self, artifact: Artifact, *args: Any, sender: str = DEPLOYER) -> Contract:
@@ -230,13 +250,10 @@ class Chain:
             ValueError: if its constructor reverts.
         """
         interface = Interface(artifact.abi)
-        self.evm.reset_transient_storage()
-        try:
-            address = self.evm.deploy(
-                sender, artifact.bytecode + interface.constructor.encode(args), gas=GAS_LIMIT
-            )
-        except RuntimeError as error:
-            raise ValueError(f"{artifact.name}: {reason_of(error)}") from error
+        code = artifact.bytecode + interface.constructor.encode(args)
+        address, reason = self._create(sender, code)
+        if reason is not None:
+            raise ValueError(f"{artifact.name}: {reason!r}")
         return self.at(address.lower(), interface)
 
     def at(self, address: str, interface: Interface) -> Contract:
@@ -244,37 +261,28 @@ class Chain:
         self.interfaces[address] = interface
         return Contract(self, address, interface)
 
-    def nonce(self, account: str) -> int:
-        """How many transactions and contracts an account has made."""
-        return int(self.evm.basic(account).nonce)
-
-    def send(
-        self, sender: str, to: str, data: bytes, gas: int | None = None
-    ) -> tuple[bytes, str | None]:
-        """A raw call that keeps its effects; output and reason."""
-        self.evm.reset_transient_storage()
-        try:
-            return self.evm.message_call(sender, to, calldata=data, gas=gas or GAS_LIMIT), None
-        except RuntimeError as error:
-            return b"", reason_of(error)
-
     def logs(self) -> tuple[Event, ...]:
         """The events of the last call, in order; those of unknown contracts undecoded."""
-        result = self.evm.result
-        return tuple(self._event(log) for log in result.logs) if result else ()
+        return tuple(self._event(log) for log in self._logs())
 
-    def _event(self, log: Any) -> Event:
-        topics, data = log.data
-        address = log.address.lower()
-        interface = self.interfaces.get(address)
-        kind = interface.events.get(topics[0]) if interface and topics else None
+    def _event(self, log: Log) -> Event:
+        interface = self.interfaces.get(log.address)
+        kind = interface.events.get(log.topics[0]) if interface and log.topics else None
         if kind is None:
-            return Event(address, "?", (*topics, data))
-        indexed = kind.indexed.decode(b"".join(topics[1:]))
-        rest = kind.data.decode(data)
-        return Event(
-            address, kind.name, tuple((indexed if i else rest)[at] for i, at in kind.order)
-        )
+            return Event(log.address, "?", (*log.topics, log.data))
+        indexed = kind.indexed.decode(b"".join(log.topics[1:]))
+        rest = kind.data.decode(log.data)
+        args = tuple((indexed if i else rest)[at] for i, at in kind.order)
+        return Event(log.address, kind.name, args)
+
+
+def reason_of(output: bytes) -> str:
+    """What a revert says: its string, ``""`` for nothing, or its bytes."""
+    if not output:
+        return ""
+    if output[:4] == ERROR:
+        return str(abi_decode(["string"], output[4:])[0])
+    return f"data: {output.hex()}"
 
 
 class Contract:
@@ -302,12 +310,10 @@ class Contract:
         Raises:
             ValueError: if it reverts.
         """
-        function = self.interface.functions[name]
-        data = function.selector + function.inputs.encode(args)
-        output, reason = self.chain.send(sender, self.address, data)
-        if reason is not None:
-            raise ValueError(f"{name}{args}: {reason!r}")
-        return _single(function.outputs.decode(output))
+        outcome = self.call(name, *args, sender=sender)
+        if outcome.reason is not None:
+            raise ValueError(f"{name}{args}: {outcome.reason!r}")
+        return outcome.value
 
 
 def _single(values: tuple[Any, ...]) -> Any:
@@ -316,18 +322,12 @@ def _single(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def reason_of(error: RuntimeError) -> str:
-    """Why pyrevm refused: the revert string, ``""`` for none, or ``halt: ...``."""
-    text = str(error)
-    reverted = REVERTED.search(text)
-    if reverted is None:
-        if "CallGasCostMoreThanGasLimit" in text:
-            return "halt: too little"
-        halted = HALTED.search(text)
-        return f"halt: {halted.group(1) if halted else text[:200]}"
-    output = bytes.fromhex(reverted.group(1))
-    if not output:
-        return ""
-    if output[:4] == ERROR:
-        return str(abi_decode(["string"], output[4:])[0])
-    return f"data: {output.hex()}"
+def new_chain(now: int) -> Chain:
+    """A chain on the fastest engine that is installed."""
+    try:
+        from plimsoll.fuzz.revm import RevmChain
+    except ImportError:
+        from plimsoll.fuzz.py_evm import PyEvmChain
+
+        return PyEvmChain(now)
+    return RevmChain(now)

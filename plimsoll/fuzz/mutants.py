@@ -1,7 +1,7 @@
 """Breaks the contracts one small thing at a time, and counts what the fuzzer notices.
 
-A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a constant,
-a condition, a statement that is gone. It is compiled and fuzzed against the model; the first
+A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a
+constant, a condition, a statement that is gone. It is compiled and fuzzed against the model; the first
 difference kills it. Comments, events and texts are left alone. What survives is either a missing
 test or a mutant that changes nothing, which `EQUIVALENT` then names with the reason.
 
@@ -63,6 +63,7 @@ OPERATORS = {
     "<<": ">>",
     ">>": "<<",
 }
+STATEMENTS = ("Expr", "Assign", "AugAssign", "Assert", "Break", "Continue")
 CALLS = {
     "unsafe_add": "unsafe_sub",
     "unsafe_sub": "unsafe_add",
@@ -164,15 +165,11 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
             add(begin(node), finish(node), str(node.value + 1))
         elif kind == "NameConstant" and node.value in (True, False):
             add(begin(node), finish(node), str(not node.value))
-        elif kind == "IfExp":
+        elif kind in {"IfExp", "If"}:
             add(begin(node.test), finish(node.test), "True")
             add(begin(node.test), finish(node.test), "False")
-        elif kind == "If":
-            add(begin(node.test), finish(node.test), "True")
-            add(begin(node.test), finish(node.test), "False")
-        elif kind in ("Expr", "Assign", "AugAssign", "Assert", "Break", "Continue"):
-            if "__init__" not in text[begin(node) : finish(node)]:
-                add(begin(node), finish(node), "pass")
+        elif kind in STATEMENTS and "__init__" not in text[begin(node) : finish(node)]:
+            add(begin(node), finish(node), "pass")
         if kind == "Hex":
             return
         for child in node.get_children():

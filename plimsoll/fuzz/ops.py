@@ -139,7 +139,7 @@ def _draw_market(rng: random.Random) -> MarketSetup:
         decimals,
         {
             "max_age": rng.choice([60, 3600, DAY, 2**20 - 1]),
-            "min_price": rng.randrange(0, max(price // unit, 1)) * unit,
+            "min_price": max(rng.randrange(0, max(price // unit, 1)) * unit, unit, 10**6),
             "max_price": max_price,
             "skew_scale": scale,
             "max_skew": open_interest * rng.choice([1, 5, 10]) // 10,
@@ -209,7 +209,7 @@ class Generator:
             (self.liquidate, 6),
             (self.liquidate_many, 2),
             (self.starved, 1),
-            (self.spread_out, 2 if len(system.setup.markets) > 8 else 0),
+            (self.spread_out, 8 if len(system.setup.markets) > 8 else 0),
             (self.poke, 4),
             (self.price, 9),
             (self.price_at_margin, 3),
@@ -219,9 +219,9 @@ class Generator:
             (self.wait_until, 2),
             (self.refresh, 4),
             (self.pool_in, 3),
-            (self.pool_out, 5),
+            (self.pool_out, 6),
             (self.pool_rights, 1),
-            (self.configure, 2),
+            (self.configure, 3),
             (self.intrude, 1),
         ]
         # Each run has its own mix, so that no mix is never tried.
@@ -259,7 +259,7 @@ class Generator:
     def owner_of(self, account: str) -> str:
         """The wallet of an account; now and then somebody else."""
         if self.rng.random() < 0.01:
-            return self.rng.choice([*TRADERS, "keeper", STRANGER])
+            return self.rng.choice([*WALLETS, STRANGER])
         return account.partition(".")[0]
 
     def holders(self) -> list[tuple[str, int]]:
@@ -493,7 +493,7 @@ class Generator:
     def liquidate(self) -> Op:
         """Anybody liquidates somebody, himself included."""
         victim = self.victim()
-        himself = victim if victim in TRADERS else "lender"
+        himself = victim.partition(".")[0] if victim in TRADERS else "lender"
         keeper = self.rng.choice(["keeper", "mallory", himself, STRANGER])
         return ["liquidate", keeper, victim]
 
@@ -544,9 +544,17 @@ class Generator:
             step = 10**terms.feed_exponent
             bounds = [terms.min_price // step, terms.max_price // step]
             return ["price", feed, max(self.near(rng.choice(bounds)), 0), 0]
-        odd = [0, 0, -1, -(2**255), 2**96, self.near(2**96), 2**255 - 1, 1]
-        odd_age = rng.choice([0, 0, None, -1, terms.max_age, terms.max_age + 1, 10**9, -(2**64)])
-        return ["price", feed, rng.choice([last, last, *odd]), odd_age]
+        answer, age = last, 0
+        if rng.random() < 0.6:
+            answer = rng.choice([0, 0, -1, -(2**255), 2**96, self.near(2**96), 2**255 - 1, 1])
+        op: Op = ["price", feed, answer, age]
+        if answer == last or rng.random() < 0.3:
+            ages = [None, -1, terms.max_age, terms.max_age + 1, 10**9, -(2**64)]
+            op = ["price", feed, answer, rng.choice(ages)]
+        self.queue.append(op)
+        if rng.random() < 0.5:
+            self.queue.append(["poke", "keeper", market])
+        return self.queue.popleft()
 
     def price_at_margin(self) -> Op:
         """The price at which somebody becomes liquidatable, or one beside it."""
@@ -732,20 +740,30 @@ class Generator:
         controller = rng.choice(waiting)
         sender = controller if rng.random() < 0.95 else self.lp()
         receiver = controller if rng.random() < 0.9 else rng.choice(EVERYBODY)
-        if kind < 0.5:
-            return ["cancel", sender, receiver, controller]
         request = model.requests[self.system.address(controller)]
-        if model.now < request.claimable_at and rng.random() < 0.5:
+        lapsed = model.now > request.claimable_at + CLAIM_WINDOW
+        if kind < 0.45 or (lapsed and rng.random() < 0.5):
+            return ["cancel", sender, receiver, controller]
+        if lapsed and rng.random() < 0.6:
+            return ["request", controller, "all", controller, controller]
+        if model.now < request.claimable_at and rng.random() < 0.8:
             self.queue.append(["wait", request.claimable_at - model.now, 1])
             self._revive()
-        if kind < 0.8:
-            part: Any = rng.choice(
-                ["all", log_uniform(rng, 1, request.shares), request.shares + 1, 1]
+        part: Any
+        if kind < 0.75:
+            part = rng.choice(
+                [
+                    "all",
+                    request.shares,
+                    log_uniform(rng, 1, request.shares),
+                    self.near(request.shares),
+                    1,
+                ]
             )
             self.queue.append(["redeem", sender, part, receiver, controller])
         else:
             most = max(request.worth // model.settings.unit, 1)
-            part = rng.choice(["all", log_uniform(rng, 1, most), self.near(most + 1), 0])
+            part = rng.choice(["all", most, log_uniform(rng, 1, most), self.near(most + 1), 0])
             self.queue.append(["pool_withdraw", sender, part, receiver, controller])
         return self.queue.popleft()
 
@@ -786,7 +804,7 @@ class Generator:
             changes["feed"] = rng.choice([*range(len(self.system.feeds)), "alice", "zero"])
         if rng.random() < 0.3:
             changes = {}
-        sender = "owner" if rng.random() < 0.97 else self.trader()
+        sender = "owner" if rng.random() < 0.97 else "mallory"
         if rng.random() < 0.1:
             name = rng.choice(["", "M0", f"N{len(self.model.listed)}", "x" * 32])
             if len(self.model.listed) < 40:
@@ -795,7 +813,7 @@ class Generator:
 
     def intrude(self) -> Op:
         """Calls that are not the caller's to make."""
-        rng, sender = self.rng, self.trader()
+        rng, sender = self.rng, self.rng.choice([*WALLETS, STRANGER])
         market = rng.randrange(len(self.model.listed))
         words = list(self.model.markets[market].words)
         ops: list[Op] = [

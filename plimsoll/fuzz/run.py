@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plimsoll import slots
-from plimsoll.fuzz.chain import Contract, Outcome
+from plimsoll.fuzz.chain import Chain, Contract, Outcome
 from plimsoll.fuzz.system import Artifacts, Op, Setup, System
 from plimsoll.model import MAX_UINT, NOWHERE, VIRTUAL_SHARES, Refused, Request
 from plimsoll.slots import WAD
@@ -53,6 +53,7 @@ class Report:
     mismatch: Mismatch | None = None
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
+    last: str | None = None  # how the last operation ended, where both sides agreed
 
 
 # ------------------------------------------------------------------ one operation
@@ -105,13 +106,17 @@ def _is_unhealthy(system: System, name: str) -> bool:
 
 
 def _cash_if_closed(system: System, name: str) -> int | None:
-    """What an account would have if its owner closed it, leg by leg; None if he cannot."""
+    """What an account would have if its owner closed it, leg by leg; None if he cannot.
+
+    Without the surge of this block's liquidations, which he could wait out.
+    """
     model, account = system.model, system.address(name)
     saved = model.save()
     try:
-        for market in range(len(model.listed)):
+        for market, stored in saved[2].items():
             position = model.positions.get((account, market))
             if position:
+                model.markets[market] = stored._replace(b=stored.b._replace(surge_ppm=0))
                 worst = 0 if position.size > 0 else MAX_UINT
                 model.trade(account, account, market, -position.size, worst)
         return model.header_of(account).cash
@@ -332,7 +337,8 @@ def play(system: System, operations: Iterable[Op], every: int, report: Report) -
             done.append(op)
             checked = count % every == 0
             outcome = step(system, op, watch=checked)
-            report.outcomes[f"{op[0]}: {'ok' if outcome.ok else outcome.reason}"] += 1
+            report.last = f"{op[0]}: {'ok' if outcome.ok else outcome.reason}"
+            report.outcomes[report.last] += 1
             report.outcomes.update(f"event {event.name}" for event in outcome.events)
             if checked:
                 checks += 1
@@ -346,10 +352,14 @@ def play(system: System, operations: Iterable[Op], every: int, report: Report) -
 
 
 def replay(
-    setup: Setup, operations: list[Op], every: int = 1, artifacts: Artifacts | None = None
+    setup: Setup,
+    operations: list[Op],
+    every: int = 1,
+    artifacts: Artifacts | None = None,
+    chain: Chain | None = None,
 ) -> Report:
     """Run a list of operations on a fresh deployment."""
-    system = System.build(setup, artifacts)
+    system = System.build(setup, artifacts, chain)
     return play(system, operations, every, Report(setup, []))
 
 

@@ -117,9 +117,14 @@ def _show(value: Any) -> str:
     return f"{value:_}"
 
 
-def to_json(setup: Setup, operations: list[Op], note: str) -> dict[str, Any]:
-    """What `from_json` reads."""
-    return {"note": note, "setup": setup.to_json(), "operations": operations}
+def to_json(report: Report, note: str) -> dict[str, Any]:
+    """What `from_json` reads; and how the last operation ended."""
+    return {
+        "note": note,
+        "setup": report.setup.to_json(),
+        "operations": report.operations,
+        "ends": report.last,
+    }
 
 
 def from_json(data: dict[str, Any]) -> tuple[Setup, list[Op]]:
@@ -132,6 +137,5 @@ def save(report: Report, folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     note = str(report.mismatch) if report.mismatch else ""
-    data = to_json(report.setup, report.operations, note)
-    path.write_text(json.dumps(data, indent=1) + "\n")
+    path.write_text(json.dumps(to_json(report, note), indent=1) + "\n")
     return path

@@ -16,7 +16,15 @@ import rlp
 from eth_utils.crypto import keccak
 
 from plimsoll.fuzz.artifacts import Artifact, compile_contract
-from plimsoll.fuzz.chain import DEPLOYER, Chain, Contract, Event, Outcome
+from plimsoll.fuzz.chain import (
+    DEPLOYER,
+    TOO_LITTLE_GAS,
+    Chain,
+    Contract,
+    Event,
+    Outcome,
+    new_chain,
+)
 from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Settings
 from plimsoll.slots import WAD, Terms
 
@@ -25,8 +33,9 @@ Op = list[Any]
 # Who sends, and which sub-accounts he uses. The stranger has nothing and approved nothing.
 WALLETS = {"alice": (1, 255), "bob": (), "mallory": (1, 2, 3), "keeper": (), "lender": ()}
 STRANGER = "stranger"
-MODES = {"ok": 0, "revert": 1, "burn": 2, "short": 3, "empty": 4, "long": 5}
-STARVED = ("halt: OutOfGas", "halt: too little", "prices: too little gas", "")
+MODES = {"ok": 0, "revert": 1, "burn": 2, "short": 3, "empty": 4, "long": 5, "busy": 6}
+ANSWERING = ("ok", "long", "busy")
+STARVED = ("halt: OutOfGas", TOO_LITTLE_GAS, "prices: too little gas", "")
 
 
 @dataclass
@@ -109,10 +118,12 @@ class System:
     gas: int | None = None  # of the calls that follow
 
     @classmethod
-    def build(cls, setup: Setup, artifacts: Artifacts | None = None) -> System:
+    def build(
+        cls, setup: Setup, artifacts: Artifacts | None = None, chain: Chain | None = None
+    ) -> System:
         """Deploy everything, fund everybody, list the markets."""
         artifacts = artifacts or compiled()
-        chain = Chain(now=setup.start)
+        chain = chain or new_chain(setup.start)
         names = {"zero": NOWHERE, "owner": DEPLOYER}
         for i, wallet in enumerate((*WALLETS, STRANGER)):
             base = (0xA0 + i) << 152
@@ -247,7 +258,7 @@ class System:
 
     def _op_fault(self, feed: int, mode: str) -> tuple[Outcome, Outcome]:
         contract = self.feeds[feed]
-        self.model.feeds[contract.address].mode = "ok" if mode == "long" else mode
+        self.model.feeds[contract.address].mode = "ok" if mode in ANSWERING else mode
         return self._scene(contract.call("set_mode", MODES[mode]))
 
     def _op_mint(self, to: str, amount: int) -> tuple[Outcome, Outcome]:

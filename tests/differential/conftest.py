@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from plimsoll.fuzz.artifacts import compile_contract
-from plimsoll.fuzz.chain import Chain
+from plimsoll.fuzz.chain import new_chain
 
 
 class Modules:
     """The pure modules' functions as methods: ``modules.fill_price(price, skew, ...)``."""
 
     def __init__(self) -> None:
-        self.contract = Chain().deploy(compile_contract("mocks/ModulesMock.vy"))
+        self.contract = new_chain(1_750_000_000).deploy(compile_contract("mocks/ModulesMock.vy"))
 
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any) -> Any:

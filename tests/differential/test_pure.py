@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from plimsoll import model, slots
-from plimsoll.model import DAY, PPM, WAD
+from plimsoll.model import DAY, PPM
+from plimsoll.slots import WAD
 
 relaxed = settings(
     deadline=None,

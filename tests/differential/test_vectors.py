@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from plimsoll import model
-from plimsoll.model import DAY, WAD
+from plimsoll.model import DAY
+from plimsoll.slots import WAD
 
 
 def wad(number: str) -> int:

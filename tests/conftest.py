@@ -1,0 +1,81 @@
+"""Who is who, and the venue that they meet on.
+
+`system` is a deployment through the package's own path from a table to contracts, so that what the
+scripts do is what the tests stand on. Ape returns the chain to where it was after each test.
+"""
+
+from __future__ import annotations
+
+import pytest
+from ape.api import AccountAPI
+from ape.managers.project import LocalProject
+
+from plimsoll.chain import ApeChain
+from plimsoll.client import Client
+from plimsoll.deployment import Deployment, deploy
+from plimsoll.table import Table, default_table
+
+# ------------------------------------------------------------------ actors
+
+
+@pytest.fixture(scope="session")
+def owner(accounts: list[AccountAPI]) -> AccountAPI:
+    """Deploys, owns the Configurator, and paid the seeds."""
+    return accounts[0]
+
+
+@pytest.fixture(scope="session")
+def keeper(accounts: list[AccountAPI]) -> AccountAPI:
+    """Liquidates; has nothing in the venue."""
+    return accounts[1]
+
+
+@pytest.fixture(scope="session")
+def stranger(accounts: list[AccountAPI]) -> AccountAPI:
+    """Has nothing and no right to anything."""
+    return accounts[2]
+
+
+@pytest.fixture(scope="session")
+def trader(accounts: list[AccountAPI]) -> AccountAPI:
+    """Trades; has nothing until a test pays it in."""
+    return accounts[3]
+
+
+@pytest.fixture(scope="session")
+def trader2(accounts: list[AccountAPI]) -> AccountAPI:
+    """Another."""
+    return accounts[4]
+
+
+@pytest.fixture(scope="session")
+def attacker(accounts: list[AccountAPI]) -> AccountAPI:
+    """Means harm."""
+    return accounts[5]
+
+
+@pytest.fixture(scope="session")
+def lp(accounts: list[AccountAPI]) -> AccountAPI:
+    """Provides liquidity to the pool, once a test makes it."""
+    return accounts[6]
+
+
+# ------------------------------------------------------------------ the venue
+
+
+@pytest.fixture(scope="session")
+def table() -> Table:
+    """Four of the default markets: two majors, two others."""
+    return default_table().only("BTC", "ETH", "SOL", "LINK")
+
+
+@pytest.fixture(scope="session")
+def system(project: LocalProject, owner: AccountAPI, table: Table) -> Deployment:
+    """The table's venue on Ape's chain: a pool of 10m, 250k of insurance, live prices."""
+    return deploy(table, ApeChain(project), owner)
+
+
+@pytest.fixture(scope="session")
+def client(system: Deployment) -> Client:
+    """The SDK on `system`; calls name their signer."""
+    return Client(system)

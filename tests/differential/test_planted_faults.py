@@ -1,0 +1,173 @@
+"""The fuzzer finds what is wrong: each fault is one edit of the sources, and each must be found.
+
+A few are tried by default; ``PLIMSOLL_FAULTS=all`` tries every one. (`plimsoll.fuzz.mutants` makes
+thousands, by itself.)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper
+from plimsoll.fuzz.run import fuzz
+from plimsoll.fuzz.system import compiled
+
+SECONDS = 10.0  # of fuzzing, for one fault, on a machine of its own
+OPERATIONS = 500
+HOUSE, POOL, TERMS = "clearinghouse", "pool", "configurator"
+SOURCES = {HOUSE: "Clearinghouse.vy", POOL: "LiquidityPool.vy", TERMS: "Configurator.vy"}
+
+
+class Fault(NamedTuple):
+    """`old` becomes `new` in `file`; `where` is the contract that has it."""
+
+    name: str
+    where: str
+    file: str
+    old: str
+    new: str
+
+
+FAULTS = [
+    Fault(
+        "a partial close rounds for the account",
+        HOUSE,
+        "modules/curve.vy",
+        "share: int256 = -fixed_point.floor_div(basis * -abs(delta), abs(size))",
+        "share: int256 = fixed_point.floor_div(basis * abs(delta), abs(size))",
+    ),
+    Fault(
+        "the pool keeps the premium in its NAV",
+        POOL,
+        "LiquidityPool.vy",
+        "v.nav += pnl - convert(premium, int256)",
+        "v.nav += pnl",
+    ),
+    Fault(
+        "requirements may rise at once",
+        TERMS,
+        "Configurator.vy",
+        "and terms.reward <= old.reward",
+        "and terms.reward >= old.reward",
+    ),
+    Fault(
+        "the curve leaves the skew out by half",
+        HOUSE,
+        "modules/curve.vy",
+        "unsafe_add(doubled, unsafe_mul(2, skew))",
+        "unsafe_add(doubled, skew)",
+    ),
+    Fault(
+        "maintenance looks at the live skew",
+        HOUSE,
+        "modules/margin.vy",
+        "unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))",
+        "unsafe_add(unsafe_mul(mm_ppm, doubled), "
+        "unsafe_mul(max(own, convert(abs(skew), uint256)), PPM))",
+    ),
+    Fault(
+        "funding is not split at the clamp",
+        HOUSE,
+        "modules/funding.vy",
+        "twice_mean = unsafe_sub(unsafe_mul(2, r1), unsafe_div(unsafe_mul(gap, gap), change))",
+        "twice_mean = unsafe_add(r0, r1)",
+    ),
+    Fault(
+        "a price may be a second too old",
+        HOUSE,
+        "modules/prices.vy",
+        "if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:",
+        "if unsafe_sub(block.timestamp, updated_at) > ((t0 >> slots.MAX_AGE) & slots.MASK_20) + 1:",
+    ),
+    Fault(
+        "exposure is taken off at the new price",
+        HOUSE,
+        "modules/markets.vy",
+        "unsafe_mul(slots.open_interest(m.lots, m.skew), m.last_price)",
+        "unsafe_mul(slots.open_interest(m.lots, m.skew), m.price)",
+    ),
+    Fault(
+        "the rate's sign spills into the index",
+        HOUSE,
+        "modules/slots.vy",
+        "((convert(convert(rate, bytes32), uint256) & MASK_60) << RATE)",
+        "(convert(convert(rate, bytes32), uint256) << RATE)",
+    ),
+    Fault(
+        "the keeper shares the system's part",
+        HOUSE,
+        "modules/liquidation.vy",
+        "unsafe_sub(fee, min(kept, fee)))",
+        "fee)",
+    ),
+    Fault(
+        "the cap on top-ups is for ever",
+        HOUSE,
+        "Clearinghouse.vy",
+        "spent: uint256 = word & slots.MASK_128 if word >> 128 == block.number else 0",
+        "spent: uint256 = word & slots.MASK_128",
+    ),
+    Fault(
+        "the open interest may not reach its cap",
+        HOUSE,
+        "modules/markets.vy",
+        "if open_interest > (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:",
+        "if open_interest >= (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:",
+    ),
+    Fault(
+        "dead legs do not count",
+        HOUSE,
+        "Clearinghouse.vy",
+        "dead=total.dead or leg.status != prices.LIVE",
+        "dead=leg.status != prices.LIVE",
+    ),
+    Fault(
+        "a surge outlives its second",
+        HOUSE,
+        "modules/markets.vy",
+        "    if elapsed == 0:\n        leg.surge_ppm = (hot.b >> slots.SURGE) & slots.MASK_20\n",
+        "    leg.surge_ppm = (hot.b >> slots.SURGE) & slots.MASK_20\n    if elapsed == 0:\n",
+    ),
+    Fault(
+        "a claim pays the greater value",
+        POOL,
+        "LiquidityPool.vy",
+        "return min(self._worth(amount, v), request.worth * amount // request.shares) // UNIT",
+        "return max(self._worth(amount, v), request.worth * amount // request.shares) // UNIT",
+    ),
+]
+TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else FAULTS[:3]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
+def test_faults__each__has_its_place_in_the_sources(fault):
+    assert (CONTRACTS / fault.file).read_text().count(fault.old) == 1
+
+
+@pytest.mark.parametrize("fault", TRIED, ids=lambda f: f.name)
+def test_fuzz__planted_fault__is_found(fault, tmp_path):
+    root = tmp_path / "contracts"
+    shutil.copytree(CONTRACTS, root)
+    source = root / fault.file
+    source.write_text(source.read_text().replace(fault.old, fault.new))
+    path = SOURCES[fault.where]
+    out = compile_with_vyper(path, root)
+    code = bytes.fromhex(out["bytecode"].removeprefix("0x"))
+    broken = replace(compiled(), **{fault.where: Artifact(Path(path).stem, out["abi"], code)})
+
+    started, seed = time.process_time(), 0
+    while time.process_time() - started < SECONDS:
+        report = fuzz(seed, OPERATIONS, artifacts=broken)
+        if report.mismatch:
+            spent = time.process_time() - started
+            print(f"{fault.name}: {spent:.1f} s, seed {seed}: {str(report.mismatch)[:150]}")
+            return
+        seed += 1
+    pytest.fail(f"not found in {seed} runs: {fault.name}")

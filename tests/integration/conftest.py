@@ -1,0 +1,42 @@
+"""Chains to deploy on, and the scripts as one calls them."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ape.managers.project import LocalProject
+from click.testing import CliRunner, Result
+
+from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def ape_chain(project: LocalProject) -> ApeChain:
+    """Ape's in-process chain."""
+    return ApeChain(project)
+
+
+@pytest.fixture
+def revm(project: LocalProject) -> RevmChain:
+    """A new chain on pyrevm."""
+    pytest.importorskip("pyrevm")
+    return RevmChain(compiled_by_ape(project))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A script with its arguments, in this process, on the chain that the tests use."""
+    # A table is as wide as the terminal lets it be.
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def invoke(script: str, *arguments: str) -> Result:
+        path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
+        command = runpy.run_path(str(path))["cli"]
+        return CliRunner().invoke(command, list(arguments), prog_name=script)
+
+    return invoke

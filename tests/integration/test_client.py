@@ -1,0 +1,169 @@
+"""The SDK against the contracts: it says what they hold, and sends what was meant."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from ape.api import AccountAPI
+
+from plimsoll.capital import legs_of, need
+from plimsoll.client import Client, conservation, is_owner, known_accounts, sub_account
+from plimsoll.deployment import Deployment
+from plimsoll.errors import DeploymentError
+from plimsoll.units import from_wad
+from tests.utils.calls import refusal
+
+D = Decimal
+
+
+def test_sub_account__owner_xor_number() -> None:
+    owner = "0x" + "00" * 19 + "f0"
+    assert sub_account(owner, 0).lower() == owner
+    assert int(sub_account(owner, 255), 16) == 0x0F
+    assert is_owner(owner, sub_account(owner, 255))
+    assert not is_owner(owner, "0x" + "00" * 18 + "01f0")
+    for number in (-1, 256):
+        with pytest.raises(ValueError, match="there are 0 to 255"):
+            sub_account(owner, number)
+
+
+def test_trade__preview_and_result__agree_to_the_wei(
+    system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    account = sub_account(trader, 7)
+    client.deposit(50_000, account, trader)
+    preview = client.preview_trade(account, "BTC", "1.5")
+    trade = client.trade("BTC", "1.5", account=account, signer=trader)
+    assert (trade.price, trade.fee, trade.size) == (preview.price, preview.fee, D("1.5"))
+    view = client.account(account)
+    position = view.position("BTC")
+    assert position is not None and position.size == D("1.5") and view.cash == 50_000 - trade.fee
+    assert view.health == client.health(account) == client.healths([account])[account]
+    assert view.equity == view.cash + view.pnl
+    header = client.header(account)
+    assert from_wad(header.cash) == view.cash and header.bitmap == 1
+    words = client.words("BTC")
+    assert from_wad(words.a.skew) == D("1.5") and words.terms.im_ppm == 50_000
+    assert client.market("BTC").skew == client.market(0).skew == D("1.5")
+    closed = client.close("BTC", account, trader)
+    assert closed is not None and closed.size == 0
+    assert client.close("BTC", account, trader) is None
+
+
+def test_trade__limit__kept_on_both_sides(client: Client, trader: AccountAPI) -> None:
+    client.deposit(50_000, signer=trader)
+    past = "trade: past limit price"
+    assert refusal(lambda: client.trade("BTC", 1, 60_060, signer=trader)) == past
+    assert refusal(lambda: client.trade("BTC", -1, 59_940, signer=trader)) == past
+    assert client.trade("BTC", 1, 60_070, signer=trader).price <= 60_070
+    assert client.trade("BTC", -1, 59_930, signer=trader).price >= 59_930
+
+
+def test_trade__no_signer_or_no_number__refused_in_words(
+    client: Client, trader: AccountAPI
+) -> None:
+    with pytest.raises(DeploymentError, match="nobody to sign"):
+        client.trade("BTC", 1)
+    with pytest.raises(DeploymentError, match=r'write it in quotes: "0.1"'):
+        client.trade("BTC", 0.1, signer=trader)  # type: ignore[arg-type]
+    with pytest.raises(DeploymentError, match="more than 6 decimals"):
+        client.deposit("0.0000001", signer=trader)
+
+
+def test_withdraw__what_the_lens_says__and_not_a_unit_more(
+    client: Client, trader: AccountAPI
+) -> None:
+    client.deposit(20_000, signer=trader)
+    client.trade("ETH", 30, signer=trader)
+    most = client.account(trader).withdrawable - D("0.01")  # funding runs on
+    assert refusal(lambda: client.withdraw(most + 1, signer=trader)) == "margin: below initial"
+    client.withdraw(most, signer=trader)
+    assert client.deployment.quote.balanceOf(trader) == client.deployment.raw(most)
+
+
+def test_shock__then_the_real_move__same_numbers(
+    system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    client.deposit(40_000, signer=trader)
+    client.trade("BTC", 2, signer=trader)
+    client.trade("SOL", -300, signer=trader)
+    shock = client.shock(trader, {"BTC": "-0.1", "all": "0.05"})
+    assert shock.equity_before == client.account(trader).equity
+    assert shock.prices == {"BTC": (60_000, 54_000), "SOL": (150, D("157.5"))}
+    system.set_prices({"BTC": 54_000, "SOL": "157.5"})
+    now = client.account(trader)
+    assert abs(now.equity - shock.equity) < D("0.01")  # a few seconds of funding
+    assert now.health is not None and shock.health is not None
+    assert abs(now.health - shock.health) < D("0.0001")
+    assert not shock.liquidatable and client.shock(trader, {"BTC": "-0.4"}).liquidatable
+    with pytest.raises(ValueError, match="leaves no price"):
+        client.shock(trader, {"BTC": -1})
+    with pytest.raises(DeploymentError, match="no market 'DOGE'"):
+        client.shock(trader, {"DOGE": 0})
+
+
+def test_liquidate__preview_and_result__agree_and_the_books_balance(
+    system: Deployment,
+    client: Client,
+    trader: AccountAPI,
+    trader2: AccountAPI,
+    keeper: AccountAPI,
+) -> None:
+    client.deposit(20_000, signer=trader)
+    client.trade("BTC", 3, signer=trader)
+    client.trade("LINK", 2_000, signer=trader)
+    client.deposit(90_000, signer=trader2)
+    client.trade("LINK", -9_000, signer=trader2)
+    healthy = refusal(lambda: client.liquidate(trader, keeper))
+    assert healthy == "liquidation: account is healthy"
+    system.set_prices({"BTC": 56_000, "LINK": 14})
+    assert client.liquidatable([trader, trader2]) == [trader.address]
+    preview = client.preview_liquidation(trader)
+    done = client.liquidate(trader, keeper)
+    assert (done.closed, done.reward, done.charged) == (2, preview.reward, preview.charged)
+    assert done.health < 1
+    remaining = client.account(trader).cash
+    assert abs(remaining - preview.remaining) < D("0.001")  # a second of funding
+    assert client.account(keeper).cash == done.reward
+    assert client.liquidate_many([trader, trader2], keeper) == []
+    books = conservation(system)
+    assert books.holds and books.difference == 0
+    assert [size.difference for size in books.sizes] == [0, 0, 0, 0]
+    everyone = {trader, trader2, keeper, system.pool, system.clearinghouse}
+    assert set(known_accounts(system)) == {who.address for who in everyone}
+
+
+def test_conservation__an_account_left_out__differs_by_it(
+    system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    client.deposit(1_000, signer=trader)
+    client.trade("ETH", "0.5", signer=trader)
+    books = conservation(system, [])
+    assert not books.holds
+    assert from_wad(books.sizes[1].difference) == D("-0.5")
+    view = client.account(trader)
+    position = view.position("ETH")
+    assert position is not None
+    assert from_wad(books.difference) == -(view.cash - position.basis)
+    assert conservation(system, [trader]).holds
+
+
+def test_need__hedged_and_lone_book__cross_needs_less_only_for_the_hedged(
+    system: Deployment, client: Client, trader: AccountAPI, trader2: AccountAPI
+) -> None:
+    for who in (trader, trader2):
+        client.deposit(100_000, signer=who)
+        client.trade("BTC", 5, signer=who)
+    client.trade("ETH", -100, signer=trader)
+    start = {name: system.price(name) for name in system.names}
+    path = [start, start | {"BTC": D(50_000), "ETH": D(2_500)}]
+    hedged, alone = (need(legs_of(system, who), path) for who in (trader, trader2))
+    assert hedged.isolated > hedged.cross > 0
+    assert alone.isolated == alone.cross and alone.more == 0
+    assert (hedged + alone).cross == hedged.cross + alone.cross
+    # What it says is enough is enough, and a hundredth less is not.
+    view = client.account(trader2)
+    moved = client.shock(trader2, {"BTC": D(50_000) / 60_000 - 1})
+    slack = moved.equity - moved.maintenance
+    assert abs(view.cash - slack - alone.cross) < D("0.01")

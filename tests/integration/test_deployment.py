@@ -1,0 +1,213 @@
+"""From the table to contracts, to a file, and back; and what a file that lies is answered with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ape.api import AccountAPI
+
+from plimsoll.chain import ApeChain, RevmChain, address_of
+from plimsoll.client import Client, conservation
+from plimsoll.deployment import Deployment, deploy, stale_feeds
+from plimsoll.errors import DeploymentError, TableError
+from plimsoll.table import Table, TokenSpec, default_table, market, table_of
+
+D = Decimal
+
+# ------------------------------------------------------------------ deploying
+
+
+def test_deploy__table__every_market_listed_with_its_terms(system: Deployment) -> None:
+    assert system.names == [spec.name for spec in system.table.markets]
+    for spec in system.table.markets:
+        number = system.market_id(spec.name)
+        wanted = system.table.terms(spec.name, address_of(system.feeds[spec.name]))
+        assert tuple(system.configurator.terms(number)) == tuple(wanted)
+        assert system.price(spec.name) == spec.price
+
+
+def test_deploy__seeds__pool_and_insurance_have_them(system: Deployment, client: Client) -> None:
+    pool = client.pool()
+    assert (pool.nav, pool.known_nav, pool.insurance) == (10_000_000, 10_000_000, 250_000)
+    assert pool.custody == pool.balance == 10_250_000
+    assert conservation(system).holds
+
+
+def test_deploy__contracts__know_each_other(system: Deployment, owner: AccountAPI) -> None:
+    settings = system.clearinghouse.settings()
+    assert settings.pool == system.pool.address
+    assert settings.configurator == system.configurator.address
+    assert system.pool.clearinghouse() == system.clearinghouse.address
+    assert system.lens.clearinghouse() == system.clearinghouse.address
+    assert system.configurator.owner() == owner.address == system.deployer
+
+
+def test_deploy__128_markets_of_all_prices__listed_and_live(revm: RevmChain) -> None:
+    table = table_of({f"M{i}": D(10) ** (i % 8 - 3) for i in range(128)})
+    deployment = deploy(table, revm, revm.signers[0])
+    assert len(deployment.ids) == 128
+    assert stale_feeds(deployment) == {}
+    assert deployment.price("M127") == table.spec("M127").price
+    assert len(Client(deployment).markets()) == 128
+
+
+@pytest.mark.parametrize("decimals", [0, 6, 8, 18])
+def test_deploy__any_decimals_of_the_quote__seeds_are_the_same(
+    revm: RevmChain, decimals: int
+) -> None:
+    table = replace(default_table().only("BTC"), quote=TokenSpec("Q", "Quote", decimals))
+    pool = Client(deploy(table, revm, revm.signers[0])).pool()
+    assert (pool.nav, pool.insurance, pool.custody) == (10_000_000, 250_000, 10_250_000)
+
+
+def test_deploy__given_token_and_feed__used_instead_of_mocks(revm: RevmChain) -> None:
+    first = deploy(default_table().only("BTC", "ETH"), revm, revm.signers[0])
+    payer = revm.signers[1]
+    first.provide(payer, 10_250_000, first.clearinghouse)
+    table = Table(
+        markets=(replace(market("BTC", 60_000), feed=address_of(first.feeds["BTC"])),),
+        quote=replace(TokenSpec(), address=address_of(first.quote)),
+    )
+    second = deploy(table, revm, payer)
+    assert address_of(second.quote) == address_of(first.quote)
+    assert second.feeds["BTC"].address == first.feeds["BTC"].address
+    assert second.board is None and not second.mock_feeds and not second.mock_quote
+    with pytest.raises(DeploymentError, match="BTC: its feed is a real one"):
+        second.set_price("BTC", 1)
+    with pytest.raises(DeploymentError, match="holds 0 USDC; 5 are needed"):
+        second.fund(payer, 5, payer)
+
+
+@pytest.mark.parametrize("part", ["quote", "feed"])
+def test_deploy__address_without_contract__refused(revm: RevmChain, part: str) -> None:
+    nowhere = "0x" + "12" * 20
+    table = default_table().only("BTC")
+    if part == "quote":
+        table = replace(table, quote=replace(table.quote, address=nowhere))
+    else:
+        table = table.with_market(replace(table.spec("BTC"), feed=nowhere))
+    with pytest.raises(DeploymentError, match=f"there is no contract at {nowhere}"):
+        deploy(table, revm, revm.signers[0])
+
+
+def test_deploy__terms_that_the_configurator_refuses__named(revm: RevmChain) -> None:
+    table = default_table().only("BTC").with_market(market("ETH", 3_000, mm="0.015"))
+    with pytest.raises(DeploymentError, match="ETH: configurator: mm too low"):
+        deploy(table, revm, revm.signers[0])
+
+
+def test_deploy__what_cannot_be_represented__refused_before_anything_is_sent(
+    revm: RevmChain,
+) -> None:
+    table = default_table().only("BTC").with_market(market("ETH", 3_000, im="0.0500001"))
+    height = revm.height
+    with pytest.raises(TableError, match="ETH: im"):
+        deploy(table, revm, revm.signers[0])
+    assert revm.height == height
+
+
+# ------------------------------------------------------------------ names and prices
+
+
+def test_market_id__names_and_ids__both_understood(system: Deployment) -> None:
+    assert system.market_id("ETH") == system.market_id("eth") == system.market_id(1) == 1
+    assert system.market_name("1") == "ETH"
+    for unknown in ("DOGE", 4, "", "-1"):
+        with pytest.raises(DeploymentError, match="there are BTC, ETH, SOL, LINK"):
+            system.market_id(unknown)
+
+
+def test_set_prices__several__all_at_once_and_dead_feeds_come_back(system: Deployment) -> None:
+    system.set_prices({"BTC": "50000.5", "ETH": 2_500})
+    assert (system.price("BTC"), system.price("ETH")) == (D("50000.5"), D(2_500))
+    system.chain.advance(system.table.spec("BTC").max_age + 10)
+    assert stale_feeds(system) == dict.fromkeys(system.names, "prices: stale")
+    system.refresh_prices()
+    assert stale_feeds(system) == {}
+    assert system.price("BTC") == D("50000.5")
+
+
+# ------------------------------------------------------------------ files
+
+
+def test_load__what_was_saved__same_venue(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path, client: Client
+) -> None:
+    path = system.save(tmp_path)
+    assert path == tmp_path / f"{ape_chain.id}.json"
+    loaded = Deployment.load(ape_chain, tmp_path)
+    assert loaded.addresses() == system.addresses()
+    assert loaded.table == system.table
+    assert loaded.ids == system.ids
+    assert Client(loaded).pool() == client.pool()
+
+
+def test_load__no_file__says_what_to_run(ape_chain: ApeChain, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match=r"nothing is deployed on chain 1337.*anvil"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+def test_load__file_of_another_chain__refused(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    edit(system.save(tmp_path), chain_id=31337)
+    with pytest.raises(DeploymentError, match="is of chain 31337, connected is chain 1337"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+def test_load__another_format__refused(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    edit(system.save(tmp_path), format=0)
+    with pytest.raises(DeploymentError, match="has format 0, not 1"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+def test_load__chain_started_anew__stale(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    path = system.save(tmp_path)
+    nowhere = "0x" + "12" * 20
+    edit(path, contracts=json.loads(path.read_text())["contracts"] | {"pool": nowhere})
+    with pytest.raises(DeploymentError, match=rf"stale: there is no contract at {nowhere} \(pool"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+def test_load__something_else_at_the_address__stale(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    path = system.save(tmp_path)
+    contracts = json.loads(path.read_text())["contracts"]
+    edit(path, contracts=contracts | {"pool": contracts["lens"]})
+    with pytest.raises(DeploymentError, match="is no longer the pool"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+def test_load__parts_of_two_deployments__refused(
+    system: Deployment, ape_chain: ApeChain, owner: AccountAPI, tmp_path: Path
+) -> None:
+    other = deploy(default_table().only("BTC"), ape_chain, owner, seed=False)
+    others = json.loads(other.save(tmp_path).read_text())
+    path = system.save(tmp_path)
+    mine = json.loads(path.read_text())
+    for part in ("contracts", "code"):
+        mine[part]["configurator"] = others[part]["configurator"]
+    path.write_text(json.dumps(mine))
+    with pytest.raises(DeploymentError, match="the clearinghouse has another configurator"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
+def test_load__damaged_file__one_clear_line(ape_chain: ApeChain, tmp_path: Path, text: str) -> None:
+    (tmp_path / f"{ape_chain.id}.json").write_text(text)
+    with pytest.raises(DeploymentError) as refused:
+        Deployment.load(ape_chain, tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

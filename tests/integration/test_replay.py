@@ -1,0 +1,134 @@
+"""Prices through the contracts, on both engines; what the population and the ticks are made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ape.managers.project import LocalProject
+
+from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
+from plimsoll.demo import play
+from plimsoll.prices import parse_prices, read_prices, synthetic_crash
+from plimsoll.replay import count_ticks, population, replay, table_for, ticks
+
+D = Decimal
+
+HOLES = """time_utc,BTC_close,ETH_close,DOGE_close
+2022-05-01 00:00:00,40000,2800,0.13
+2022-05-01 01:00:00,39000,2700,0.12
+2022-05-01 02:00:00,36000,2450,
+2022-05-01 05:00:00,32000,2000,
+2022-05-01 06:00:00,31000,-1,
+2022-05-01 07:00:00,30500,1800,
+"""
+
+
+@pytest.fixture
+def holes(tmp_path: Path) -> Path:
+    """A small file with hours missing, a coin that falls silent, and a price below zero."""
+    file = tmp_path / "holes.csv"
+    file.write_text(HOLES)
+    return file
+
+
+def test_replay__synthetic_12_hours__same_on_both_engines_to_the_wei(
+    project: LocalProject, ape_chain: ApeChain, revm: RevmChain
+) -> None:
+    series = synthetic_crash(seed=3, hours=12, prices={"BTC": "60000", "SOL": "150"})
+    slow = replay(ape_chain, series, traders=3, seed=2)
+    fast = replay(revm, series, traders=3, seed=2)
+    assert slow.balanced and fast.balanced
+    assert fast.closed
+    assert slow.as_numbers() == fast.as_numbers()
+
+
+def test_replay__file_with_holes__told_and_gone_through(revm: RevmChain, holes: Path) -> None:
+    series = read_prices(holes)
+    assert [str(p) for p in series.problems] == [
+        "line 4: DOGE: no price, nor in the 3 lines that follow",
+        "line 5: 2 rows missing between 2022-05-01 02:00 and 2022-05-01 05:00",
+        "line 6: ETH: -1 is not above zero",
+    ]
+    run = replay(revm, series, traders=12, seed=1)
+    assert run.steps == 7 and len(run.nav) == 8
+    assert run.dead == {"DOGE": "prices: stale"}
+    assert run.closed and run.balanced
+    assert all(c.liquidation.health < 1 for c in run.closed)
+    # Whoever stands holds a coin that fell silent, or was never in trouble.
+    assert run.standing + len({c.liquidation.account for c in run.closed}) >= 12
+
+
+def test_replay__keeper_who_looks_more_often__finds_them_healthier(
+    project: LocalProject, revm: RevmChain
+) -> None:
+    series = synthetic_crash(seed=1, hours=24)
+    rare = replay(revm, series, traders=12, seed=4)
+    often = replay(RevmChain(compiled_by_ape(project)), series, traders=12, seed=4, cuts=12)
+    assert len(often.nav) == 12 * 24 + 1
+    assert min(often.healths) > min(rare.healths)
+    assert sum(often.bad_debt) <= sum(rare.bad_debt)
+
+
+def test_ticks__hole__time_passes_without_prices(holes: Path) -> None:
+    series = read_prices(holes)
+    found = list(ticks(series))
+    assert len(found) == count_ticks(series) == 7
+    assert [bool(tick.prices) for tick in found] == [True, True, False, False, True, True, True]
+    assert [later.at - tick.at for tick, later in zip(found, found[1:], strict=False)] == [3600] * 6
+
+
+def test_ticks__cuts__straight_between_closes_and_nowhere_else(holes: Path) -> None:
+    found = list(ticks(read_prices(holes), 4))
+    btc = [tick.prices.get("BTC") for tick in found[:4]]
+    assert btc == [D(39_750), D(39_500), D(39_250), D(39_000)]
+    # The hole is not filled in, and a coin is not carried on past its last price.
+    assert [tick.prices for tick in found if not tick.prices] == [{}, {}]
+    assert all("DOGE" not in tick.prices for tick in found[4:])
+
+
+def test_population__seeds__same_seed_same_traders_and_no_overdraft() -> None:
+    table = table_for(synthetic_crash())
+    traders = population(50, 7, table)
+    assert traders == population(50, 7, table) != population(50, 8, table)
+    sides = {order.size > 0 for trader in traders for order in trader.orders}
+    assert sides == {True, False}
+    for trader in traders:
+        asked = sum(
+            abs(order.size) * table.spec(order.market).price * table.spec(order.market).im
+            for order in trader.orders
+        )
+        assert asked < trader.collateral
+
+
+def test_table_for__first_row_without_a_market__left_out() -> None:
+    lines = HOLES.splitlines()
+    lines[1] = "2022-05-01 00:00:00,40000,,0.13"
+    assert [m.name for m in table_for(parse_prices(lines, "file")).markets] == ["BTC", "DOGE"]
+
+
+def test_play__story__goes_as_told(revm: RevmChain) -> None:
+    story = play(revm)
+    opened, dip, fall, crash, _ = story.scenes
+    assert story.balanced and story.liquidation and story.leo_after
+    # Hana loses more on BTC than she paid in, and stands.
+    bitcoin = crash.accounts["Hana"].position("BTC")
+    assert bitcoin is not None and bitcoin.pnl < -180_000
+    healths = [scene.accounts["Hana"].health for scene in story.scenes]
+    assert all(health is not None and health > 2 for health in healths)
+    # Her twin, isolated, loses both positions.
+    assert set(story.isolated) == {"BTC", "ETH"}
+    assert story.twin_after < story.hana_after / 4
+    assert story.needs["Hana"].isolated > 2 * story.needs["Hana"].cross
+    # Leo is warned first, then closed out whole by somebody without a cent here.
+    assert opened.accounts["Leo"].margin_call is False
+    assert dip.accounts["Leo"].margin_call and not dip.accounts["Leo"].liquidatable
+    assert fall.accounts["Leo"].liquidatable
+    assert story.liquidation.closed == 3 and not story.leo_after.positions
+    assert story.keeper_before == 0 < story.keeper_after == story.liquidation.reward
+    assert story.leo_after.cash > 0
+    assert story.leo_after.cash - story.withdrawn < D("0.000001")
+    # Nothing is lost to bad debt.
+    closed = (story.liquidation, *story.isolated.values())
+    assert all(c.debt_to_insurance == c.debt_to_pool == 0 for c in closed)

@@ -1,0 +1,253 @@
+"""The commands: they do what they say, and a mistake is one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ape.api import AccountAPI
+
+from plimsoll import deployment as deployments
+from plimsoll import doctor
+from plimsoll.chain import ApeChain
+from plimsoll.client import Client
+from plimsoll.deployment import Deployment
+from plimsoll.errors import ChainError
+from tests.integration.conftest import Run
+
+
+@pytest.fixture
+def saved(system: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`system`, where the scripts look for it."""
+    monkeypatch.setattr(deployments, "project_root", lambda: tmp_path)
+    return system.save()
+
+
+@pytest.fixture
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No deployment where the scripts look."""
+    monkeypatch.setattr(deployments, "project_root", lambda: tmp_path)
+    return tmp_path
+
+
+# ------------------------------------------------------------------ stories
+
+
+def test_demo__runs__zero_differences_and_no_chatter(run: Run) -> None:
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    assert "What happened." in result.output.splitlines()[1]
+    assert "Why it matters." in result.output
+    assert re.search(r"difference in wei +0 *\n", result.output)
+    assert "NOT zero" not in result.output
+    assert re.search(r"liquidate, three positions +\d{3},\d{3}", result.output)
+    assert "INFO" not in result.output and "SUCCESS" not in result.output
+
+
+def test_replay__file__problems_told_and_books_balance(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("pyrevm")
+    file = tmp_path / "prices.csv"
+    hours = [f"2022-05-01 {h:02d}:00:00,{40_000 - 700 * h},{3_000 - 60 * h}" for h in range(12)]
+    hours[4] = "2022-05-01 04:00:00,,2760"
+    file.write_text("\n".join(["time_utc,BTC_close,ETH_close", *hours]))
+    result = run("replay", "--prices", str(file), "--traders", "5", "--to", "2022-05-01 09:00")
+    assert result.exit_code == 0, result.output
+    assert "line 6: BTC: no price" in result.output
+    assert re.search(r"bad debt: insurance fund, pool", result.output)
+    assert re.search(r"difference in wei +0 *\n", result.output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--from", "2022-05"), "name it with --prices"),
+        (("--prices", "none.csv"), "none.csv: No such file"),
+        (("--hours", "1"), "too short for a crash"),
+        (("--traders", "0"), "Invalid value for '--traders'"),
+        (("--enigne", "ape"), "No such option: --enigne"),
+    ],
+)
+def test_replay__mistakes__one_line_and_exit_code_2(
+    run: Run, arguments: tuple[str, ...], why: str
+) -> None:
+    refuses(run("replay", *arguments), why)
+
+
+# ------------------------------------------------------------------ the venue
+
+
+def test_deploy__markets__written_checked_and_shown(run: Run, nothing: Path) -> None:
+    result = run("deploy", "--markets", "BTC,SOL")
+    assert result.exit_code == 0, result.output
+    file = nothing / "deployments" / "1337.json"
+    assert file.exists() and f"Written and checked: {file}" in result.output.replace("\n", "")
+    loaded = Deployment.load(ApeChain())
+    assert loaded.names == ["BTC", "SOL"]
+    assert loaded.clearinghouse.address in result.output
+
+
+def test_deploy__unknown_market_or_file__one_line(run: Run, nothing: Path) -> None:
+    refuses(run("deploy", "--markets", "DOGE"), "no market 'DOGE' in the table; there are BTC, ETH")
+    refuses(run("deploy", "--table", str(nothing / "t.yaml")), "No such file")
+    refuses(run("deploy", "--signer", "99"), "there are 20 test accounts")
+
+
+def test_account_and_trade__open_shock_close__as_shown(
+    run: Run, saved: Path, client: Client, trader: AccountAPI
+) -> None:
+    me = ("--signer", "3")
+    assert run("account", *me, "--deposit", "10,000").exit_code == 0
+    tried = run("trade", "BTC", "-0.5", *me, "--dry-run")
+    assert tried.exit_code == 0 and "Nothing was sent." in tried.output
+    assert not client.account(trader).positions
+    done = run("trade", "btc", "-0.5", *me)
+    assert done.exit_code == 0, done.output
+    position = client.account(trader).position("BTC")
+    assert position is not None and position.size == Decimal("-0.5")
+    assert "-0.5" in run("account", *me).output
+    shocked = run("shock", "BTC=30", *me)
+    assert shocked.exit_code == 0 and "Anyone could liquidate it then." in shocked.output
+    assert "It would stand." in run("shock", "-10", *me).output
+    closed = run("trade", "BTC", "close", *me)
+    assert closed.exit_code == 0, closed.output
+    taken = run("account", *me, "--withdraw", "9000")
+    assert taken.exit_code == 0, taken.output
+    assert client.deployment.quote.balanceOf(trader) == 9_000 * 10**6
+
+
+def test_markets__set_and_refresh__moves_mock_feeds(
+    run: Run, saved: Path, system: Deployment
+) -> None:
+    result = run("markets", "--set", "BTC=50000", "--set", "eth=2500.5")
+    assert result.exit_code == 0, result.output
+    assert "50,000" in result.output and "2,500.5" in result.output
+    system.chain.advance(90_000)
+    assert "stale" in run("markets").output
+    refreshed = run("markets", "--refresh")
+    assert refreshed.exit_code == 0 and "stale" not in refreshed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("trade", "BTC"), "Missing argument 'SIZE'"),
+        (("trade", "DOGE", "1"), "no market 'DOGE'; there are BTC, ETH, SOL, LINK"),
+        (("trade", "BTC", "one"), "SIZE: 'one' is not a number"),
+        (("trade", "BTC", "1"), "margin: below initial (deposit more, or trade less)"),
+        (("trade", "BTC", "close"), "no position in BTC to close"),
+        (("trade", "BTC", "1", "--account", "0x12"), "'0x12' is no account"),
+        (("trade", "BTC", "1", "--account", "0x" + "12" * 20), "is not an account of"),
+        (("trade", "BTC", "1", "--limit", "1"), "trade: past limit price"),
+        (("trade", "BTC", "0"), "trade: zero size"),
+        (("account", "--signer", "bob"), "no signer 'bob'"),
+        (("account", "--withdraw", "1"), "no more than 0.00 can be taken out now"),
+        (("account", "--deposit", "-5"), "USDC: -5 is below zero"),
+        (("account", "300"), "sub-account 300: there are 0 to 255"),
+        (("shock", "BTC=-100"), "leaves no price"),
+        (("shock", "=5"), "no market before the sign"),
+        (("shock",), "Missing argument 'MOVES...'"),
+        (("markets", "--set", "BTC"), "write BTC=60000"),
+        (("markets", "--set", "BTC=-1"), "the price of BTC is not above zero"),
+    ],
+)
+def test_commands__mistakes__one_line_and_exit_code_2(
+    run: Run,
+    saved: Path,
+    client: Client,
+    trader: AccountAPI,
+    arguments: tuple[str, ...],
+    why: str,
+) -> None:
+    if arguments[0] == "shock" and len(arguments) > 1:
+        client.deposit(10_000, signer=trader)
+        client.trade("BTC", 1, signer=trader)
+        arguments = (*arguments, "--signer", "3")
+    refuses(run(*arguments), why)
+
+
+@pytest.mark.parametrize("command", ["account", "markets", "trade", "shock"])
+def test_commands__nothing_deployed__say_what_to_run(run: Run, nothing: Path, command: str) -> None:
+    more = {"trade": ("BTC", "1"), "shock": ("1",)}.get(command, ())
+    refuses(run(command, *more), "nothing is deployed on chain 1337")
+
+
+def refuses(result, why: str) -> None:  # type: ignore[no-untyped-def]
+    assert result.exit_code == 2, result.output
+    assert why in result.output
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    assert "Traceback" not in result.output
+
+
+# ------------------------------------------------------------------ the doctor
+
+
+def mends(findings: list[doctor.Finding]) -> dict[str, str]:
+    return {finding.what: finding.mend for finding in findings if not finding.ok}
+
+
+def test_doctor__all_well__says_so(run: Run, saved: Path) -> None:
+    result = run("doctor")
+    assert "BAD" not in "".join(
+        line for line in result.output.splitlines() if "compiled" not in line
+    )
+    assert "4 markets, all contracts in place" in result.output
+    assert "every market has a live price" in result.output
+
+
+def test_doctor__wrong_version_and_path__each_with_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert mends(list(doctor.check_installation())) == {}
+    real = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0.3.9" if name == "vyper" else real(name)
+    )
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    found = mends(list(doctor.check_installation()))
+    assert found["vyper 0.3.9 (pinned: 0.4.3)"] == "make setup"
+    assert found["vyper is not in PATH: Ape cannot compile"].startswith("export PATH=")
+
+
+def test_doctor__source_newer_than_bytecode__told(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / ".build").mkdir()
+    source, built = tmp_path / "contracts" / "A.vy", tmp_path / ".build" / "__local__.json"
+    source.write_text("")
+    assert doctor.check_compiled(tmp_path).what == "the contracts are not compiled yet"
+    built.write_text("{}")
+    assert doctor.check_compiled(tmp_path).ok
+    built_at = built.stat().st_mtime
+    os.utime(source, (built_at + 5, built_at + 5))
+    finding = doctor.check_compiled(tmp_path)
+    assert not finding.ok and finding.mend == "make compile"
+    assert finding.what.startswith("contracts/A.vy changed after")
+
+
+def test_doctor__no_chain__told_with_command() -> None:
+    def connect() -> ApeChain:
+        raise ChainError("ethereum:devnet:node cannot be reached (nothing there); start `anvil`")
+
+    chain, finding = doctor.check_chain(connect)
+    assert chain is None and not finding.ok
+    assert finding.mend == "start `anvil`"
+
+
+def test_doctor__stale_prices_and_nav__told_with_command(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    system.save(tmp_path)
+    assert mends(list(doctor.check_deployment(ape_chain, tmp_path))) == {}
+    ape_chain.advance(90_000)
+    found = mends(list(doctor.check_deployment(ape_chain, tmp_path)))
+    refresh = "ape run markets --refresh --network ethereum:local:test"
+    assert list(found.values()) == [refresh, refresh]
+    assert list(found)[0].startswith("no live price: BTC (stale), ETH (stale)")
+    assert list(found)[1] == "the pool's NAV is 25 hours old: skews cannot grow"
+    system.refresh_prices()
+    system.refresh_nav()
+    assert mends(list(doctor.check_deployment(ape_chain, tmp_path))) == {}
