@@ -104,10 +104,10 @@ def free_coin() -> MarketSetup:
     )
 
 
-def wild_market(rng: random.Random) -> MarketSetup:
-    """Anything that the rules allow, the corners more often than not."""
+def wild_market(rng: random.Random, greatest: bool = False) -> MarketSetup:
+    """Anything that the rules allow, the corners more often than not; or as much as they allow."""
     while True:
-        setup = _draw_market(rng)
+        setup = _draw_market(rng, greatest)
         try:
             check_terms(
                 Terms(feed=NOWHERE, **setup.terms), setup.terms["max_open_interest"], 200_000
@@ -117,7 +117,7 @@ def wild_market(rng: random.Random) -> MarketSetup:
         return setup
 
 
-def _draw_market(rng: random.Random) -> MarketSetup:
+def _draw_market(rng: random.Random, greatest: bool) -> MarketSetup:
     decimals = rng.choice([0, 2, 6, 8, 12, 18])
     # The price of a feed with few decimals is a multiple of a big step.
     step = 10 ** (18 - decimals)
@@ -126,7 +126,10 @@ def _draw_market(rng: random.Random) -> MarketSetup:
     unit = 10**exponent
     most = min((2**96 - 1) // unit, 2**24 - 1)
     max_price = rng.randint(min(price // unit + 2, most), most) * unit
-    scale = log_uniform(rng, 10**12, min(2**96 - 1, 2**106 * WAD // max_price - 1))
+    if greatest:  # the price just under its bound, the depth at its own
+        max_price = (price // unit + rng.choice([2, 10**5])) * unit
+    deepest = min(2**96 - 1, 2**106 * WAD // max_price - 1)
+    scale = deepest if greatest else log_uniform(rng, 10**12, deepest)
     open_interest = scale * rng.choice([1, 14, 50, 200]) // 1000
     curve = ceil_div(open_interest * PPM, scale)
     taker_fee = rng.choice([0, 1, 500, 20_000])
@@ -151,8 +154,8 @@ def _draw_market(rng: random.Random) -> MarketSetup:
             "taker_fee_ppm": taker_fee,
             "spread_ppm": spread,
             "otc_band_ppm": 0,
-            "max_velocity_ppm": rng.choice([0, 1, 500_000, 2**24 - 1]),
-            "max_rate_ppm": min(rng.choice([0, 1, 10_000, 500_000]), mm),
+            "max_velocity_ppm": 2**24 - 1 if greatest else rng.choice([0, 1, 500_000, 2**24 - 1]),
+            "max_rate_ppm": min(500_000 if greatest else rng.choice([0, 1, 10_000, 500_000]), mm),
             "reduce_only": False,
         },
     )
@@ -163,6 +166,16 @@ def random_setup(rng: random.Random) -> Setup:
     kind = rng.random()
     if kind < 0.08:
         markets = [rng.choice([small_coin, free_coin])() for _ in range(34)]
+    elif kind < 0.15:
+        greatest = [wild_market(rng, greatest=True) for _ in range(rng.randint(1, 3))]
+        return Setup(
+            markets=greatest,
+            quote_decimals=rng.choice([6, 18]),
+            profit_weight_ppm=PPM,
+            max_pool_leverage_ppm=10**9,
+            pool_cash=10**11,
+            insurance_cash=10**6,
+        )
     elif kind < 0.55:
         markets = [big_coin(), small_coin(), *([free_coin()] if rng.random() < 0.5 else [])]
     else:
@@ -624,8 +637,8 @@ class Generator:
                 rng.randrange(3 * DAY),
             ]
         )
-        if rng.random() < 0.02:
-            seconds = rng.randrange(1000 * DAY)
+        if rng.random() < 0.03:
+            seconds = rng.randrange(rng.choice([100, 1000]) * DAY)
         op: Op = ["wait", seconds, rng.choice([0, 1, 1, 1]) if seconds == 0 else 1]
         self.queue.append(op)
         if seconds > 60 and rng.random() < 0.9:

@@ -110,6 +110,18 @@ def test_request__on_top_of_a_running_one__starts_anew_at_the_lesser_value(stage
     assert later > claimable_at
 
 
+def test_request__on_top_of_a_claimable_one__takes_the_lesser_value_too(stage, user, shares):
+    stage.request(user, shares // 2)
+    low = stage.pool.request_of(user).worth
+    stage.price(0, 90)
+    stage.pass_time(COOLDOWN + WINDOW - 10)
+    assert stage.pool.claimableRedeemRequest(0, user) == shares // 2
+    stage.request(user, shares // 2)
+    total, value, _ = stage.pool.request_of(user)
+    assert value == low * total // (shares // 2) < worth(stage, total)
+    assert stage.pool.claimableRedeemRequest(0, user) == 0
+
+
 def test_request__on_top_of_a_lapsed_one__takes_todays_value_for_all(stage, user, shares):
     stage.request(user, shares // 2)
     stage.price(0, 90)
