@@ -130,10 +130,10 @@ def configure_market(market: uint256, terms: IConfigurator.Terms):
         assert (
             terms.min_price == old.min_price and terms.max_price == old.max_price
         ), "configurator: bounds of open market"
-        if leg.status == prices.LIVE:
-            assert (
-                terms.feed == old.feed and terms.max_age == old.max_age
-            ), "configurator: feed of open market"
+        # A longer `max_age` alone would bring a stale feed back to life at its old price.
+        kept: bool = terms.feed == old.feed and terms.max_age == old.max_age
+        replaced: bool = terms.feed != old.feed and leg.status != prices.LIVE
+        assert kept or replaced, "configurator: feed of open market"
         assert terms.skew_scale == old.skew_scale, "configurator: scale of open market"
         assert (
             terms.im_ppm <= old.im_ppm

@@ -1202,11 +1202,9 @@ class Model:
                 all(getattr(terms, f) == getattr(old, f) for f in bounds),
                 "configurator: bounds of open market",
             )
-            if self.leg(NOWHERE, market).status == LIVE:
-                require(
-                    (terms.feed, terms.max_age) == (old.feed, old.max_age),
-                    "configurator: feed of open market",
-                )
+            kept = (terms.feed, terms.max_age) == (old.feed, old.max_age)
+            dead = self.leg(NOWHERE, market).status != LIVE
+            require(kept or (terms.feed != old.feed and dead), "configurator: feed of open market")
             require(terms.skew_scale == old.skew_scale, "configurator: scale of open market")
             lower = ("im_ppm", "mm_ppm", "reward", "liquidation_fee_ppm")
             require(

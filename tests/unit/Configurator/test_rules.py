@@ -334,6 +334,13 @@ def test_configure_market__dead_feed_of_an_open_market__can_be_replaced_by_a_liv
     assert (leg[5], leg[6]) == (90 * WAD, 0)
 
 
+def test_configure_market__longer_age_for_a_stale_feed__refused(open_market: System) -> None:
+    """It would bring an old price back to life."""
+    open_market.run(["wait", 4_000])
+    assert configure(open_market, {"max_age": 5_000}).reason == "configurator: feed of open market"
+    assert configure(open_market, {"max_skew": 0}).ok
+
+
 def test_configure_market__dead_feed_kept__caps_can_still_be_lowered(open_market: System) -> None:
     open_market.run(["fault", 0, "revert"])
     assert configure(open_market, {"max_skew": 0, "max_open_interest": 0}).ok
