@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -357,7 +358,7 @@ def problems_report(series: Series, limit: int = 20) -> RenderableType:
 
 def replay_report(run: Replay) -> RenderableType:
     """What came of a replay."""
-    title = f"{run.source}\n{date(run.start)} to {date(run.end)} UTC, on {run.engine}"
+    title = f"{Path(run.source).name}\n{date(run.start)} to {date(run.end)} UTC, on {run.engine}"
     made = table(title, "")
     made.add_row("steps", f"{run.steps:,} ({run.steps / max(run.seconds, 1e-9):,.1f} a second)")
     made.add_row(

@@ -121,7 +121,7 @@ def _draw_market(rng: random.Random, greatest: bool) -> MarketSetup:
     decimals = rng.choice([0, 2, 6, 8, 12, 18])
     # The price of a feed with few decimals is a multiple of a big step.
     step = 10 ** (18 - decimals)
-    price = max(log_uniform(rng, 10**6, 2**90), step) // step * step
+    price = max(log_uniform(rng, 10**7, 2**90), step) // step * step
     exponent = max(len(str(price * 50)) - 7, 0)
     unit = 10**exponent
     most = min((2**96 - 1) // unit, 2**24 - 1)
@@ -244,9 +244,10 @@ class Generator:
 
     def next(self) -> Op:
         """One more operation."""
+        if not self.queue and self.rng.random() < self.care:
+            self._revive(only_dead=True)
         if not self.queue:
-            if self.rng.random() < self.care:
-                self._revive(only_dead=True)
+            # A draw queues what has to come first, and returns what comes last.
             draw = self.rng.choices([d for d, _ in self.draws], self.weights)[0]
             last = draw()
             self.queue.append(last)
@@ -408,7 +409,7 @@ class Generator:
         )
         op: Op = ["trade", self.owner_of(account), account, market, self.near(room) or 1]
         self.queue.append(op)
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def spread_out(self) -> Op:
         """A position in every market there is, and little left beside them."""
@@ -422,7 +423,7 @@ class Generator:
             price = max(self.model.leg(NOWHERE, market).price, 1)
             size = max(self.rng.randrange(1, 60) * WAD * WAD // price, slots.LOT)
             self.queue.append(["trade", wallet, account, market, sign * size])
-        return self.queue.popleft()
+        return self.queue.pop()
 
     # -------------------------------------------------------------- money
 
@@ -448,7 +449,7 @@ class Generator:
         self.queue.append(
             ["deposit", sender, account, token, max(amount, 0) if amount != "all" else amount]
         )
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def withdraw(self) -> Op:
         """Somebody takes out of an account of his."""
@@ -521,7 +522,7 @@ class Generator:
         self.queue.append(
             ["starved", gas, self.rng.choice([self.liquidate, self.close, self.poke])()]
         )
-        return self.queue.popleft()
+        return self.queue.pop()
 
     # -------------------------------------------------------------- prices and time
 
@@ -535,12 +536,13 @@ class Generator:
         return [f.address for f in self.system.feeds].index(feed)
 
     def _sane(self, feed: int) -> int:
-        """A feed's last answer, if it could be used; else its first."""
-        answer, setup = self.model.feeds[self.system.feeds[feed].address].answer, self.system.setup
-        terms = setup.markets[feed].terms
-        price = answer * 10 ** (18 - setup.markets[feed].decimals)
-        usable = answer < 2**96 and terms["min_price"] < price < terms["max_price"]
-        return answer if usable and self.rng.random() < 0.98 else setup.markets[feed].price
+        """A feed's last answer, if it is not absurd; else its first."""
+        answer, first = (
+            self.model.feeds[self.system.feeds[feed].address].answer,
+            self.system.first[feed],
+        )
+        usable = first < 1000 * answer < 10**5 * first
+        return answer if usable and self.rng.random() < 0.98 else first
 
     def price(self) -> Op:
         """A step of a price; now and then an answer that may not be used."""
@@ -567,7 +569,7 @@ class Generator:
         self.queue.append(op)
         if rng.random() < 0.5:
             self.queue.append(["poke", "keeper", market])
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def price_at_margin(self) -> Op:
         """The price at which somebody becomes liquidatable, or one beside it."""
@@ -592,7 +594,7 @@ class Generator:
         known.answer, known.updated_at, known.mode = kept
         self.queue.append(["price", feed, max(answer + self.rng.choice([-1, 0, 1, 1]), 1), 0])
         self.queue.append(["liquidate", self.rng.choice(["keeper", "mallory"]), account])
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def crash(self) -> Op:
         """A price moves against somebody, past his margin, and somebody notices."""
@@ -611,7 +613,7 @@ class Generator:
             if rng.random() < 0.3
             else ["liquidate", rng.choice(["keeper", "mallory", STRANGER]), account]
         )
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def fault(self) -> Op:
         """A feed fails, or works again."""
@@ -643,7 +645,7 @@ class Generator:
         self.queue.append(op)
         if seconds > 60 and rng.random() < 0.9:
             self._revive()
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def _revive(self, only_dead: bool = False) -> None:
         """Fresh rounds of most feeds, and mostly a fresh NAV."""
@@ -720,7 +722,7 @@ class Generator:
             if rng.random() < 0.1:
                 shares = rng.choice([0, 1, shares + 1, 2**255])
             self.queue.append(["pool_mint", sender, shares, receiver])
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def _bought(self, assets: int) -> int:
         try:
@@ -778,7 +780,7 @@ class Generator:
             most = max(request.worth // model.settings.unit, 1)
             part = rng.choice(["all", most, log_uniform(rng, 1, most), self.near(most + 1), 0])
             self.queue.append(["pool_withdraw", sender, part, receiver, controller])
-        return self.queue.popleft()
+        return self.queue.pop()
 
     def pool_rights(self) -> Op:
         """Operators, allowances and transfers of shares."""
@@ -813,16 +815,29 @@ class Generator:
             )
             if name == "reward":
                 changes[name] -= changes[name] % slots.REWARD_UNIT
-        if rng.random() < 0.1:
-            changes["feed"] = rng.choice([*range(len(self.system.feeds)), "alice", "zero"])
         if rng.random() < 0.3:
             changes = {}
+        if rng.random() < 0.1:
+            changes["feed"] = rng.choice([*range(len(self.system.feeds)), "alice", "zero"])
+        elif market < len(self.model.listed) and rng.random() < 0.3:
+            changes |= self._kept(market)
+            if self.model.leg(NOWHERE, market).status != LIVE and rng.random() < 0.8:
+                decimals = self.system.setup.markets[like].decimals
+                self.queue.append(["feed", decimals, self._sane(self.feed_of(market))])
+                changes = {**self._kept(market), "feed": len(self.system.feeds)}
         sender = "owner" if rng.random() < 0.97 else "mallory"
         if rng.random() < 0.1:
             name = rng.choice(["", "M0", f"N{len(self.model.listed)}", "x" * 32])
             if len(self.model.listed) < 40:
                 return ["list", sender, name, like, changes]
-        return ["configure", sender, market, like, changes]
+        self.queue.append(["configure", sender, market, like, changes])
+        return self.queue.pop()
+
+    def _kept(self, market: int) -> dict[str, Any]:
+        """A market's terms as they are, but for the feed."""
+        terms = self.model.listed[market][1]._asdict()
+        del terms["feed"]
+        return terms
 
     def intrude(self) -> Op:
         """Calls that are not the caller's to make."""

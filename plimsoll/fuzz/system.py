@@ -112,8 +112,10 @@ class System:
     pool: Contract
     configurator: Contract
     token: Contract
-    feeds: list[Contract]
     names: dict[str, str]
+    artifacts: Artifacts
+    feeds: list[Contract] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)  # answers of the feeds
     labels: dict[str, str] = field(default_factory=dict)
     gas: int | None = None  # of the calls that follow
 
@@ -132,7 +134,6 @@ class System:
                 names[f"{wallet}.{sub}"] = f"0x{base ^ sub:040x}"
 
         token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
-        feeds = [chain.deploy(artifacts.feed, m.decimals, m.price) for m in setup.markets]
         home = created_by(DEPLOYER, chain.nonce(DEPLOYER) + 2)
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
@@ -171,9 +172,9 @@ class System:
             now=chain.now,
             block_number=chain.number,
         )
-        for feed, market in zip(feeds, setup.markets, strict=True):
-            model.feeds[feed.address] = Feed(market.decimals, market.price, chain.now)
-        system = cls(setup, chain, model, clearinghouse, pool, configurator, token, feeds, names)
+        system = cls(
+            setup, chain, model, clearinghouse, pool, configurator, token, names, artifacts
+        )
         system.labels = {address: name for name, address in names.items()}
         system._begin()
         return system
@@ -182,7 +183,8 @@ class System:
         raw = 10**self.setup.quote_decimals
         for wallet in WALLETS:
             self.must("approve", wallet)
-        for i in range(len(self.setup.markets)):
+        for i, market in enumerate(self.setup.markets):
+            self.must("feed", market.decimals, market.price)
             self.must("list", "owner", f"M{i}", i, {})
         if self.setup.pool_cash:
             self.must("mint", "lender", self.setup.pool_cash * raw)
@@ -246,6 +248,14 @@ class System:
     def _op_wait(self, seconds: int, blocks: int = 1) -> tuple[Outcome, Outcome]:
         self.chain.advance(seconds, blocks)
         self.model.now, self.model.block_number = self.chain.now, self.chain.number
+        return self._scene()
+
+    def _op_feed(self, decimals: int, answer: int) -> tuple[Outcome, Outcome]:
+        """A new feed; its number is the next one."""
+        contract = self.chain.deploy(self.artifacts.feed, decimals, answer)
+        self.feeds.append(contract)
+        self.first.append(answer)
+        self.model.feeds[contract.address] = Feed(decimals, answer, self.chain.now)
         return self._scene()
 
     def _op_price(self, feed: int, answer: int, age: int | None = 0) -> tuple[Outcome, Outcome]:

@@ -54,6 +54,7 @@ caps: pool NAV is old
 caps: pool exposure
 caps: skew
 configurator: feed of open market
+configurator: bounds of open market
 configurator: needs a ramp
 ledger: deposit too large
 ledger: unknown token

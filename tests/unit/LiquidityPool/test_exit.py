@@ -158,6 +158,18 @@ def test_request__operator_of_the_owner__needs_no_allowance(stage, user, strange
     assert stage.pool.pendingRedeemRequest(0, user) == shares
 
 
+def test_request__operator_of_the_controller_alone__has_no_right_to_the_owners_shares(
+    stage, user, attacker, stranger, shares
+):
+    """An operator of the controller agrees for him to the request; the shares are still another's."""
+    stage.pool.setOperator(attacker, True, sender=stranger)
+    with ape.reverts("shares: allowance too low"):
+        stage.pool.requestRedeem(shares, stranger, user, sender=attacker)
+    stage.pool.setOperator(attacker, True, sender=user)
+    stage.pool.requestRedeem(shares, stranger, user, sender=attacker)
+    assert stage.pool.pendingRedeemRequest(0, stranger) == shares
+
+
 def test_request__strangers_dust_for_a_controller__cannot_restart_his_cooldown(
     stage, user, stranger, shares
 ):
