@@ -259,7 +259,7 @@ def document(snapshot: Snapshot) -> str:
         "*One-slot* feeds answer from one storage slot; *Chainlink* feeds make the calls and the",
         "storage reads of its proxy and aggregator (compiled from its package, the proxy with a",
         "replica of the aggregator took 1,310 more a read). The account's markets hold another",
-        "trader's positions too, and the keeper has been paid before (a first credit: 17,100 more).",
+        "trader's positions too; the keeper has been paid before (a first credit: 17,100 more).",
         "",
         "## Liquidating all N positions of an account, against peers",
         "",

@@ -1223,9 +1223,7 @@ class Model:
         check_terms(terms, most, self.settings.keeper_share_ppm)
         feed = self.feeds.get(terms.feed)
         replaced = terms.feed != old_feed
-        require(
-            feed is not None or not (replaced or open_interest == 0), "configurator: feed"
-        )
+        require(feed is not None or not (replaced or open_interest == 0), "configurator: feed")
         decimals = feed.decimals if feed else 0
         require(decimals <= 18, "configurator: feed decimals")
         exponent = slots.bound_exponent(terms.min_price, terms.max_price)

@@ -103,7 +103,8 @@ def test_account_and_trade__open_shock_close__as_shown(
     me = ("--signer", "3")
     assert run("account", *me, "--deposit", "10,000").exit_code == 0
     tried = run("trade", "BTC", "-0.5", *me, "--dry-run")
-    assert tried.exit_code == 0 and "Nothing was sent." in tried.output
+    assert tried.exit_code == 0, tried.output
+    assert "Nothing was sent." in tried.output
     assert not client.account(trader).positions
     done = run("trade", "btc", "-0.5", *me)
     assert done.exit_code == 0, done.output

@@ -730,7 +730,7 @@ def test_trade__reduction_that_costs_more_than_it_helps__is_refused(system, hous
 
 def test_trade__reduction__compares_health_to_the_wei(fine, trader):
     """The price at which closing a tenth neither raises nor lowers health is met from both sides."""
-    system, house, still = fine, fine.clearinghouse, fine.markets[0]
+    system, still = fine, fine.markets[0]
     system.deposit(trader, 100)
     system.trade(trader, still, 10)
     cash, basis = system.cash(trader), wad("1001.005")
