@@ -2,8 +2,8 @@
 
 A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a
 constant, a condition, a statement that is gone. It is compiled and fuzzed against the model; the
-first difference kills it. Comments, events and texts are left alone. What survives is either a missing
-test or a mutant that changes nothing, which `EQUIVALENT` then names with the reason.
+first difference kills it. Comments, events and texts are left alone. What survives is either a
+missing test or a mutant that changes nothing, which `EQUIVALENT` then names with the reason.
 
 ``python -m plimsoll.fuzz.mutants --help``
 """
