@@ -31,7 +31,7 @@ HINTS = {
     "margin: dead leg": "a price is missing; `ape run markets` tells which",
     "margin: not enough cash": "withdraw less; `ape run account` tells how much",
     "trade: past limit price": "the price moved past your limit; see `ape run markets`",
-    "trade: size too large": "more than the market's whole depth",
+    "trade: size out of range": "beyond the depth of the market, or it would leave mere dust",
     "caps: open interest": "the market is full; `ape run markets` shows its open interest",
     "caps: skew": "too many on that side; trade the other way, or less",
     "caps: pool exposure": "the pool carries all that its worth allows",

@@ -69,13 +69,13 @@ def table() -> Table:
     return default_table().only("BTC", "ETH", "SOL", "LINK")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def system(project: LocalProject, owner: AccountAPI, table: Table) -> Deployment:
     """The table's venue on Ape's chain: a pool of 10m, 250k of insurance, live prices."""
     return deploy(table, ApeChain(project), owner)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(system: Deployment) -> Client:
     """The SDK on `system`; calls name their signer."""
     return Client(system)

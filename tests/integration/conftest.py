@@ -6,6 +6,7 @@ import runpy
 from collections.abc import Callable
 from pathlib import Path
 
+import ape
 import pytest
 from ape.managers.project import LocalProject
 from click.testing import CliRunner, Result
@@ -37,6 +38,13 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     def invoke(script: str, *arguments: str) -> Result:
         path = Path(__file__).parents[2] / "scripts" / f"{script}.py"
         command = runpy.run_path(str(path))["cli"]
-        return CliRunner().invoke(command, list(arguments), prog_name=script)
+        # Connecting once more to the chain of this process makes Ape forget the snapshots that it
+        # would return to after the test.
+        snapshots = ape.chain._snapshots
+        kept = {chain_id: list(taken) for chain_id, taken in snapshots.items()}
+        try:
+            return CliRunner().invoke(command, list(arguments), prog_name=script)
+        finally:
+            snapshots.update(kept)
 
     return invoke

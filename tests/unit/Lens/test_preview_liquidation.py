@@ -126,6 +126,22 @@ def test_preview_liquidation__dead_leg__left_open_and_no_bad_debt(stage, robot, 
     assert (again.liquidatable, again.closed, again.reward) == (True, 0, 0)
 
 
+def test_preview_liquidation__dead_leg_in_profit__pays_no_fee(stage, robot, trader):
+    # 8 of cash is left and 50 of paper profit: fee and reward of 13 stop at the cash.
+    stage.fund(trader, 200)
+    stage.trade(trader, 0, 10)
+    stage.trade(trader, 1, 5)
+    stage.price(1, 110 * WAD)
+    stage.clearinghouse.poke(1, sender=stage.stranger)
+    stage.silence(1)
+    stage.price(0, 81 * WAD)
+    view = side_by_side(stage, robot, trader.address)
+    assert (view.closed, view.left_open) == (1, 1)
+    assert 8 * WAD < view.charged < 9 * WAD
+    assert view.remaining == 0
+    mined(stage, trader, view)
+
+
 def test_preview_liquidation__allowance_of_the_block_used__smaller_top_up(stage, robot, accounts):
     # 20 a block, 5 an account: the fifth liquidation of one block gets nothing.
     victims = accounts[5:10]

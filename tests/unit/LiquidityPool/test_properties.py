@@ -33,7 +33,7 @@ rlp = pytest.importorskip("rlp")
 from eth_utils.crypto import keccak  # noqa: E402
 
 from plimsoll.fuzz.artifacts import compile_contract  # noqa: E402
-from plimsoll.fuzz.chain import DEPLOYER, Chain, Outcome  # noqa: E402
+from plimsoll.fuzz.chain import DEPLOYER, Outcome, new_chain  # noqa: E402
 
 LP, OTHER = "0x" + "1a" * 20, "0x" + "77" * 20
 ATTACKER = "0x" + "a1" * 19 + "00"
@@ -48,7 +48,7 @@ class Game:
 
     def __init__(self, seed: int, decimals: int, **market: Any) -> None:
         self.random = random.Random(seed)
-        self.chain = Chain()
+        self.chain = new_chain(1_750_000_000)
         self.unit, self.quote = 10 ** (18 - decimals), 10**decimals
         deploy = self.chain.deploy
         self.token = deploy(compile_contract("mocks/TokenMock.vy"), "Quote", "Q", decimals)
