@@ -19,7 +19,7 @@ READY := .venv/.ready
 COMPILED := .build/.compiled
 SOURCES := $(shell find contracts -name '*.vy' -o -name '*.vyi' 2>/dev/null)
 
-# make test ARGS="-k liquidate -n 2"
+# make test ARGS="-k liquidate"
 ARGS ?=
 # make sizes CHECK=1, make gas CHECK=1: fail on a budget or on a difference from the snapshot
 CHECK ?=
@@ -85,7 +85,7 @@ $(COMPILED): $(READY) ape-config.yaml $(SOURCES)
 
 .PHONY: test
 test: compile ## all tests (ARGS="-k name" for some)
-	@ape test tests $(LOCAL) $(ARGS)
+	@ape test tests -n 2 --dist loadfile -q --no-header $(LOCAL) $(ARGS)
 
 .PHONY: gas
 gas: $(READY) $(COMPILED) ## gas of each operation (CHECK=1 compares with the snapshot)
