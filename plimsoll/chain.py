@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from plimsoll.fuzz.artifacts import Artifact
 
 GAS_MARGIN = 1.5
-MOCKS = ("TokenMock", "FeedMock", "FeedBoard")
 
 
 class Signer(Protocol):
@@ -423,11 +422,18 @@ class RevmChain:
 _NOBODY = "0x" + "00" * 19 + "01"
 
 
-def compiled(name: str) -> Artifact:
-    """A contract compiled with the vyper that is installed, by its source's name."""
-    from plimsoll.fuzz.artifacts import compile_contract
+def compiled(name: str, root: Path | None = None) -> Artifact:
+    """A contract compiled with the vyper that is installed.
 
-    return compile_contract(f"mocks/{name}.vy" if name in MOCKS else f"{name}.vy")
+    Args:
+        name: its source's, without the ending.
+        root: the folder of the sources; by default this project's ``contracts``.
+    """
+    from plimsoll.fuzz.artifacts import CONTRACTS, compile_contract
+
+    root = root or CONTRACTS
+    path = f"{name}.vy"
+    return compile_contract(path if (root / path).exists() else f"mocks/{path}", root)
 
 
 def compiled_by_ape(project: Any) -> Callable[[str], Artifact]:

@@ -2,6 +2,9 @@
 
 `system` is a deployment through the package's own path from a table to contracts, so that what the
 scripts do is what the tests stand on. Ape returns the chain to where it was after each test.
+
+A fixture of a wide scope that first comes up in the middle of a module makes Ape throw that module's
+venue away (pytest is told to fail then), so only what the venue is built from has one.
 """
 
 from __future__ import annotations
@@ -24,37 +27,37 @@ def owner(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def keeper(accounts: list[AccountAPI]) -> AccountAPI:
     """Liquidates; has nothing in the venue."""
     return accounts[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def stranger(accounts: list[AccountAPI]) -> AccountAPI:
     """Has nothing and no right to anything."""
     return accounts[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def trader(accounts: list[AccountAPI]) -> AccountAPI:
     """Trades; has nothing until a test pays it in."""
     return accounts[3]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def trader2(accounts: list[AccountAPI]) -> AccountAPI:
     """Another."""
     return accounts[4]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def attacker(accounts: list[AccountAPI]) -> AccountAPI:
     """Means harm."""
     return accounts[5]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def lp(accounts: list[AccountAPI]) -> AccountAPI:
     """Provides liquidity to the pool, once a test makes it."""
     return accounts[6]

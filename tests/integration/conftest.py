@@ -16,7 +16,7 @@ from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
 Run = Callable[..., Result]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def ape_chain(project: LocalProject) -> ApeChain:
     """Ape's in-process chain."""
     return ApeChain(project)

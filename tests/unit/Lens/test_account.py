@@ -123,7 +123,7 @@ def test_account__several_legs__sums_of_the_positions(stage, trader):
 
 
 def test_account__sub_account__shares_nothing_with_its_owner(stage, trader):
-    sub = hex(int(trader.address, 16) ^ 7)
+    sub = f"0x{int(trader.address, 16) ^ 7:040x}"
     stage.fund(sub, 100)
     stage.trade(trader, 0, 1, account=sub)
     assert len(stage.lens.account(sub).positions) == 1
@@ -134,7 +134,7 @@ def test_account__funding__break_even_is_where_pnl_turns(stage, trader, maker, c
     stage.trade(maker, 2, 5000)
     stage.fund(trader, 1000)
     stage.trade(trader, 2, "7.123456789")
-    sub = hex(int(trader.address, 16) ^ 1)
+    sub = f"0x{int(trader.address, 16) ^ 1:040x}"
     stage.fund(sub, 1000)
     stage.trade(trader, 2, "-3.987654321", account=sub)
     chain.pending_timestamp += 40_000
@@ -297,7 +297,7 @@ def test_account__liquidation_price_with_funding_due__counts_it_at_that_price(
     # What has accrued since the market was last touched goes by the price as well.
     stage.trade(maker, 2, 9000)
     for number, size, better in ((1, 10, 1), (2, -10, -1)):
-        account = hex(int(trader.address, 16) ^ number)
+        account = f"0x{int(trader.address, 16) ^ number:040x}"
         stage.fund(account, 90)
         stage.trade(trader, 2, size, account=account)
         chain.pending_timestamp += 50_000

@@ -254,7 +254,7 @@ def test_preview_trade__dead_leg_elsewhere__no_added_risk(stage, robot):
 def test_preview_trade__random_trades__preview_is_the_trade(stage, robot, maker, chain, seed):
     """Four accounts of one robot trade, prices move, feeds die: never off by a wei."""
     dice = random.Random(seed)
-    accounts = [hex(int(robot.address, 16) ^ i) for i in range(4)]
+    accounts = [f"0x{int(robot.address, 16) ^ i:040x}" for i in range(4)]
     for i, account in enumerate(accounts):
         stage.fund(account, 10 ** (i + 2))
     stage.trade(maker, 2, 3000)

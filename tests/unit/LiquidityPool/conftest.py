@@ -259,18 +259,18 @@ def trader(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def attacker(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[3]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def stranger(accounts: list[AccountAPI]) -> AccountAPI:
     """Nobody's friend, with nothing."""
     return accounts[4]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def user(accounts: list[AccountAPI]) -> AccountAPI:
     """Comes to the pool when others are in it already."""
     return accounts[5]
