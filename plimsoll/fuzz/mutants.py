@@ -1,9 +1,12 @@
 """Breaks the contracts one small thing at a time, and counts what the fuzzer notices.
 
 A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a
-constant, a condition, a statement that is gone. It is compiled and fuzzed against the model; the
-first difference kills it. Comments, events and texts are left alone. What survives is either a
-missing test or a mutant that changes nothing, which `EQUIVALENT` then names with the reason.
+constant, a condition, a statement that is gone. It is compiled, replayed on the corpus and fuzzed
+against the model; the first difference kills it. What lives on meets `SUITES`, the fast tests.
+Comments, events and texts are left alone. What survives is either a missing test or a mutant that
+changes nothing, which `EQUIVALENT` then names with the reason.
+
+A verdict is kept in a file as soon as it is there, and a run that is started again goes on from it.
 
 ``python -m plimsoll.fuzz.mutants --help``
 """
@@ -11,23 +14,28 @@ missing test or a mutant that changes nothing, which `EQUIVALENT` then names wit
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import multiprocessing
+import os
 import random
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper
-from plimsoll.fuzz.run import fuzz
-from plimsoll.fuzz.system import Artifacts, compiled
+from plimsoll.fuzz.run import Report, fuzz, replay
+from plimsoll.fuzz.shrink import from_json
+from plimsoll.fuzz.system import Artifacts, Op, Setup, compiled
 
 # The mutated files; what they are part of is found by compiling.
 SUBJECTS = (
@@ -41,13 +49,21 @@ SUBJECTS = (
     "modules/margin.vy",
     "modules/markets.vy",
     "modules/prices.vy",
+    "modules/share_token.vy",
     "modules/slots.vy",
+    "Lens.vy",
+    "LiquidityPool.vy",
 )
+# What a mutant that the fuzzer left alive still has to pass: tests that compile what they deploy.
+SUITES = ("tests/differential/test_pure.py", "tests/differential/test_vectors.py", "tests/attacks")
+CORPUS = Path("tests/corpus")
 DEPLOYED = {
     "clearinghouse": "Clearinghouse.vy",
     "pool": "LiquidityPool.vy",
     "configurator": "Configurator.vy",
+    "lens": "Lens.vy",
 }
+FUZZED = tuple(f.name for f in fields(Artifacts))
 EQUIVALENT = Path("tests/corpus/equivalent_mutants.json")  # {key: why it changes nothing}
 
 COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
@@ -213,7 +229,7 @@ _workshop: Path | None = None
 
 
 def judge(task: tuple[Mutant, Budget]) -> Verdict:
-    """Compile one mutant in this process's own copy of the sources, and fuzz it."""
+    """Compile one mutant in this process's own copy of the sources, and try everything on it."""
     global _workshop  # noqa: PLW0603  one copy of the sources a process
     mutant, budget = task
     started = time.perf_counter()
@@ -224,30 +240,102 @@ def judge(task: tuple[Mutant, Budget]) -> Verdict:
     text = target.read_text()
     target.write_text(text[: mutant.start] + mutant.new + text[mutant.end :])
     try:
-        fate, how = _fate(_workshop, budget)
+        fate, how = _fate(mutant.file, _workshop, budget)
     finally:
         target.write_text(text)
     return Verdict(mutant, fate, how, time.perf_counter() - started)
 
 
-def _fate(root: Path, budget: Budget) -> tuple[str, str]:
-    sound = compiled()
-    try:
-        made = {role: _compile(path, root) for role, path in DEPLOYED.items()}
-    except Exception as error:
-        return "stillborn", type(error).__name__
-    changed = {r: a for r, a in made.items() if a.bytecode != getattr(sound, r).bytecode}
+def _fate(file: str, root: Path, budget: Budget) -> tuple[str, str]:
+    """One contract after the other has the edit, the others stay sound."""
+    changed = False
+    for path in DEPLOYED.values():
+        if not is_part(file, path):
+            continue
+        try:
+            made = _compile(path, root)
+        except Exception as error:
+            return "stillborn", type(error).__name__
+        if made.bytecode == _sound(path).bytecode:
+            continue
+        changed = True
+        how = _fuzzed(path, made, budget)
+        if how:
+            return "killed", how
     if not changed:
         return "same", "the bytecode is the same"
-    artifacts: Artifacts = replace(sound, **changed)
-    for seed in range(budget.seeds):
+    how = _tested(root)
+    return ("killed", how) if how else ("survived", "")
+
+
+@functools.cache
+def is_part(file: str, path: str) -> bool:
+    """Whether a source file is, or is imported by, another."""
+    if file == path:
+        return True
+    text = (CONTRACTS / path).read_text()
+    names = re.findall(r"^from (?:modules|\.) import (\w+)", text, re.MULTILINE)
+    return any(is_part(file, f"modules/{name}.vy") for name in names)
+
+
+@functools.cache
+def _sound(path: str) -> Artifact:
+    return _compile(path, CONTRACTS)
+
+
+@functools.cache
+def _corpus() -> list[tuple[Setup, list[Op]]]:
+    found = [json.loads(path.read_text()) for path in sorted(CORPUS.glob("*.json"))]
+    return [from_json(data) for data in found if "operations" in data]
+
+
+def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:
+    """How the corpus or the fuzzer tells one mutated contract from the model; empty if not."""
+    role = next(role for role, deployed in DEPLOYED.items() if deployed == path)
+    if role not in FUZZED:
+        return ""
+    artifacts: Artifacts = replace(compiled(), **{role: made})
+    runs: list[Callable[[], Report]] = [
+        functools.partial(replay, setup, operations, budget.every, artifacts)
+        for setup, operations in _corpus()
+    ]
+    runs += [
+        functools.partial(fuzz, seed, budget.operations, budget.every, artifacts)
+        for seed in range(budget.seeds)
+    ]
+    for run in runs:
         try:
-            report = fuzz(seed, budget.operations, budget.every, artifacts)
-        except AssertionError as error:
-            return "killed", f"set-up: {error}"[:120]
-        if report.mismatch:
-            return "killed", f"seed {seed}: {report.mismatch}"[:120]
-    return "survived", ""
+            mismatch = run().mismatch
+        except (AssertionError, ValueError) as error:
+            return f"set-up: {error!s:.100}"
+        if mismatch:
+            return f"{mismatch!s:.100}"
+    return ""
+
+
+def _tested(root: Path) -> str:
+    """The first of the fast tests that fails on these sources; empty if none does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-xq",
+                "--no-header",
+                "-p",
+                "no:cacheprovider",
+                *SUITES,
+            ],
+            env={**os.environ, "PLIMSOLL_CONTRACTS": str(root), "TMPDIR": scratch},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        return ""
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return failed[0] if failed else f"pytest exits with {done.returncode}"
 
 
 def _compile(path: str, root: Path) -> Artifact:
@@ -270,10 +358,38 @@ def known_equivalent(path: Path = EQUIVALENT) -> dict[str, str]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
+# ------------------------------------------------------------------ the command
+
+
+def read_verdicts(path: Path, mutants: list[Mutant]) -> list[Verdict]:
+    """Verdicts of an earlier run on mutants that are still the same."""
+    if not path.exists():
+        return []
+    told = {line["key"]: line for line in map(json.loads, path.read_text().splitlines())}
+    return [
+        Verdict(m, told[m.key]["fate"], told[m.key]["how"], told[m.key]["seconds"])
+        for m in mutants
+        if m.key in told
+    ]
+
+
+def keep(path: Path, verdict: Verdict) -> None:
+    """Write a verdict down."""
+    line = {
+        "key": verdict.mutant.key,
+        "fate": verdict.fate,
+        "how": verdict.how,
+        "seconds": round(verdict.seconds, 1),
+        "mutant": str(verdict.mutant),
+    }
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 def main() -> int:
     """Run it by hand, or from CI on a sample."""
     parser = argparse.ArgumentParser(
-        description="Mutate the contracts; see what the fuzzer notices."
+        description="Mutate the contracts; see what the fuzzer and the fast tests notice."
     )
     parser.add_argument("files", nargs="*", default=list(SUBJECTS), help="relative to contracts/")
     parser.add_argument("--sample", type=int, help="so many mutants, drawn with --seed; else all")
@@ -282,35 +398,66 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=Budget.seeds, help="fuzzing runs a mutant")
     parser.add_argument("--ops", type=int, default=Budget.operations, help="operations a run")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this share of killed")
+    parser.add_argument("--kept", type=Path, help="a file of verdicts: read, and added to")
+    parser.add_argument("--again", action="store_true", help="judge what survived once more")
     args = parser.parse_args()
 
     mutants = [m for file in args.files for m in mutants_of(file)]
     print(f"{len(mutants)} mutants of {len(args.files)} files")
     if args.sample:
         mutants = random.Random(args.seed).sample(mutants, min(args.sample, len(mutants)))
-    excused = known_equivalent()
-    budget = Budget(args.seeds, args.ops)
-    fates: Counter[str] = Counter()
-    by_file: dict[str, Counter[str]] = {}
-    survivors = []
+    known = read_verdicts(args.kept, mutants) if args.kept else []
+    if args.again:
+        known = [v for v in known if v.fate != "survived"]
+    done = {v.mutant.key for v in known}
     started = time.perf_counter()
-    for count, verdict in enumerate(judge_all(mutants, budget, args.jobs), 1):
+    tally = Tally(len(mutants))
+    for verdict in known:
+        tally.add(verdict)
+    todo = [m for m in mutants if m.key not in done]
+    for verdict in judge_all(todo, Budget(args.seeds, args.ops), args.jobs):
+        tally.add(verdict)
+        if args.kept:
+            keep(args.kept, verdict)
+    tally.show(time.perf_counter() - started)
+    return 1 if tally.score < args.least else 0
+
+
+class Tally:
+    """Counts fates, and tells of survivors as they come."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
+        self.fates: Counter[str] = Counter()
+        self.by_file: dict[str, Counter[str]] = {}
+        self.excused = known_equivalent()
+
+    def add(self, verdict: Verdict) -> None:
+        """One more verdict."""
         fate = verdict.fate
-        if fate == "survived" and verdict.mutant.key in excused:
+        if fate == "survived" and verdict.mutant.key in self.excused:
             fate = "equivalent"
-        fates[fate] += 1
-        by_file.setdefault(verdict.mutant.file, Counter())[fate] += 1
+        self.fates[fate] += 1
+        self.by_file.setdefault(verdict.mutant.file, Counter())[fate] += 1
         if fate == "survived":
-            survivors.append(verdict.mutant)
-            print(f"\rSURVIVED [{verdict.mutant.key}] {verdict.mutant}", flush=True)
+            print(f"SURVIVED [{verdict.mutant.key}] {verdict.mutant}", flush=True)
         if sys.stderr.isatty():
-            print(f"\r{count}/{len(mutants)} {dict(fates)}", end="", file=sys.stderr, flush=True)
-    judged = fates["killed"] + fates["survived"]
-    score = fates["killed"] / judged if judged else 1.0
-    for file, told in sorted(by_file.items()):
-        print(f"{file:28} {dict(told)}")
-    print(f"{time.perf_counter() - started:.0f} s: {dict(fates)}; killed {score:.1%}")
-    return 1 if score < args.least else 0
+            told = f"\r{sum(self.fates.values())}/{self.expected} {dict(self.fates)}"
+            print(told, end="", file=sys.stderr, flush=True)
+
+    @property
+    def score(self) -> float:
+        """The share of those that could be told from the original which were."""
+        judged = self.fates["killed"] + self.fates["survived"]
+        return self.fates["killed"] / judged if judged else 1.0
+
+    def show(self, seconds: float) -> None:
+        """The table."""
+        for file, told in sorted(self.by_file.items()):
+            judged = told["killed"] + told["survived"]
+            share = told["killed"] / judged if judged else 1.0
+            print(f"{file:28} {share:7.1%} of {judged:4} killed  {dict(told)}")
+        print(f"{seconds:.0f} s: {dict(self.fates)}; killed {self.score:.1%}")
 
 
 if __name__ == "__main__":
