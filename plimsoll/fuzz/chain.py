@@ -232,6 +232,14 @@ class Chain(ABC):
         """The logs of the last call."""
 
     @abstractmethod
+    def snapshot(self) -> Any:
+        """A mark to come back to; the clock is not part of it."""
+
+    @abstractmethod
+    def restore(self, mark: Any) -> None:
+        """Undo everything since `snapshot` gave this mark."""
+
+    @abstractmethod
     def nonce(self, account: str) -> int:
         """How many transactions and contracts an account has made."""
 
@@ -303,6 +311,14 @@ class Contract:
         if reason is not None:
             return Outcome(None, reason, ())
         return Outcome(_single(function.outputs.decode(output)), None, self.chain.logs())
+
+    def attempt(self, name: str, *args: Any, sender: str = DEPLOYER) -> Outcome:
+        """Call a function, and undo what it did."""
+        mark = self.chain.snapshot()
+        try:
+            return self.call(name, *args, sender=sender)
+        finally:
+            self.chain.restore(mark)
 
     def view(self, name: str, *args: Any, sender: str = DEPLOYER) -> Any:
         """Call a function and return its value.

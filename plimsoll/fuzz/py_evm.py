@@ -114,6 +114,14 @@ class PyEvmChain(Chain):
             for address, topics, data in entries
         ]
 
+    def snapshot(self) -> Any:
+        """A mark to come back to."""
+        return self.state.snapshot()
+
+    def restore(self, mark: Any) -> None:
+        """Undo everything since then."""
+        self.state.revert(mark)
+
     def nonce(self, account: str) -> int:
         """How many transactions and contracts an account has made."""
         return int(self.state.get_nonce(bytes.fromhex(account[2:])))

@@ -7,6 +7,7 @@ slots stay warm (take no gas figures from it), and a revert arrives as text.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pyrevm
 
@@ -50,6 +51,14 @@ class RevmChain(Chain):
         result = self.evm.result
         logs = result.logs if result else []
         return [Log(log.address.lower(), *log.data) for log in logs]
+
+    def snapshot(self) -> Any:
+        """A mark to come back to."""
+        return self.evm.snapshot()
+
+    def restore(self, mark: Any) -> None:
+        """Undo everything since then."""
+        self.evm.revert(mark)
 
     def nonce(self, account: str) -> int:
         """How many transactions and contracts an account has made."""

@@ -1,8 +1,9 @@
 """Runs operations on contracts and model side by side, and compares everything that can be read.
 
-After each operation: the value or the exact reason, and the whole list of events. Every so many
-operations: every getter for every account and market, and the invariants, recomputed from what the
-contracts say. ``python -m plimsoll.fuzz.run --help`` runs it by hand.
+After each operation: the value or the exact reason, the whole list of events, and every property
+(`plimsoll.fuzz.properties`). Every so many operations: every getter for every account and market,
+and the properties once more, on what the contracts say. ``python -m plimsoll.fuzz.run --help`` runs
+it by hand.
 """
 
 from __future__ import annotations
@@ -12,36 +13,20 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from plimsoll import slots
 from plimsoll.fuzz.chain import Chain, Contract, Outcome
+from plimsoll.fuzz.properties import Before, Books, Mismatch, Step, check_state, check_step
 from plimsoll.fuzz.system import Artifacts, Op, Setup, System
-from plimsoll.model import MAX_UINT, NOWHERE, VIRTUAL_SHARES, Refused, Request
+from plimsoll.model import NOWHERE, Refused, Request
 from plimsoll.slots import WAD
 
 # Of the checks of the state, every so many compare every getter for every account.
 FULL = 8
-
-# What may take a healthy account to unhealthy: prices, feeds and time.
-MOVES_PRICES = ("price", "fault", "wait")
-
-
-class Mismatch(Exception):
-    """Contracts and model differ, or an invariant is broken.
-
-    Attributes:
-        kind: what differs, without numbers, so that a shorter list can be seen to fail likewise.
-        operations: what had been run, the culprit last.
-    """
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-        self.operations: list[Op] = []
 
 
 @dataclass
@@ -60,7 +45,7 @@ class Report:
 
 
 def step(system: System, op: Op, watch: bool = False) -> Outcome:
-    """Run one operation on both sides and compare what it came to.
+    """Run one operation on both sides, compare what it came to, and check the properties.
 
     Args:
         system: to run it on.
@@ -68,12 +53,9 @@ def step(system: System, op: Op, watch: bool = False) -> Outcome:
         watch: check, too, whom it may have hurt.
 
     Raises:
-        Mismatch: if they differ, an unhealthy account cannot be liquidated, being liquidated is
-            cheaper than closing, or (with `watch`) somebody is worse off who should not be.
+        Mismatch: if they differ, or a property does not hold.
     """
-    doomed = op[0] == "liquidate" and _is_unhealthy(system, op[2])
-    closed = _cash_if_closed(system, op[2]) if doomed else None
-    before = Standing(system) if watch and op[0] not in MOVES_PRICES else None
+    before = Before(system, op, watch)
     real, ideal = system.run(op)
     if real.reason != ideal.reason:
         raise Mismatch(f"{op[0]} reason", f"{op}: {real.reason!r} is not {ideal.reason!r}")
@@ -81,15 +63,8 @@ def step(system: System, op: Op, watch: bool = False) -> Outcome:
         raise Mismatch(f"{op[0]} value", f"{op}: {real.value} is not {ideal.value}")
     if real.events != ideal.events:
         raise Mismatch(f"{op[0]} events", _difference(op, real, ideal))
-    if doomed and not real.ok:
-        raise Mismatch("liquidation refused", f"{op}: {real.reason!r}")
-    if closed is not None:
-        kept = system.model.header_of(system.address(op[2])).cash
-        kept += real.value if op[1] != op[2] else 0  # his own keeper has it already
-        if kept > closed:
-            raise Mismatch("LIQ-6", f"{op}: leaves {kept}, closing would have left {closed}")
-    if before:
-        before.compare(system, op, real)
+    check_step(Step(system, op, real, before))
+    check_state(Books.of(system.model))
     return real
 
 
@@ -98,82 +73,6 @@ def _difference(op: Op, real: Outcome, ideal: Outcome) -> str:
         if one != other:
             return f"{op}: {one} is not {other}"
     return f"{op}: {[e.name for e in real.events]} is not {[e.name for e in ideal.events]}"
-
-
-def _is_unhealthy(system: System, name: str) -> bool:
-    address = system.address(name)
-    return not system.model._is_system(address) and system.model.health(address) < WAD
-
-
-def _cash_if_closed(system: System, name: str) -> int | None:
-    """What an account would have if its owner closed it, leg by leg; None if he cannot.
-
-    Without the surge of this block's liquidations, which he could wait out.
-    """
-    model, account = system.model, system.address(name)
-    saved = model.save()
-    try:
-        for market, stored in saved[2].items():
-            position = model.positions.get((account, market))
-            if position:
-                model.markets[market] = stored._replace(b=stored.b._replace(surge_ppm=0))
-                worst = 0 if position.size > 0 else MAX_UINT
-                model.trade(account, account, market, -position.size, worst)
-        return model.header_of(account).cash
-    except Refused:
-        return None
-    finally:
-        model.load(saved)
-
-
-class Standing:
-    """Who stands where before an operation that moves no price."""
-
-    def __init__(self, system: System) -> None:
-        model = system.model
-        self.health = {a: model.health(a) for a, h in model.headers.items() if h.bitmap}
-        self.nav = model.valuation().nav
-        self.supply = model.supply
-
-    def compare(self, system: System, op: Op, outcome: Outcome) -> None:
-        """See that nobody is worse off who should not be.
-
-        Raises:
-            Mismatch: if somebody's health fell who has no part in it, somebody went from healthy
-                to unhealthy, or the pool or a share of it lost value.
-        """
-        model = system.model
-        named = {system.address(x) for x in _strings(op[1:])}
-        for account, health in self.health.items():
-            now, name = model.health(account), system.labels.get(account)
-            if account not in named and now < health:
-                raise Mismatch(f"{op[0]} hurts", f"{op}: {name} fell from {health} to {now}")
-            if now < WAD <= health:
-                raise Mismatch(f"{op[0]} dooms", f"{op}: {name} was healthy: {health}, {now}")
-        if not outcome.ok:
-            return
-        nav = model.valuation().nav
-        if op[0].startswith(("pool_", "redeem")):
-            # A share is worth no less (LPV-2).
-            unit = model.settings.unit
-            was, now = self.nav + unit, nav + unit
-            if now * (self.supply + VIRTUAL_SHARES) < was * (model.supply + VIRTUAL_SHARES):
-                raise Mismatch("LPV-2", f"{op}: {was} of {self.supply}, {now} of {model.supply}")
-        else:
-            # The pool's premium is set aside until it is handed back (LPV-1): what a fill leaves it
-            # is fee, spread and rounding. Only bad debt takes from it.
-            absorbed = sum(e.args[2] for e in outcome.events if e.name == "BadDebt")
-            fills = sum(e.name == "Fill" for e in outcome.events)
-            if nav < self.nav - absorbed - 4 * fills:
-                raise Mismatch("LPV-1", f"{op}: NAV {self.nav} to {nav}, absorbed {absorbed}")
-
-
-def _strings(values: Iterable[Any]) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from _strings(value)
 
 
 # ------------------------------------------------------------------ the whole state
@@ -195,7 +94,7 @@ def _same(contract: Contract, getter: str, args: tuple[Any, ...], ideal: Callabl
 
 
 def compare_state(system: System, full: bool = True) -> None:
-    """Compare the getters, then check the invariants.
+    """Compare the getters, then check the properties on what the contracts say.
 
     Args:
         system: after some operation.
@@ -225,12 +124,50 @@ def compare_state(system: System, full: bool = True) -> None:
         a: _same(system.token, "balanceOf", (a,), lambda a: model.balances.get(a, 0))
         for a in (accounts if full else [model.address, model.settings.pool])
     }
-    check_invariants(system, unpacked, legs, words, global_words, held)
-    _same(system.pool, "totalSupply", (), lambda: model.supply)
+    supply = _same(system.pool, "totalSupply", (), lambda: model.supply)
     _same(system.pool, "valuation", (), model.valuation)
+    positions = {key: slots.Position(leg[3], leg[4]) for key, leg in legs.items() if leg[3]}
+    check_state(
+        Books.of(model)._replace(
+            headers=unpacked,
+            positions=positions,
+            states={m: slots.unpack_state_a(word[3]) for m, word in words.items()},
+            exposure=slots.unpack_book(global_words[1]).exposure,
+            custody=global_words[0],
+            held=held[model.address],
+            supply=supply,
+        )
+    )
     if full:
         _compare_pool(system, accounts)
         _compare_settings(system)
+        _try_everybody(system, unpacked)
+
+
+def _try_everybody(system: System, headers: dict[str, slots.Header]) -> None:
+    """What must be possible, and what must not, for each account as it stands; nothing stays.
+
+    Raises:
+        Mismatch: if it is not so.
+    """
+    house, quote = system.clearinghouse, system.token.address
+    for account, header in headers.items():
+        if system.model._is_system(account):
+            continue
+        unhealthy = system.model.health(account) < WAD
+        reason = house.attempt("liquidate", account).reason
+        expected = None if unhealthy else "liquidation: account is healthy"
+        if reason != expected:
+            raise Mismatch("property LIQ-1", f"{account}: {reason!r}, unhealthy: {unhealthy}")
+        # A pool that is broke can leave less in custody than the winners are owed.
+        raw = min(header.cash // system.model.settings.unit, system.model.custody)
+        wallet = system.labels[account].partition(".")[0]
+        if not header.bitmap and raw > 0 and wallet in system.wallets:
+            owner = system.address(wallet)
+            paid = house.attempt("withdraw", account, quote, raw, owner, sender=owner)
+            more = house.attempt("withdraw", account, quote, raw + 1, owner, sender=owner)
+            if paid.reason or not more.reason:
+                raise Mismatch("flat account", f"{wallet}: {raw}: {paid.reason}, {more.reason}")
 
 
 def _compare_settings(system: System) -> None:
@@ -271,58 +208,6 @@ def _compare_pool(system: System, accounts: list[str]) -> None:
         contract = pool if token == pool.address else system.token
         key = (token, owner, spender)
         _same(contract, "allowance", (owner, spender), lambda *_, key=key: model.allowances[key])
-
-
-# ------------------------------------------------------------------ invariants
-
-
-def check_invariants(
-    system: System,
-    unpacked: dict[str, slots.Header],
-    legs: dict[tuple[str, int], tuple[Any, ...]],
-    words: dict[int, tuple[int, ...]],
-    global_words: tuple[int, ...],
-    held: dict[str, int],
-) -> None:
-    """What must hold of the contracts' own numbers, whatever the model says.
-
-    Raises:
-        Mismatch: naming the requirement.
-    """
-    model = system.model
-    custody, book, _ = global_words
-
-    def must(condition: bool, kind: str, detail: str) -> None:
-        if not condition:
-            raise Mismatch(f"invariant {kind}", detail)
-
-    cash = sum(h.cash for h in unpacked.values())
-    basis = sum(leg[4] for leg in legs.values())
-    backed = custody * model.settings.unit
-    must(cash - basis == backed, "LED-3", f"{cash} - {basis} is not {backed}")
-    must(custody <= held[model.address], "LED-3 balance", f"{custody} > {held[model.address]}")
-    must(unpacked[model.address].cash >= 0, "LIQ-5", f"insurance {unpacked[model.address].cash}")
-
-    exposure = 0
-    for m in range(len(model.listed)):
-        sizes = {a: legs[a, m][3] for a in unpacked if (a, m) in legs}
-        state = slots.unpack_state_a(words[m][3])
-        skew = sum(sizes.values())
-        must(skew == state.skew, "LED-2", f"market {m}: {skew} is not {state.skew}")
-        lots = sum(max(size, 0) // slots.LOT for size in sizes.values())
-        must(lots == state.lots, "lots", f"market {m}: {lots} is not {state.lots}")
-        exposure += slots.open_interest(state.lots, state.skew) * state.last_price // WAD
-        for a, size in sizes.items():
-            bit = bool(unpacked[a].bitmap >> m & 1)
-            must((size != 0) == bit, "LED-5", f"{system.labels.get(a)} in market {m}: {size}")
-    known = slots.unpack_book(book).exposure
-    must(known == exposure, "exposure", f"{known} is not {exposure}")
-
-    shares = sum(model.shares.values())
-    must(shares == model.supply, "shares", f"{shares} is not {model.supply}")
-    asked = sum(r.shares for r in model.requests.values())
-    waiting = model.shares.get(model.settings.pool, 0)
-    must(asked == waiting, "requests", f"{asked} is not {waiting}")
 
 
 # ------------------------------------------------------------------ lists of operations

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plimsoll.fuzz.run import Mismatch, Report, replay
+from plimsoll.fuzz.properties import Mismatch
+from plimsoll.fuzz.run import Report, replay
 from plimsoll.fuzz.system import Artifacts, Op, Setup
 
 

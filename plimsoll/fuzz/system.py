@@ -199,6 +199,11 @@ class System:
         assert real == ideal, f"{op}: {real} is not {ideal}"
         assert real.ok, f"{op}: {real.reason}"
 
+    @property
+    def wallets(self) -> tuple[str, ...]:
+        """Who can send."""
+        return (*WALLETS, STRANGER)
+
     def accounts(self) -> list[str]:
         """Every address that can hold anything."""
         return [a for name, a in self.names.items() if name not in ("configurator", "owner")]
