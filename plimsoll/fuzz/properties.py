@@ -37,7 +37,7 @@ from plimsoll.model import (
 )
 from plimsoll.slots import WAD
 
-# What may take a healthy account to unhealthy: prices, feeds and time.
+# What may take a healthy account to unhealthy: prices, feeds and time; and another feed, see below.
 MOVES_PRICES = ("price", "fault", "wait")
 # What nobody can gain by, at prices that stand still.
 OWN_ACTS = ("trade", "deposit", "withdraw", "poke", "pool_deposit", "pool_mint", "refresh", "share")
@@ -142,7 +142,7 @@ class Before:
         elif name in SHARED_ACTS:
             self.actors = tuple(dict.fromkeys(x for x in op[1:] if x in system.wallets))
         self.wealth = sum((wealth(system, who) for who in self.actors), Fraction(0))
-        self.standing = Standing(model) if watch and name not in MOVES_PRICES else None
+        self.standing = Standing(model) if watch and not moves_prices(op) else None
 
 
 class Standing:
@@ -473,7 +473,7 @@ def wealth(system: System, wallet: str) -> Fraction:
     request = model.requests.get(owner)
     shares = model.shares.get(owner, 0) + (request.shares if request else 0)
     if shares:
-        nav = model.valuation().nav + model.settings.unit
+        nav = max(model.valuation().nav + model.settings.unit, 0)
         total += Fraction(shares * nav, model.supply + VIRTUAL_SHARES)
     return total
 
@@ -497,6 +497,11 @@ def cash_if_closed(system: System, account: str) -> int | None:
         return None
     finally:
         model.load(saved)
+
+
+def moves_prices(op: Op) -> bool:
+    """Whether an operation brings new prices, or the time for funding and for feeds to die."""
+    return op[0] in MOVES_PRICES or (op[0] == "configure" and "feed" in op[4])
 
 
 def about_shares(op: Op) -> bool:
