@@ -145,6 +145,7 @@ class Function(NamedTuple):
     selector: bytes
     inputs: Codec
     outputs: Codec
+    is_view: bool
 
 
 class EventType(NamedTuple):
@@ -169,7 +170,10 @@ class Interface:
             elif entry["type"] == "function":
                 inputs = Codec(entry["inputs"])
                 signature = f"{entry['name']}({','.join(inputs.types)})"
-                function = Function(keccak(text=signature)[:4], inputs, Codec(entry["outputs"]))
+                is_view = entry["stateMutability"] in ("view", "pure")
+                function = Function(
+                    keccak(text=signature)[:4], inputs, Codec(entry["outputs"]), is_view
+                )
                 # Overloads (default arguments): the longest wins.
                 known = self.functions.get(entry["name"])
                 if known is None or len(known.inputs.types) < len(inputs.types):
@@ -198,7 +202,15 @@ class Log(NamedTuple):
 
 
 class Chain(ABC):
-    """An EVM with a clock."""
+    """An EVM with a clock.
+
+    Attributes:
+        deployer: who sends what names no sender.
+        ticks: whether each call takes a block of its own, and so moves the clock.
+    """
+
+    deployer = DEPLOYER
+    ticks = False
 
     def __init__(self, now: int = 1_750_000_000, number: int = 100) -> None:
         self.now = now
@@ -245,13 +257,21 @@ class Chain(ABC):
 
     # What follows from it.
 
+    def look(self, sender: str, to: str, data: bytes) -> tuple[bytes, str | None]:
+        """A raw call of a view; output and reason."""
+        return self.send(sender, to, data)
+
+    def wallet(self, number: int) -> str:
+        """An address that can send, the same for the same number; its last byte is zero."""
+        return f"0x{(0xA0 + number) << 152:040x}"
+
     def advance(self, seconds: int, blocks: int = 1) -> None:
         """Move time and the block number on."""
         self.now += seconds
         self.number += blocks
         self._set_block()
 
-    def deploy(self, artifact: Artifact, *args: Any, sender: str = DEPLOYER) -> Contract:
+    def deploy(self, artifact: Artifact, *args: Any, sender: str | None = None) -> Contract:
         """A new contract.
 
         Raises:
@@ -259,7 +279,7 @@ class Chain(ABC):
         """
         interface = Interface(artifact.abi)
         code = artifact.bytecode + interface.constructor.encode(args)
-        address, reason = self._create(sender, code)
+        address, reason = self._create(sender or self.deployer, code)
         if reason is not None:
             raise ValueError(f"{artifact.name}: {reason!r}")
         return self.at(address.lower(), interface)
@@ -302,17 +322,23 @@ class Contract:
         self.interface = interface
 
     def call(
-        self, name: str, *args: Any, sender: str = DEPLOYER, gas: int | None = None
+        self, name: str, *args: Any, sender: str | None = None, gas: int | None = None
     ) -> Outcome:
         """Call a function and keep its effects."""
         function = self.interface.functions[name]
         data = function.selector + function.inputs.encode(args)
-        output, reason = self.chain.send(sender, self.address, data, gas)
+        who = sender or self.chain.deployer
+        if function.is_view:
+            output, reason = self.chain.look(who, self.address, data)
+            if reason is not None:
+                return Outcome(None, reason, ())
+            return Outcome(_single(function.outputs.decode(output)), None, ())
+        output, reason = self.chain.send(who, self.address, data, gas)
         if reason is not None:
             return Outcome(None, reason, ())
         return Outcome(_single(function.outputs.decode(output)), None, self.chain.logs())
 
-    def attempt(self, name: str, *args: Any, sender: str = DEPLOYER) -> Outcome:
+    def attempt(self, name: str, *args: Any, sender: str | None = None) -> Outcome:
         """Call a function, and undo what it did."""
         mark = self.chain.snapshot()
         try:
@@ -320,7 +346,7 @@ class Contract:
         finally:
             self.chain.restore(mark)
 
-    def view(self, name: str, *args: Any, sender: str = DEPLOYER) -> Any:
+    def view(self, name: str, *args: Any, sender: str | None = None) -> Any:
         """Call a function and return its value.
 
         Raises:

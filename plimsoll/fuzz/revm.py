@@ -11,7 +11,7 @@ from typing import Any
 
 import pyrevm
 
-from plimsoll.fuzz.chain import CHAIN_ID, DEPLOYER, TOO_LITTLE_GAS, Chain, Log, reason_of
+from plimsoll.fuzz.chain import CHAIN_ID, TOO_LITTLE_GAS, Chain, Log, reason_of
 
 GAS_LIMIT = 2**63
 REVERTED = re.compile(r"Revert \{ gas_used: \d+, output: 0x([0-9a-f]*) \}")
@@ -24,7 +24,7 @@ class RevmChain(Chain):
     def _start(self) -> None:
         config = pyrevm.CfgEnv(chain_id=CHAIN_ID)
         self.evm = pyrevm.EVM(spec_id="CANCUN", env=pyrevm.Env(cfg=config))
-        self.evm.set_balance(DEPLOYER, 10**24)
+        self.evm.set_balance(self.deployer, 10**24)
 
     def _set_block(self) -> None:
         block = pyrevm.BlockEnv(number=self.number, timestamp=self.now, gas_limit=GAS_LIMIT)

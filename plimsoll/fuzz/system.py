@@ -15,9 +15,8 @@ from typing import Any
 import rlp
 from eth_utils.crypto import keccak
 
-from plimsoll.fuzz.artifacts import Artifact, compile_contract
+from plimsoll.fuzz.artifacts import Artifact, compile_contract, from_contract_type
 from plimsoll.fuzz.chain import (
-    DEPLOYER,
     TOO_LITTLE_GAS,
     Chain,
     Contract,
@@ -27,6 +26,7 @@ from plimsoll.fuzz.chain import (
 )
 from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Settings
 from plimsoll.slots import WAD, Terms
+from plimsoll.table import Table
 
 Op = list[Any]
 
@@ -63,6 +63,29 @@ class Setup:
     insurance_cash: int = 1_000  # [quote]
     start: int = 1_750_000_000  # [unix s]
 
+    @classmethod
+    def of(cls, table: Table) -> Setup:
+        """The deployment of a table, on mock feeds and a mock token."""
+        keeper, insurance, profit, leverage, top_up = table.settings()
+        markets = []
+        for spec in table.markets:
+            terms = table.terms(spec.name, NOWHERE)._asdict()
+            del terms["feed"]
+            answer = table.answer(spec.name, spec.price)
+            markets.append(MarketSetup(answer, spec.feed_decimals, terms))
+        return cls(
+            markets=markets,
+            quote_decimals=table.quote.decimals,
+            keeper_share_ppm=keeper,
+            insurance_share_ppm=insurance,
+            profit_weight_ppm=profit,
+            max_pool_leverage_ppm=leverage,
+            top_up_per_block=top_up,
+            cooldown=table.pool.cooldown,
+            pool_cash=int(table.pool.seed),
+            insurance_cash=int(table.insurance),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         return asdict(self)
@@ -82,6 +105,22 @@ class Artifacts:
     configurator: Artifact
     token: Artifact
     feed: Artifact
+
+    @classmethod
+    def of_project(cls, project: Any) -> Artifacts:
+        """What Ape compiled in its project."""
+        return cls(
+            *(
+                from_contract_type(getattr(project, name).contract_type)
+                for name in (
+                    "Clearinghouse",
+                    "LiquidityPool",
+                    "Configurator",
+                    "TokenMock",
+                    "FaultyFeedMock",
+                )
+            )
+        )
 
 
 @functools.cache
@@ -126,15 +165,14 @@ class System:
         """Deploy everything, fund everybody, list the markets."""
         artifacts = artifacts or compiled()
         chain = chain or new_chain(setup.start)
-        names = {"zero": NOWHERE, "owner": DEPLOYER}
+        names = {"zero": NOWHERE, "owner": chain.deployer}
         for i, wallet in enumerate((*WALLETS, STRANGER)):
-            base = (0xA0 + i) << 152
-            names[wallet] = f"0x{base:040x}"
+            names[wallet] = chain.wallet(i)
             for sub in WALLETS.get(wallet, ()):
-                names[f"{wallet}.{sub}"] = f"0x{base ^ sub:040x}"
+                names[f"{wallet}.{sub}"] = f"0x{int(chain.wallet(i), 16) ^ sub:040x}"
 
         token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
-        home = created_by(DEPLOYER, chain.nonce(DEPLOYER) + 2)
+        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 2)
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
         settings = Settings(
@@ -167,7 +205,7 @@ class System:
         model = Model(
             address=home,
             settings=settings,
-            owner=DEPLOYER,
+            owner=chain.deployer,
             cooldown=setup.cooldown,
             now=chain.now,
             block_number=chain.number,
@@ -225,6 +263,7 @@ class System:
     ) -> tuple[Outcome, Outcome]:
         """One call of a contract, and of the model's method for it."""
         real = contract.call(call, *args, sender=sender, gas=self.gas)
+        self._tell_time()
         self.model.events.clear()
         try:
             value = getattr(self.model, method)(sender, *args)
@@ -239,6 +278,9 @@ class System:
     def _house(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.clearinghouse, function, function, self.address(sender), *args)
 
+    def _tell_time(self) -> None:
+        self.model.now, self.model.block_number = self.chain.now, self.chain.number
+
     def address(self, name: str) -> str:
         """The address behind a name."""
         return self.names.get(name, name)
@@ -246,13 +288,13 @@ class System:
     def _scene(self, real: Outcome | None = None) -> tuple[Outcome, Outcome]:
         """The outcome of an operation that only sets the scene."""
         assert real is None or real.ok
+        self._tell_time()
         return Outcome(None, None, ()), Outcome(None, None, ())
 
     # -------------------------------------------------------------- the scene
 
     def _op_wait(self, seconds: int, blocks: int = 1) -> tuple[Outcome, Outcome]:
         self.chain.advance(seconds, blocks)
-        self.model.now, self.model.block_number = self.chain.now, self.chain.number
         return self._scene()
 
     def _op_feed(self, decimals: int, answer: int) -> tuple[Outcome, Outcome]:

@@ -1,7 +1,7 @@
 """The fuzzer finds what is wrong: each fault is one edit of the sources, and each must be found.
 
-A few are tried by default; ``PLIMSOLL_FAULTS=all`` tries every one. (`plimsoll.fuzz.mutants` makes
-thousands, by itself.)
+The first dozen are tried by default; ``PLIMSOLL_FAULTS=all`` tries every one. (`plimsoll.fuzz.mutants`
+makes thousands, by itself.)
 """
 
 from __future__ import annotations
@@ -36,6 +36,62 @@ class Fault(NamedTuple):
 
 
 FAULTS = [
+    Fault(
+        "longs pay funding that shorts do not get",
+        HOUSE,
+        "modules/margin.vy",
+        "unsafe_mul(size, unsafe_sub(convert(price, int256), index))",
+        "unsafe_mul(size, unsafe_sub(convert(price, int256), max(index, 0) if size > 0 else 0))",
+    ),
+    Fault(
+        "the funding of a fill is the trader's alone",
+        HOUSE,
+        "modules/curve.vy",
+        "return (after, basis + cost, 0, cost)",
+        "return (after, basis + cost, 0, self.cost_of(delta, price, 0))",
+    ),
+    Fault(
+        "a closed position keeps its bit",
+        HOUSE,
+        "Clearinghouse.vy",
+        "header = header | bit if leg.size != 0 else header & ~bit",
+        "header = header | bit",
+    ),
+    Fault(
+        "a liquidated position keeps its bit",
+        HOUSE,
+        "Clearinghouse.vy",
+        "bitmap = bitmap ^ (1 << leg.id)",
+        "pass",
+    ),
+    Fault(
+        "bad debt is not booked",
+        HOUSE,
+        "Clearinghouse.vy",
+        "to_pool -= owed - from_insurance",
+        "pass",
+    ),
+    Fault(
+        "the insurance fund is not debited",
+        HOUSE,
+        "Clearinghouse.vy",
+        "insurance -= from_insurance",
+        "pass",
+    ),
+    Fault(
+        "opening asks for the maintenance margin",
+        HOUSE,
+        "Clearinghouse.vy",
+        "PROFIT_WEIGHT_PPM) >= convert(total.initial, int256)",
+        "PROFIT_WEIGHT_PPM) >= convert(total.maintenance, int256)",
+    ),
+    Fault(
+        "a paper profit can be withdrawn",
+        HOUSE,
+        "Clearinghouse.vy",
+        "margin.equity(cash, total.pnl, 0) < convert(total.initial, int256)",
+        "margin.equity(cash, total.pnl, 10**6) < convert(total.initial, int256)",
+    ),
     Fault(
         "a partial close rounds for the account",
         HOUSE,
@@ -143,7 +199,7 @@ FAULTS = [
         "return max(self._worth(amount, v), request.worth * amount // request.shares) // UNIT",
     ),
 ]
-TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else FAULTS[:3]
+TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else FAULTS[:12]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
