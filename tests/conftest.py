@@ -18,6 +18,8 @@ from plimsoll.client import Client
 from plimsoll.deployment import Deployment, deploy
 from plimsoll.table import Table, default_table
 
+pytest_plugins = ["plimsoll.fuzz.fixtures"]
+
 # ------------------------------------------------------------------ actors
 
 

@@ -47,6 +47,7 @@ class PyEvmChain(Chain):
         self.header = self.machine.get_header()
         self.computation: Any = None
         self.gas_used = 0
+        self.marks: list[Any] = []  # of snapshots that have not been gone back to
 
     def _set_block(self) -> None:
         self.state.execution_context = self.machine.create_execution_context(
@@ -59,14 +60,12 @@ class PyEvmChain(Chain):
         self, sender: str, to: str, data: bytes, gas: int | None = None
     ) -> tuple[bytes, str | None]:
         """A raw call that leaves no trace; output and reason."""
-        before = self.state.snapshot()
-        reason = self._run(sender, bytes.fromhex(to[2:]), data, gas, keep=False)
-        self.state.revert(before)
+        mark = self.snapshot()
+        reason = self._run(sender, bytes.fromhex(to[2:]), data, gas)
+        self.restore(mark)
         return (self.computation.output if reason is None else b""), reason
 
-    def _run(
-        self, sender: str, to: bytes, data: bytes, gas: int | None, keep: bool = True
-    ) -> str | None:
+    def _run(self, sender: str, to: bytes, data: bytes, gas: int | None) -> str | None:
         who = bytes.fromhex(sender[2:])
         limit = gas or GAS_LIMIT
         has = limit * GAS_PRICE
@@ -85,7 +84,8 @@ class PyEvmChain(Chain):
             self.computation = None
             return TOO_LITTLE_GAS if "gas" in str(error) else f"halt: {error}"
         finally:
-            if keep:
+            # What is locked cannot be undone.
+            if not self.marks:
                 self.state.lock_changes()
         self.gas_used = (has - self.state.get_balance(who)) // GAS_PRICE
         if not self.computation.is_error:
@@ -116,11 +116,13 @@ class PyEvmChain(Chain):
 
     def snapshot(self) -> Any:
         """A mark to come back to."""
-        return self.state.snapshot()
+        self.marks.append(self.state.snapshot())
+        return self.marks[-1]
 
     def restore(self, mark: Any) -> None:
         """Undo everything since then."""
         self.state.revert(mark)
+        del self.marks[self.marks.index(mark) :]
 
     def nonce(self, account: str) -> int:
         """How many transactions and contracts an account has made."""
