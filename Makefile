@@ -21,6 +21,9 @@ SOURCES := $(shell find contracts -name '*.vy' -o -name '*.vyi' 2>/dev/null)
 
 # make test ARGS="-k liquidate"
 ARGS ?=
+# make fuzz OPS=10000000, make mutants SAMPLE=40
+OPS ?= 200000
+SAMPLE ?=
 # make sizes CHECK=1, make gas CHECK=1: fail on a budget or on a difference from the snapshot
 CHECK ?=
 
@@ -86,6 +89,18 @@ $(COMPILED): $(READY) ape-config.yaml $(SOURCES)
 .PHONY: test
 test: compile ## all tests (ARGS="-k name" for some)
 	@ape test tests -n 2 --dist loadfile -q --no-header $(LOCAL) $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(READY) ## contracts against the model on all cores (OPS=10000000; goes on where it was)
+	@python -m plimsoll.fuzz --ops $(OPS) $(ARGS)
+
+.PHONY: mutants
+mutants: $(READY) ## break the contracts a line at a time, count what is noticed (SAMPLE=40 for some)
+	@mkdir -p .cache && python -m plimsoll.fuzz.mutants $(if $(SAMPLE),--sample $(SAMPLE) --least 0.95,--kept .cache/mutants.jsonl) $(ARGS)
+
+.PHONY: undefended
+undefended: $(READY) ## each attack again, its defence undone: it must work
+	@PLIMSOLL_UNDEFENDED=1 ape test tests/attacks -n 2 -q --no-header $(LOCAL) $(ARGS)
 
 .PHONY: gas
 gas: $(READY) $(COMPILED) ## gas of each operation (CHECK=1 compares with the snapshot)

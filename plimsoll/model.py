@@ -27,6 +27,7 @@ MAX_UINT = 2**256 - 1
 
 MAX_LEGS = 32  # positions of one account
 MAX_MARKETS = 128
+MAX_BATCH = 64  # accounts in one `liquidate_many`
 MAX_SURGE_PPM = 2**20 - 1
 MAX_CUSTODY = 2**100  # [WAD quote]
 NAV_MAX_AGE = DAY  # [s]
@@ -876,6 +877,7 @@ class Model:
     @atomic
     def liquidate_many(self, sender: str, accounts: list[str]) -> int:
         """Liquidate those of `accounts` that are unhealthy, in order; the sum of the rewards."""
+        require(len(accounts) <= MAX_BATCH, "")
         return sum(self._liquidate(sender, a) or 0 for a in accounts if not self._is_system(a))
 
     def _liquidate(self, sender: str, account: str) -> int | None:

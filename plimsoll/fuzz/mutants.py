@@ -2,7 +2,7 @@
 
 A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a
 constant, a condition, a statement that is gone. It is compiled, replayed on the corpus and fuzzed
-against the model; the first difference kills it. What lives on meets `SUITES`, the fast tests.
+against the model; the first difference kills it. What lives on meets the fast tests (`SUITES`).
 Comments, events and texts are left alone. What survives is either a missing test or a mutant that
 changes nothing, which `EQUIVALENT` then names with the reason.
 
@@ -54,8 +54,22 @@ SUBJECTS = (
     "Lens.vy",
     "LiquidityPool.vy",
 )
-# What a mutant that the fuzzer left alive still has to pass: tests that compile what they deploy.
-SUITES = ("tests/differential/test_pure.py", "tests/differential/test_vectors.py", "tests/attacks")
+# What a mutant that the fuzzer left alive still has to pass, by what it is in: tests that compile
+# what they deploy, the quickest first.
+PURE = ("tests/differential/test_vectors.py", "tests/differential/test_pure.py")
+SUITES = {
+    "Clearinghouse.vy": ("tests/attacks",),
+    "Configurator.vy": ("tests/unit/Configurator/test_rules.py",),
+    "Lens.vy": ("tests/differential/test_lens.py",),
+    "LiquidityPool.vy": (
+        "tests/attacks/test_pool.py",
+        "tests/unit/LiquidityPool/test_properties.py",
+    ),
+    "modules/ledger.vy": ("tests/attacks/test_tokens.py", "tests/attacks/test_fills.py"),
+    "modules/markets.vy": ("tests/attacks",),
+    "modules/prices.vy": ("tests/attacks/test_oracle.py", "tests/differential/test_starvation.py"),
+    "modules/share_token.vy": ("tests/unit/LiquidityPool/test_properties.py",),
+}
 CORPUS = Path("tests/corpus")
 DEPLOYED = {
     "clearinghouse": "Clearinghouse.vy",
@@ -208,11 +222,12 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long the fuzzer may look for a difference."""
+    """How hard a mutant is tried."""
 
     seeds: int = 6
     operations: int = 500
     every: int = 5
+    suites: bool = True  # whether the fast tests are run on what it does not find
 
 
 @dataclass(frozen=True)
@@ -264,7 +279,7 @@ def _fate(file: str, root: Path, budget: Budget) -> tuple[str, str]:
             return "killed", how
     if not changed:
         return "same", "the bytecode is the same"
-    how = _tested(root)
+    how = _tested(SUITES.get(file, PURE), root) if budget.suites else ""
     return ("killed", how) if how else ("survived", "")
 
 
@@ -313,7 +328,7 @@ def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:
     return ""
 
 
-def _tested(root: Path) -> str:
+def _tested(suites: tuple[str, ...], root: Path) -> str:
     """The first of the fast tests that fails on these sources; empty if none does."""
     with tempfile.TemporaryDirectory() as scratch:
         done = subprocess.run(
@@ -397,6 +412,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--seeds", type=int, default=Budget.seeds, help="fuzzing runs a mutant")
     parser.add_argument("--ops", type=int, default=Budget.operations, help="operations a run")
+    parser.add_argument("--no-suites", action="store_true", help="fuzz only, leave the tests out")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this share of killed")
     parser.add_argument("--kept", type=Path, help="a file of verdicts: read, and added to")
     parser.add_argument("--again", action="store_true", help="judge what survived once more")
@@ -415,7 +431,8 @@ def main() -> int:
     for verdict in known:
         tally.add(verdict)
     todo = [m for m in mutants if m.key not in done]
-    for verdict in judge_all(todo, Budget(args.seeds, args.ops), args.jobs):
+    budget = Budget(args.seeds, args.ops, suites=not args.no_suites)
+    for verdict in judge_all(todo, budget, args.jobs):
         tally.add(verdict)
         if args.kept:
             keep(args.kept, verdict)

@@ -18,6 +18,7 @@ from plimsoll.model import (
     CLAIM_WINDOW,
     DAY,
     LIVE,
+    MAX_BATCH,
     MAX_UINT,
     NAV_MAX_AGE,
     NOWHERE,
@@ -513,7 +514,7 @@ class Generator:
 
     def liquidate_many(self) -> Op:
         """Several at once, with repetitions, healthy ones and the system's own among them."""
-        count = self.rng.choice([0, 1, 2, 3, 5, 64])
+        count = self.rng.choice([0, 1, 2, 3, 5, MAX_BATCH, MAX_BATCH + 1])
         return ["liquidate_many", "keeper", [self.victim() for _ in range(count)]]
 
     def starved(self) -> Op:
