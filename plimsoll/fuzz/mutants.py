@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -354,7 +355,11 @@ def _tested(suites: tuple[str, ...], root: Path) -> str:
 
 
 def _compile(path: str, root: Path) -> Artifact:
-    out = compile_with_vyper(path, root)
+    gc.disable()  # a quarter of the compiler's time
+    try:
+        out = compile_with_vyper(path, root)
+    finally:
+        gc.enable()
     return Artifact(Path(path).stem, out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
 
 
