@@ -398,7 +398,9 @@ class RevmChain:
         """A read."""
         function = contract.interface.functions[method]
         data = function.selector + function.inputs.encode([_plain(a) for a in args])
+        mark = self._machine.snapshot()
         output, reason = self._machine.send(_NOBODY, contract.address, data)
+        self._machine.restore(mark)
         if reason is not None:
             raise Reverted(reason, method)
         artifact = self._contracts[contract.address.lower()]

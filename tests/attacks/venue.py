@@ -7,8 +7,11 @@ happen in one transaction goes through a `Puppet`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from eth_abi import decode
@@ -17,6 +20,8 @@ from plimsoll.chain import Chain, Signer, address_of
 from plimsoll.client import Client, conservation, known_accounts
 from plimsoll.deployment import Deployment, deploy
 from plimsoll.errors import Reverted
+from plimsoll.fuzz.artifacts import compile_contract
+from plimsoll.slots import Terms
 from plimsoll.table import Table
 from plimsoll.units import Number, decimal, from_wad, to_wad
 from tests.utils.calls import refusal
@@ -33,12 +38,28 @@ class Venue:
         table: what to deploy.
         chain: where.
         seed: whether to pay in the seeds of the pool and of the insurance fund.
+        quote: a mock, or the source of one, to settle in; it takes its decimals and mints freely.
+            It is `odd` then.
     """
 
-    def __init__(self, table: Table, chain: Chain, seed: bool = True) -> None:
+    def __init__(
+        self, table: Table, chain: Chain, seed: bool = True, quote: str | Path | None = None
+    ) -> None:
         self.chain = chain
         self.people: dict[str, Signer] = dict(zip(ROLES, chain.signers, strict=False))
-        self.system: Deployment = deploy(table, chain, self.people["owner"], seed=seed)
+        owner = self.people["owner"]
+        if quote is None:
+            self.system: Deployment = deploy(table, chain, owner, seed=seed)
+        else:
+            self.odd = plant(chain, quote, table.quote.decimals, sender=owner)
+            token = replace(table.quote, address=address_of(self.odd))
+            self.system = deploy(replace(table, quote=token), chain, owner, seed=False)
+            self.system.mock_quote = True
+            if hasattr(chain, "_contracts"):  # that engine knows one interface for an address
+                chain.at(Path(quote).stem, address_of(self.odd))
+            if seed:
+                self.system.seed_pool(table.pool.seed, owner)
+                self.system.fund(self.system.insurance, table.insurance, owner)
         self.client = Client(self.system)
         self.house, self.pool = self.system.clearinghouse, self.system.pool
         self.token, self.configurator = self.system.quote, self.system.configurator
@@ -68,6 +89,10 @@ class Venue:
         """The reason that a call is refused with; fails if it goes through."""
         return refusal(lambda: self.send(contract, method, *args, sender=sender))
 
+    def tried(self, contract: Any, method: str, *args: Any, sender: Any) -> str | None:
+        """Why a call is refused; None if it goes through."""
+        return tried(lambda: self.send(contract, method, *args, sender=sender))
+
     def prices(self, **prices: Number) -> None:
         """New answers of the mock feeds, now."""
         self.system.set_prices({name: decimal(price) for name, price in prices.items()})
@@ -79,9 +104,100 @@ class Venue:
             self.system.refresh_prices()
             self.system.refresh_nav()
 
+    # The pool, by the simplest way.
+
+    def enter(self, who: Any, amount: Number) -> None:
+        """Somebody's own tokens into the pool; a mock token mints what he lacks."""
+        self.system.seed_pool(decimal(amount), who)
+
+    def ask(self, who: Any) -> None:
+        """Somebody asks to redeem every share that he holds."""
+        shares = int(self.view(self.pool, "balanceOf", address_of(who)))
+        where = address_of(who)
+        self.send(self.pool, "requestRedeem", shares, where, where, sender=who)
+
+    def leave(self, who: Any) -> int:
+        """Somebody claims all that he may; the shares that it took."""
+        where = address_of(who)
+        shares = int(self.view(self.pool, "maxRedeem", where))
+        self.send(self.pool, "redeem", shares, where, where, 0, sender=who)
+        return shares
+
     def puppet(self) -> Puppet:
         """A contract of the attacker's, which is the owner of its own accounts."""
         return Puppet(self)
+
+    @contextmanager
+    def imagined(self) -> Iterator[None]:
+        """Whatever happens inside is undone, time too: for two ways from one place."""
+        chain: Any = self.chain
+        if not hasattr(chain, "_machine"):
+            import ape
+
+            with ape.chain.isolate():
+                yield
+            return
+        machine, logs = chain._machine, len(chain._logs)
+        checkpoint, now, number = machine.evm.snapshot(), machine.now, machine.number
+        try:
+            yield
+        finally:
+            machine.evm.revert(checkpoint)
+            machine.now, machine.number = now, number
+            machine._set_block()
+            del chain._logs[logs:]
+
+    def terms(self, market: str) -> Terms:
+        """A market's terms, as the Configurator has them."""
+        found = self.view(self.configurator, "terms", self.system.market_id(market))
+        return Terms(*(getattr(found, name) for name in Terms._fields))
+
+    def configure(self, market: str, sender: Any = None, **changes: Any) -> None:
+        """The Configurator's owner (or somebody else) changes some of a market's terms."""
+        terms = self.terms(market)._replace(**changes)
+        who = sender or self.people["owner"]
+        number = self.system.market_id(market)
+        self.send(self.configurator, "configure_market", number, tuple(terms), sender=who)
+
+    def faulty(self, market: str) -> Any:
+        """Give a market, as long as it is empty, a feed that can be made to misbehave."""
+        name, decimals = self.system.market_name(market), 8
+        answer = self.system.table.answer(name, self.system.price(name), decimals)
+        feed = self.chain.deploy("FaultyFeedMock", decimals, answer, sender=self.people["owner"])
+        self.configure(name, feed=address_of(feed))
+        self.system.feeds[name] = self.chain.at("FeedMock", address_of(feed))  # to read it by
+        self.system.mock_feeds -= {name}
+        return feed
+
+    def plant_code(self, runtime: bytes) -> str:
+        """A contract of raw code, for feeds that Vyper would not write; its address."""
+        header = b"\x61" + len(runtime).to_bytes(2, "big") + b"\x80"  # PUSH2, DUP1
+        # PUSH offset, PUSH 0, CODECOPY, PUSH 0, RETURN
+        code = header + b"\x60\x0c\x60\x00\x39\x60\x00\xf3" + runtime
+        chain: Any = self.chain
+        owner = self.people["owner"]
+        if hasattr(chain, "_machine"):
+            chain._machine.advance(1)
+            address, reason = chain._machine._create(address_of(owner).lower(), code)
+            assert reason is None, reason
+            return address_of(address)
+        from tests.utils.bytecode import deploy_runtime
+
+        return address_of(deploy_runtime(owner, runtime))
+
+    def with_gas(self, gas: int, contract: Any, method: str, *args: Any, sender: Any) -> str | None:
+        """A transaction with so much gas: None if it went through, else why not."""
+        if hasattr(self.chain, "_machine"):
+            return tried(lambda: self.send(Rationed(contract, gas), method, *args, sender=sender))
+        import ape
+
+        try:
+            getattr(contract, method)(*args, sender=sender, gas=gas)
+        except ape.exceptions.ContractLogicError as error:
+            return str(error.revert_message or "")
+        except (ape.exceptions.OutOfGasError, ape.exceptions.TransactionError) as error:
+            return f"halt: {error}"
+        return None
 
     # -------------------------------------------------------------- looking
 
@@ -109,6 +225,11 @@ class Venue:
             total += self.tokens(owner) + self.shares_worth(owner)
             total += sum((self.equity(a) for a in mine), Decimal(0))
         return total
+
+    def gains(self, *owners: Any) -> Callable[[], Decimal]:
+        """By how much owners together become richer from here on: ask what this returns."""
+        before = self.wealth(*owners)
+        return lambda: self.wealth(*owners) - before
 
     def nav(self) -> Decimal:
         """The pool's NAV, valued now."""
@@ -141,6 +262,11 @@ class Puppet:
         encoded = [(address_of(c), encode(c, m, *args)) for c, m, *args in calls]
         return self.venue.send(self.contract, "act", encoded, sender=self.boss)
 
+    def send(self, contract: Any, data: bytes) -> Any:
+        """Raw data to a contract, in a transaction of its own."""
+        call = [(address_of(contract), data)]
+        return self.venue.send(self.contract, "act", call, sender=self.boss)
+
     def refusal(self, *calls: tuple[Any, ...]) -> str:
         """The reason of the call that fails."""
         return refusal(lambda: self.act(*calls))
@@ -158,6 +284,14 @@ class Puppet:
         v = self.venue
         self.act(*((v.token, "approve", address_of(c), MAX_UINT) for c in (v.house, v.pool)))
 
+    def deposit(self, amount: Number) -> None:
+        """New money for the puppet, all of it paid into its account."""
+        v = self.venue
+        raw = v.system.raw(amount)
+        token, house = address_of(v.token), address_of(v.house)
+        v.send(v.token, "mint", self.address, raw, sender=self.boss)
+        self.act((v.token, "approve", house, raw), (v.house, "deposit", self.address, token, raw))
+
     def trade(self, market: str, size: Number, account: Any = None) -> tuple[Any, ...]:
         """A trade at any price, as a call for `act`."""
         delta = to_wad(decimal(size), "size")
@@ -174,6 +308,37 @@ class Puppet:
         system = self.venue.system
         name = system.market_name(market)
         return system.feeds[name], "set_answer", system.table.answer(name, decimal(price))
+
+
+class Rationed:
+    """A contract on the fast engine whose calls get only so much gas."""
+
+    def __init__(self, contract: Any, gas: int) -> None:
+        self.contract, self.gas = contract, gas
+
+    def call(self, name: str, *args: Any, sender: str) -> Any:
+        """As the contract's own."""
+        return self.contract.call(name, *args, sender=sender, gas=self.gas)
+
+
+def plant(chain: Any, source: str | Path, *args: Any, sender: Any) -> Any:
+    """A new contract: one of the project's by its name, or one whose source lies beside a test."""
+    if isinstance(source, str):
+        return chain.deploy(source, *args, sender=sender)
+    if not hasattr(chain, "_known"):
+        import ape
+
+        text = source.read_text(encoding="utf-8")
+        container = ape.compilers.compile_source("vyper", text, contractName=source.stem)
+        return sender.deploy(container, *args)
+    chain._known[source.stem] = compile_contract(source.name, source.parent)
+    return chain.deploy(source.stem, *args, sender=sender)
+
+
+def without_funding(table: Table) -> Table:
+    """The same table with funding that stands still, so that a block's seconds move no number."""
+    still = [replace(spec, max_velocity=Decimal(0), max_rate=Decimal(0)) for spec in table.markets]
+    return replace(table, markets=tuple(still))
 
 
 def encode(contract: Any, method: str, *args: Any) -> bytes:

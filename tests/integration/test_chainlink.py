@@ -1,22 +1,16 @@
 """Chainlink's own `MockV3Aggregator`, as published, is a feed like any other to the Clearinghouse.
 
 The contract comes from the npm package `@chainlink/contracts` and is compiled by npm's `solc`, both
-pinned by hash in `chainlink/package-lock.json`. What comes out is kept in `.cache/npm`, so that npm
-is asked only once; without it, or without its registry, these tests are skipped.
+pinned by hash in `chainlink/package-lock.json`. Without npm, or without its registry, these tests are
+skipped.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from decimal import Decimal as D
 from fractions import Fraction
-from hashlib import sha256
 from math import ceil, floor
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import ape
 import pytest
@@ -24,100 +18,30 @@ from ape.api import AccountAPI
 from ape.contracts import ContractContainer, ContractInstance
 from ape.managers.chain import ChainManager
 from ape.managers.project import LocalProject
-from ethpm_types import ContractType
 
-from plimsoll.chain import ApeChain, project_root
+from plimsoll.chain import ApeChain
 from plimsoll.deployment import Deployment, deploy
-from plimsoll.slots import unpack_header, unpack_state_a
 from plimsoll.table import MarketSpec, Table, market
 from plimsoll.units import MAX_UINT, WAD
+from tests.utils.feeds import LIVE, NOBODY, assert_refused, cash, kept_price, scaled
+from tests.utils.npm import contracts
 
 HERE = Path(__file__).with_name("chainlink")
-INPUTS = ("package.json", "package-lock.json", "compile.js")
-# Mistakes of ours, which no other day or machine would mend.
-OURS = {"EINTEGRITY", "EUSAGE", "EJSONPARSE"}
+SOURCE = "@chainlink/contracts/src/v0.8/shared/mocks/MockV3Aggregator.sol"
 
-LIVE = 0
 PRICE = D(2_500)
 DEPOSIT = 10_000  # [quote]
 MARKETS = {"ETH-8": 8, "ETH-18": 18}  # decimals of the feeds
 ROUND = 7
-NOBODY = "0x" + "00" * 20
 
 
 # ------------------------------------------------------------------ Chainlink's contract
 
 
-def npm_ci(folder: Path) -> None:
-    """Install what the lock file names, checked against its hashes; no package's script runs."""
-    npm = shutil.which("npm")
-    if not npm or not shutil.which("node"):
-        pytest.skip(
-            "Chainlink's contract is compiled with npm's solc: node and npm are not installed"
-        )
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--json"]
-    try:
-        done = subprocess.run(
-            [*command, "--fetch-retries=0"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip("Chainlink's contract comes from npm, whose registry took too long")
-    if done.returncode == 0:
-        return
-    try:
-        code = str(json.loads(done.stdout)["error"]["code"])
-    except (ValueError, LookupError, TypeError):
-        code = f"exit status {done.returncode}"
-    if code in OURS:
-        pytest.fail(f"{HERE.name}/package-lock.json: {code}\n{done.stdout}")
-    pytest.skip(f"Chainlink's contract comes from npm, which could not fetch it ({code})")
-
-
-def compile_once() -> dict[str, Any]:
-    """The interface and the bytecode of `MockV3Aggregator`, from the cache if it is there."""
-    inputs = sha256(b"".join((HERE / name).read_bytes() for name in INPUTS)).hexdigest()
-    cache = project_root() / ".cache" / "npm"
-    kept = cache / f"MockV3Aggregator-{inputs[:16]}.json"
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cache) as name:
-            folder = Path(name)
-            for file in INPUTS:
-                shutil.copy(HERE / file, folder)
-            npm_ci(folder)
-            done = subprocess.run(
-                ["node", "compile.js", "node_modules"],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            draft = folder / kept.name
-            draft.write_text(done.stdout, encoding="utf-8")
-            draft.replace(kept)
-    compiled: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-    return compiled
-
-
 @pytest.fixture(scope="session")
 def aggregator() -> ContractContainer:
     """Chainlink's contract, ready to be deployed."""
-    compiled = compile_once()
-    return ContractContainer(
-        ContractType.model_validate(
-            {
-                "contractName": "MockV3Aggregator",
-                "abi": compiled["abi"],
-                "deploymentBytecode": {"bytecode": compiled["bytecode"]},
-            }
-        )
-    )
+    return contracts(HERE, SOURCE)["MockV3Aggregator"]
 
 
 # ------------------------------------------------------------------ the venue
@@ -186,23 +110,6 @@ def feed(feeds: dict[str, ContractInstance], name: str) -> ContractInstance:
     return feeds[name]
 
 
-def scaled(price: D, decimals: int) -> int:
-    """A price [quote/base] as a feed of so many decimals says it."""
-    answer = price.scaleb(decimals)
-    assert answer == int(answer)
-    return int(answer)
-
-
-def cash(venue: Deployment, account: Any) -> int:
-    """[WAD quote]"""
-    return unpack_header(venue.clearinghouse.header(account)).cash
-
-
-def kept_price(venue: Deployment, market_id: int) -> int:
-    """[WAD quote/base] a market's last good price, as stored"""
-    return unpack_state_a(venue.clearinghouse.market_words(market_id).a).last_price
-
-
 # ------------------------------------------------------------------ price
 
 
@@ -267,19 +174,6 @@ def test_list_market__answer_not_positive__reverts(
 # ------------------------------------------------------------------ refused answers
 
 
-def assert_refused(
-    venue: Deployment, market_id: int, reason: str, trader: AccountAPI, keeper: AccountAPI
-) -> None:
-    """Neither a poke nor a trade goes through, both say why, and the market keeps what it had."""
-    with ape.reverts(reason):
-        venue.clearinghouse.poke(market_id, sender=keeper)
-    with ape.reverts(reason):
-        venue.clearinghouse.trade(trader, market_id, WAD, MAX_UINT, sender=trader)
-    leg = venue.clearinghouse.leg(NOBODY, market_id)
-    assert leg.price == kept_price(venue, market_id) == scaled(PRICE, 18)
-    assert venue.lens.price_status_text(leg.status) == reason
-
-
 @pytest.mark.parametrize("answer", [0, -1])
 def test_poke_and_trade__answer_zero_or_below__revert(
     venue: Deployment,
@@ -292,7 +186,7 @@ def test_poke_and_trade__answer_zero_or_below__revert(
 ) -> None:
     feed.updateAnswer(answer, sender=deployer)
 
-    assert_refused(venue, market_id, "prices: not positive", trader, keeper)
+    assert_refused(venue, market_id, "prices: not positive", PRICE, trader, keeper)
 
 
 @pytest.mark.parametrize("bound", [0, 1])
@@ -309,7 +203,7 @@ def test_poke_and_trade__answer_at_a_bound__revert(
 ) -> None:
     feed.updateAnswer(scaled(spec.bounds()[bound], MARKETS[name]), sender=deployer)
 
-    assert_refused(venue, market_id, "prices: out of bounds", trader, keeper)
+    assert_refused(venue, market_id, "prices: out of bounds", PRICE, trader, keeper)
 
 
 def test_poke_and_trade__answer_a_second_too_old__revert(
@@ -330,7 +224,7 @@ def test_poke_and_trade__answer_a_second_too_old__revert(
     assert receipt.timestamp == updated_at + spec.max_age
 
     assert chain.pending_timestamp == updated_at + spec.max_age + 1
-    assert_refused(venue, market_id, "prices: stale", trader, keeper)
+    assert_refused(venue, market_id, "prices: stale", PRICE, trader, keeper)
 
 
 def test_poke_and_trade__round_without_a_time__revert(
@@ -344,7 +238,7 @@ def test_poke_and_trade__round_without_a_time__revert(
 ) -> None:
     feed.updateRoundData(ROUND, scaled(PRICE, MARKETS[name]), 0, 0, sender=deployer)
 
-    assert_refused(venue, market_id, "prices: bad time", trader, keeper)
+    assert_refused(venue, market_id, "prices: bad time", PRICE, trader, keeper)
 
 
 def test_poke_and_trade__round_of_the_future__revert(
@@ -360,7 +254,7 @@ def test_poke_and_trade__round_of_the_future__revert(
     later = chain.pending_timestamp + 3_600
     feed.updateRoundData(ROUND, scaled(PRICE, MARKETS[name]), later, later, sender=deployer)
 
-    assert_refused(venue, market_id, "prices: bad time", trader, keeper)
+    assert_refused(venue, market_id, "prices: bad time", PRICE, trader, keeper)
 
 
 def test_poke_and_trade__good_round_after_a_bad_one__go_through(
