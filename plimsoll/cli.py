@@ -103,6 +103,7 @@ def connected(network: Any) -> Iterator[Any]:
     """
     there = network._provider
     choice = f"{there.network.ecosystem.name}:{there.network.name}:{there.name}"
+    _hush()
     # Ape tries a websocket and, where nothing answers, forgets to await the attempt.
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     try:
@@ -116,6 +117,13 @@ def connected(network: Any) -> Iterator[Any]:
         yield provider
     finally:
         network.__exit__(*sys.exc_info())
+
+
+def _hush() -> None:
+    """Where a node can trace, Ape prints the whole call on top of a refusal: the reason will do."""
+    from ape_ethereum.trace import Trace
+
+    setattr(Trace, "show", lambda *_, **__: None)  # noqa: B010 (no other way past its default stdout)
 
 
 # ------------------------------------------------------------------ words of the command line
@@ -134,7 +142,7 @@ def signer_of(text: str) -> Any:
     """
     import ape
 
-    if text.isdigit():
+    if text.isdecimal():
         accounts = ape.accounts.test_accounts
         if int(text) >= len(accounts):
             raise PlimsollError(f"there are {len(accounts)} test accounts, the first is 0")
@@ -155,7 +163,7 @@ def account_of(text: str | None, signer: Any) -> str:
     """
     if text is None:
         return sub_account(signer, 0)
-    if text.isdigit():
+    if text.isdecimal():
         return sub_account(signer, int(text))
     if text.startswith("0x") and len(text) == 42:
         try:

@@ -17,6 +17,7 @@ from plimsoll.chain import Receipt, address_of
 from plimsoll.deployment import Deployment
 from plimsoll.errors import DeploymentError
 from plimsoll.units import (
+    MAX_INT,
     MAX_UINT,
     WIDE,
     Number,
@@ -662,9 +663,12 @@ def _bounded(wad: int) -> Decimal | None:
 
 def _wad(value: Number, what: str) -> int:
     try:
-        return to_wad(value, what)
+        wad = to_wad(value, what)
     except ValueError as error:
         raise DeploymentError(str(error)) from None
+    if abs(wad) > MAX_INT:
+        raise DeploymentError(f"{what}: {value} is too large")
+    return wad
 
 
 def _limit(delta: int, limit: Number | None) -> int:
@@ -673,6 +677,8 @@ def _limit(delta: int, limit: Number | None) -> int:
     # Toward the trader: never worse than what he typed.
     exact = decimal(limit, "limit").scaleb(18, WIDE)
     whole = int(exact)
+    if exact < 0 or whole >= MAX_UINT:
+        raise ValueError(f"limit: {limit} is {'below zero' if exact < 0 else 'too large'}")
     return whole if delta > 0 or whole == exact else whole + 1
 
 

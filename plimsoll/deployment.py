@@ -19,7 +19,7 @@ from eth_utils.crypto import keccak
 from plimsoll.chain import Chain, address_of, created_at, project_root
 from plimsoll.errors import ChainError, DeploymentError, Reverted, TableError
 from plimsoll.table import Table
-from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, to_wad, unscaled
+from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, unscaled
 
 FORMAT = 1
 CORE = ("configurator", "pool", "clearinghouse", "lens")
@@ -80,7 +80,9 @@ class Deployment:
             DeploymentError: if there is no such market.
         """
         text = str(market)
-        if text.isdigit() and int(text) < len(self.ids):
+        if text in self.ids:
+            return self.ids[text]
+        if text.isdecimal() and int(text) < len(self.ids):
             return int(text)
         for name, number in self.ids.items():
             if name.upper() == text.upper():
@@ -388,7 +390,7 @@ def deploy(
     """
     tell = progress or _silent
     settings = table.settings()
-    line = to_wad(table.margin_call_line, "margin_call_line")
+    line = table.line()
     for spec in table.markets:
         table.terms(spec.name, spec.feed or "0x" + "00" * 20)
         table.answer(spec.name, spec.price)

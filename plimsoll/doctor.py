@@ -7,14 +7,16 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from plimsoll.chain import Chain, project_root
 from plimsoll.client import Client
 from plimsoll.deployment import Deployment, path_of, stale_feeds
 from plimsoll.errors import PlimsollError
+from plimsoll.units import plain
 
 PYTHONS = ((3, 10), (3, 12))
 PACKAGES = {"vyper": "0.4.3", "eth-ape": "0.8.51", "ape-vyper": "0.8.12", "snekmate": "0.1.2"}
@@ -130,8 +132,7 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
     refresh = f"ape run markets --refresh {network}"
     if dead:
         some = ", ".join(f"{name} ({why.removeprefix('prices: ')})" for name, why in dead.items())
-        mend = refresh if set(dead) & deployment.mock_feeds else "ask who runs the feed"
-        yield Finding(False, f"no live price: {some}", mend)
+        yield Finding(False, f"no live price: {some}", mend_of_feeds(deployment, dead, network))
     else:
         yield Finding(True, "every market has a live price")
     pool = Client(deployment).pool()
@@ -145,6 +146,25 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
     if pool.nav > 0 and pool.exposure > pool.nav * pool.max_leverage:
         text = f"the pool carries {pool.exposure / pool.nav:.1f} times its worth"
         yield Finding(False, text, "wait: only trades that lower a skew pass", grave=False)
+
+
+def mend_of_feeds(deployment: Deployment, dead: Mapping[str, str], network: str) -> str:
+    """The command that gives mock feeds a price again; real ones need somebody else.
+
+    Args:
+        deployment: whose feeds.
+        dead: markets without a live price, each with the reason.
+        network: as in a command.
+    """
+    mocks = {name: why for name, why in dead.items() if name in deployment.mock_feeds}
+    # Saying an answer once more gives it a new time and nothing else.
+    if any(why in ("prices: stale", "prices: bad time") for why in mocks.values()):
+        return f"ape run markets --refresh {network}"
+    if mocks:
+        table = deployment.table
+        pairs = [f"{name}={plain(table.spec(name).price):f}" for name in mocks]
+        return " ".join(["ape run markets", *(f"--set {quote(p)}" for p in pairs), network])
+    return "ask who runs the feed"
 
 
 def examine(connect: Callable[[], Chain], folder: Path | None = None) -> Iterator[Finding]:

@@ -14,16 +14,17 @@ import csv
 import math
 import random
 import re
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plimsoll.errors import PriceFileError
-from plimsoll.units import plain
+from plimsoll.units import DIGITS, plain
 
 TIME_COLUMNS = ("time_utc", "time", "timestamp", "date")
 SUFFIX = "_close"
@@ -139,6 +140,15 @@ def parse_prices(
         markets: which columns to take.
     """
     reader = csv.reader(lines)
+    try:
+        return _parse(reader, source, since, until, markets)
+    except csv.Error as error:
+        raise PriceFileError(f"{source}: line {reader.line_num}: {error}") from None
+
+
+def _parse(
+    reader: Any, source: str, since: int | None, until: int | None, markets: Iterable[str] | None
+) -> Series:
     header = [name.strip() for name in next(reader, [])]
     at, columns = _columns(header, source, markets)
 
@@ -177,7 +187,8 @@ def parse_prices(
     rows = _unique(found, problems)
     if len(rows) < 2:
         if first is None or last is None:
-            raise PriceFileError(f"{source}: no row with a time")
+            why = f"; {problems[0]}" if problems else ""
+            raise PriceFileError(f"{source}: no row with a time{why}")
         raise PriceFileError(
             f"{source}: {len(rows) or 'no'} usable row{'' if len(rows) == 1 else 's'} between the "
             f"dates given, two are needed; the file runs from {date(first)} to {date(last)}"
@@ -244,6 +255,8 @@ def _price(cell: str) -> tuple[Decimal | None, str]:
         return None, f"{text} is not a number"
     if price <= 0:
         return None, f"{text} is not above zero"
+    if abs(price.adjusted()) > DIGITS:
+        return None, f"{text[:12]} is beyond any price"
     return price, ""
 
 
@@ -351,13 +364,13 @@ def moment(text: str) -> tuple[int, int]:
             continue
     try:
         day = datetime.strptime(clean, "%Y-%m-%d")
-        return _unix(day), _unix(day + timedelta(days=1)) - 1
+        return _unix(day), _unix(day) + 86_399
     except ValueError:
         pass
     try:
         month = datetime.strptime(clean, "%Y-%m")
-        following = (month + timedelta(days=32)).replace(day=1)
-        return _unix(month), _unix(following) - 1
+        last = month.replace(day=monthrange(month.year, month.month)[1])
+        return _unix(month), _unix(last) + 86_399
     except ValueError:
         raise PriceFileError(
             f"{text!r} is no date: 2022-05, 2022-05-09 or '2022-05-09 13:00', in UTC"

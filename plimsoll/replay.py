@@ -85,6 +85,7 @@ class Replay:
     margin_calls: int = 0  # accounts that were ever below the line and above 1.0
     closed: list[Closed] = field(default_factory=list)
     standing: int = 0  # accounts that still have a position
+    left_out: tuple[str, ...] = ()  # markets without a price to open with
     dead: dict[str, str] = field(default_factory=dict)  # markets without a price at the end
     nav: list[Decimal] = field(default_factory=list)  # before, and after each step
     insurance: list[Decimal] = field(default_factory=list)  # the same
@@ -142,7 +143,9 @@ def table_for(series: Series, base: Table | None = None, **changes: Any) -> Tabl
     """
     prices = series.first_prices()
     if not prices:
-        raise PriceFileError(f"{series.source}: the first row has no price to open with")
+        line = series.rows[0].line
+        at = f"line {line}" if line else "the first row"
+        raise PriceFileError(f"{series.source}: {at} has no price to open with")
     # A feed that misses one step is late, not dead.
     age = max(5_400, series.step * 3 // 2)
     return table_of(prices, base, **{"max_age": age, **changes})
@@ -239,8 +242,9 @@ def replay(
         steps=count_ticks(series, cuts),
         traders=traders,
     )
-    base = chain.now
+    result.left_out = tuple(name for name in series.markets if name not in deployment.ids)
     run.open(population(traders, seed, table), owners, result)
+    base = chain.now  # opening takes a second a transaction: prices begin to move when it is done
     run.look(result)
     began = time.perf_counter()
     for done, tick in enumerate(ticks(series, cuts), 1):
@@ -267,7 +271,13 @@ class Run:
 
     def open(self, traders: list[Trader], owners: Any, result: Replay) -> None:
         """Fund an account for each trader and open what he wants, or as much as is let."""
+        chain, age = self.deployment.chain, min(m.max_age for m in self.deployment.table.markets)
+        fresh = chain.now
         for number, trader in enumerate(traders):
+            if chain.now - fresh > age // 2:  # many traders take longer than a price lives
+                self.deployment.refresh_prices(self.keeper)
+                self.deployment.refresh_nav(self.keeper)
+                fresh = chain.now
             owner = owners[number % len(owners)]
             account = sub_account(owner, number // len(owners))
             self.client.deposit(trader.collateral, account, owner)

@@ -19,7 +19,7 @@ from plimsoll.deployment import Deployment
 from plimsoll.doctor import Finding
 from plimsoll.prices import Series, date
 from plimsoll.replay import Replay
-from plimsoll.units import from_wad, plain
+from plimsoll.units import WIDE, from_wad, plain
 
 NOTHING = "-"
 WIDTH = 100  # where the output is no terminal
@@ -27,7 +27,9 @@ WIDTH = 100  # where the output is no terminal
 
 def console() -> Console:
     """Where everything is printed."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    # Names come from files: a bracket in one is a bracket.
+    width = None if sys.stdout.isatty() else WIDTH
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 # ------------------------------------------------------------------ numbers
@@ -37,8 +39,13 @@ def money(value: Decimal | None, places: int = 0) -> str:
     """Quote with thousands separated: ``12,345``."""
     if value is None:
         return NOTHING
-    shown = round(value, places)
+    shown = rounded(value, places)
     return f"{shown if shown else abs(shown):,.{places}f}"
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """`round`, for numbers of more than 28 digits too."""
+    return value.quantize(Decimal(1).scaleb(-places), context=WIDE)
 
 
 def number(value: Decimal, digits: int = 6) -> str:
@@ -46,7 +53,7 @@ def number(value: Decimal, digits: int = 6) -> str:
     if not value:
         return "0"
     places = max(0, digits - 1 - value.adjusted())
-    return f"{plain(round(value, places)):,f}"
+    return f"{plain(rounded(value, places)):,f}"
 
 
 def headline(text: str) -> Text:
@@ -365,6 +372,8 @@ def replay_report(run: Replay) -> RenderableType:
         "traders, positions opened",
         f"{run.traders}, {run.opened} ({money(run.notional)} on {money(run.collateral)})",
     )
+    if run.left_out:
+        made.add_row("no price in the first row, left out", ", ".join(run.left_out))
     for reason, count in run.refused.most_common():
         made.add_row(f"  refused: {reason or 'no reason'}", str(count))
     made.add_row("accounts with a margin call", str(run.margin_calls))

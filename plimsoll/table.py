@@ -9,6 +9,7 @@ cannot be represented.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from decimal import Decimal
@@ -17,11 +18,25 @@ from typing import Any, TypeVar
 
 from plimsoll.errors import TableError
 from plimsoll.slots import REWARD_UNIT, Terms, bound_exponent
-from plimsoll.units import WAD, decimal, plain, scaled, significant, to_ppm, to_wad
+from plimsoll.units import (
+    MAX_UINT,
+    WIDE,
+    decimal,
+    from_wad,
+    plain,
+    scaled,
+    significant,
+    to_ppm,
+    to_wad,
+)
 
 D = Decimal
 MAX_MARKETS = 128
 MAX_NAME_BYTES = 32
+MAX_SYMBOL_BYTES = 16
+COOLDOWNS = (3_600, 2_592_000)  # [s] that the LiquidityPool takes
+LEAST_BOUND = 10**6  # [WAD quote] that the Configurator takes as a price bound
+WIDEST = significant(from_wad(2**96 - 1), 3, up=False)  # [quote] or [base], of 96 bits
 
 Spec = TypeVar("Spec", "TokenSpec", "PoolSpec", "MarketSpec", "Table")
 
@@ -78,19 +93,25 @@ class MarketSpec:
         """The price bounds in effect, lower and upper [quote/base].
 
         The chain keeps both as 24-bit mantissas on one exponent. The default upper bound is 100
-        times the price, in two digits; the lower one is a single unit of the finest exponent that
-        the upper one allows: a ten-thousandth of the price or less.
+        times the price, in two digits, or the greatest that 96 bits hold; the lower one is a single
+        unit of the finest exponent that the upper one allows: a ten-thousandth of the price or
+        less, but where that is below what the Configurator takes.
+
+        Raises:
+            ValueError: if the upper bound has more than 18 decimals.
         """
         high = self.max_price
         if high is None:
             high = significant(100 * self.price, 2)
+            if high > WIDEST > self.price:
+                high = WIDEST
         low = self.min_price
         if low is None:
             exponent = 0
-            whole = to_wad(high, f"{self.name}: max_price")
+            whole = to_wad(high, "max_price")
             while whole // 10**exponent >= 2**24:
                 exponent += 1
-            low = plain(D(10**exponent) / WAD)
+            low = plain(from_wad(max(10**exponent, LEAST_BOUND)))
         return low, high
 
 
@@ -134,7 +155,8 @@ def market(
 
     Args:
         name: such as ``"BTC"``.
-        price: [quote/base] at the start; the skew scale is `depth` over it, in three digits.
+        price: [quote/base] at the start; the skew scale is `depth` over it, in three digits, or
+            the greatest that 96 bits hold: coins under a thousandth are less deep.
         tier: ``"major"`` or ``"other"``; by default by the name.
         **changes: fields of `MarketSpec`, or `depth` [quote], `max_skew_share` and
             `max_open_interest_share` [fraction of the skew scale].
@@ -152,7 +174,7 @@ def market(
     depth, skew, interest = (
         values.pop(key) for key in ("depth", "max_skew_share", "max_open_interest_share")
     )
-    scale = values.setdefault("skew_scale", significant(depth / start, 3))
+    scale = values.setdefault("skew_scale", min(significant(depth / start, 3), WIDEST))
     values.setdefault("max_skew", plain(scale * skew))
     values.setdefault("max_open_interest", plain(scale * interest))
     values.setdefault("feed_decimals", 8 if start >= D("0.01") else 18)
@@ -175,22 +197,29 @@ class Table:
     margin_call_line: Decimal = D("1.25")  # health
 
     def __post_init__(self) -> None:
-        names = [spec.name for spec in self.markets]
-        if not names:
-            raise TableError("the table has no market")
-        if len(names) > MAX_MARKETS:
-            raise TableError(f"{len(names)} markets; the Configurator lists {MAX_MARKETS} at most")
-        for name in names:
-            if not 0 < len(name.encode()) <= MAX_NAME_BYTES:
-                raise TableError(f"market name {name!r}: 1 to {MAX_NAME_BYTES} bytes")
-            if name.isdigit():
-                raise TableError(f"market name {name!r} would be taken for an id")
-            if names.count(name) > 1:
-                raise TableError(f"{name}: listed twice")
-        if not 0 <= self.quote.decimals <= 18:
+        self._check_names()
+        for what, places in (
+            (self.quote.symbol, self.quote.decimals),
+            *((f"the feed of {spec.name}", spec.feed_decimals) for spec in self.markets),
+        ):
+            if not 0 <= places <= 18:
+                raise TableError(f"{what}: {places} decimals; 0 to 18 are accepted")
+        for what, at in (
+            (self.quote.symbol, self.quote.address),
+            *((f"the feed of {spec.name}", spec.feed) for spec in self.markets),
+        ):
+            if at is not None and not re.fullmatch("0x[0-9a-fA-F]{40}", at):
+                raise TableError(f"{what}: {at!r} is no address: 0x and 40 digits, in quotes")
+        shortest, longest = COOLDOWNS
+        if not shortest <= self.pool.cooldown <= longest:
             raise TableError(
-                f"{self.quote.symbol}: {self.quote.decimals} decimals; 0 to 18 are accepted"
+                f"pool: cooldown {self.pool.cooldown} is not between {shortest} and {longest}"
             )
+        for name in ("max_pool_leverage", "top_up_per_block", "insurance"):
+            if getattr(self, name) < 0:
+                raise TableError(f"{name} {getattr(self, name)} is below zero")
+        if self.pool.seed < 0:
+            raise TableError(f"pool: seed {self.pool.seed} is below zero")
         if self.margin_call_line < 1:
             raise TableError(
                 f"margin_call_line {self.margin_call_line} is below the liquidation line, 1"
@@ -198,6 +227,32 @@ class Table:
         for name in ("keeper_share", "insurance_share", "profit_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TableError(f"{name} {getattr(self, name)} is not between 0 and 1")
+
+    def _check_names(self) -> None:
+        names = [spec.name for spec in self.markets]
+        if not names:
+            raise TableError("the table has no market")
+        if len(names) > MAX_MARKETS:
+            raise TableError(f"{len(names)} markets; the Configurator lists {MAX_MARKETS} at most")
+        taken: dict[str, str] = {}
+        for name in names:
+            _must_fit(f"market name {name!r}", name, MAX_NAME_BYTES)
+            if name.isdecimal():
+                raise TableError(f"market name {name!r} would be taken for an id")
+            if name.lower() == "all" or set(name) & set(",="):
+                raise TableError(f"market name {name!r} would mean something else in a command")
+            # Commands take names in any case.
+            other = taken.setdefault(name.upper(), name)
+            if names.count(name) > 1 or other != name:
+                also = "" if other == name else f", as {other}"
+                raise TableError(f"{name}: listed twice{also}")
+        for what, text, most in (
+            ("quote: name", self.quote.name, MAX_NAME_BYTES),
+            ("quote: symbol", self.quote.symbol, MAX_SYMBOL_BYTES),
+            ("pool: name", self.pool.name, MAX_NAME_BYTES),
+            ("pool: symbol", self.pool.symbol, MAX_SYMBOL_BYTES),
+        ):
+            _must_fit(f"{what} {text!r}", text, most)
 
     def spec(self, name: str) -> MarketSpec:
         """The market of that name."""
@@ -237,7 +292,7 @@ class Table:
     def settings(self) -> tuple[int, int, int, int, int]:
         """The Clearinghouse's: keeper, insurance, profit, leverage [ppm]; top-up [WAD]."""
         try:
-            return (
+            found = (
                 to_ppm(self.keeper_share, "keeper_share"),
                 to_ppm(self.insurance_share, "insurance_share"),
                 to_ppm(self.profit_weight, "profit_weight"),
@@ -246,6 +301,21 @@ class Table:
             )
         except ValueError as error:
             raise TableError(str(error)) from None
+        # Leverage is multiplied by a NAV of 104 bits, the top-up shares a word with a block number.
+        for name, value in (("max_pool_leverage", found[3]), ("top_up_per_block", found[4])):
+            if value >= 1 << 128:
+                raise TableError(f"{name} {getattr(self, name)} is too large")
+        return found
+
+    def line(self) -> int:
+        """The health below which there is a margin call [WAD]."""
+        try:
+            line = to_wad(self.margin_call_line, "margin_call_line")
+        except ValueError as error:
+            raise TableError(str(error)) from None
+        if line > MAX_UINT:
+            raise TableError(f"margin_call_line {self.margin_call_line} is too large")
+        return line
 
     def answer(self, name: str, price: Decimal, decimals: int | None = None) -> int:
         """A price as its feed gives it, rounded to the feed's decimals.
@@ -259,8 +329,8 @@ class Table:
             TableError: if nothing is left of it.
         """
         places = self.spec(name).feed_decimals if decimals is None else decimals
-        answer = round(price.scaleb(places))
-        if answer <= 0:
+        answer = round(price.scaleb(places, WIDE))
+        if not 0 < answer < 1 << 191:  # which is what a feed keeps it in
             raise TableError(f"{name}: a feed of {places} decimals cannot say {price}")
         return answer
 
@@ -290,7 +360,10 @@ class Table:
             if not isinstance(entry, Mapping) or "name" not in entry or "price" not in entry:
                 raise TableError(f"market {number}: name and price are needed")
             own = {str(k): v for k, v in entry.items()}
-            name, price, tier = str(own.pop("name")), own.pop("price"), own.pop("tier", None)
+            name, price, tier = own.pop("name"), own.pop("price"), own.pop("tier", None)
+            if name is None or isinstance(name, list | dict):
+                raise TableError(f"market {number}: {name!r} is no name")
+            name = str(name)
             markets.append(market(name, price, tier, **own))
         quote = rest.pop("quote", {})
         pool = rest.pop("pool", {})
@@ -339,9 +412,11 @@ def load_table(path: Path | str) -> Table:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise TableError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise TableError(f"{file}: not a text file ({error.reason})") from None
     try:
         if file.suffix == ".json":
             data = json.loads(text, parse_float=D)
@@ -362,8 +437,8 @@ def load_table(path: Path | str) -> Table:
 
 def terms_of(spec: MarketSpec, feed: str) -> Terms:
     """`Table.terms` of a market that stands alone."""
-    low, high = spec.bounds()
     try:
+        low, high = spec.bounds()
         terms = Terms(
             feed=feed,
             max_age=spec.max_age,
@@ -426,6 +501,13 @@ def _advice(name: str) -> str:
     if name in ("min_price", "max_price"):
         return " (79 billion quote)"
     return ""
+
+
+def _must_fit(what: str, text: str, most: int) -> None:
+    if not 0 < len(text.encode()) <= most:
+        raise TableError(f"{what}: 1 to {most} bytes")
+    if text != text.strip() or not text.isprintable():
+        raise TableError(f"{what}: blanks around it, or signs that cannot be printed")
 
 
 def _number(value: Any, what: str) -> Decimal:

@@ -7,6 +7,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperati
 WAD = 10**18
 PPM = 10**6
 MAX_UINT = 2**256 - 1
+MAX_INT = 2**255 - 1
+DIGITS = 77  # before the point of any 256-bit number; as many behind it are let be written
 
 # Wide enough for any 256-bit number with 18 decimals; the default of 28 digits is not.
 WIDE = Context(prec=100)
@@ -22,7 +24,8 @@ def decimal(value: Number, what: str = "the amount") -> Decimal:
         what: a name for the error.
 
     Raises:
-        ValueError: if it is not a finite number, or a float (whose digits are not what was typed).
+        ValueError: if it is not a finite number, is of no size that a chain knows, or is a float
+            (whose digits are not what was typed).
     """
     if isinstance(value, float | bool):
         raise ValueError(f'{what}: {value} is no exact number; write it in quotes: "{value}"')
@@ -32,6 +35,8 @@ def decimal(value: Number, what: str = "the amount") -> Decimal:
         raise ValueError(f"{what}: {value!r} is not a number") from None
     if not number.is_finite():
         raise ValueError(f"{what}: {value} is not a finite number")
+    if number and abs(number.adjusted()) > DIGITS:
+        raise ValueError(f"{what}: {value} is too {'large' if number.adjusted() > 0 else 'small'}")
     return number
 
 
@@ -42,9 +47,9 @@ def scaled(value: Number, decimals: int, what: str = "the amount") -> int:
         ValueError: if there are more decimals than that.
     """
     number = decimal(value, what)
-    units = number.scaleb(decimals, WIDE)
-    whole = int(units)
-    if whole != units:
+    whole = int(number.scaleb(decimals, WIDE))
+    # Back again, as digits beyond the context's would be lost on the way there.
+    if unscaled(whole, decimals) != number:
         raise ValueError(f"{what}: {number} has more than {decimals} decimals")
     return whole
 

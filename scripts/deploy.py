@@ -22,6 +22,8 @@ def cli(file, markets, signer):
     Where the table gives an address for the quote token or a feed, that one is used; everything
     else is a mock, for local chains only.
     """
+    from rich.text import Text
+
     from plimsoll import report
     from plimsoll.chain import ApeChain
     from plimsoll.client import Client
@@ -35,7 +37,7 @@ def cli(file, markets, signer):
     owner = shared.signer_of(signer)
     screen = report.console()
     with screen.status("compiling, if need be") as status:
-        deployment = deploy(table, chain, owner, status.update)
+        deployment = deploy(table, chain, owner, lambda step: status.update(Text(step)))
     path = deployment.save()
     deployment = Deployment.load(chain)  # what others will read
 

@@ -47,7 +47,7 @@ def test_deploy__contracts__know_each_other(system: Deployment, owner: AccountAP
 
 
 def test_deploy__128_markets_of_all_prices__listed_and_live(revm: RevmChain) -> None:
-    table = table_of({f"M{i}": D(10) ** (i % 8 - 3) for i in range(128)})
+    table = table_of({f"M{i}": D(10) ** (i % 16 - 6) for i in range(128)})
     deployment = deploy(table, revm, revm.signers[0])
     assert len(deployment.ids) == 128
     assert stale_feeds(deployment) == {}
@@ -119,6 +119,14 @@ def test_market_id__names_and_ids__both_understood(system: Deployment) -> None:
     for unknown in ("DOGE", 4, "", "-1"):
         with pytest.raises(DeploymentError, match="there are BTC, ETH, SOL, LINK"):
             system.market_id(unknown)
+
+
+def test_market_id__name_in_another_case__is_nobody_elses(revm: RevmChain) -> None:
+    deployment = deploy(default_table().only("BTC", "ETH"), revm, revm.signers[0])
+    # As somebody may have listed them who did not come through a table.
+    deployment.ids = {"eth": 0, "ETH": 1}
+    assert (deployment.market_id("ETH"), deployment.market_id("eth")) == (1, 0)
+    assert deployment.market_id("Eth") == 0
 
 
 def test_set_prices__several__all_at_once_and_dead_feeds_come_back(system: Deployment) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from ape.managers.project import LocalProject
+from rich.console import Console
 
 from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
 from plimsoll.demo import play
+from plimsoll.errors import PriceFileError
 from plimsoll.prices import parse_prices, read_prices, synthetic_crash
 from plimsoll.replay import count_ticks, population, replay, table_for, ticks
+from plimsoll.report import replay_report
 
 D = Decimal
 
@@ -69,6 +74,31 @@ def test_replay__keeper_who_looks_more_often__finds_them_healthier(
     assert len(often.nav) == 12 * 24 + 1
     assert min(often.healths) > min(rare.healths)
     assert sum(often.bad_debt) <= sum(rare.bad_debt)
+
+
+def test_replay__many_traders__no_price_dies_while_they_open(revm: RevmChain) -> None:
+    series = synthetic_crash(seed=2, hours=3)
+    table = table_for(series, max_age=60)  # seconds; each transaction takes one
+    run = replay(revm, series, table, traders=30, seed=4)
+    assert not [reason for reason in run.refused if reason.startswith("prices:")]
+    assert run.opened > 30
+
+
+def test_replay__coin_without_a_first_price__said_to_be_left_out(revm: RevmChain) -> None:
+    lines = HOLES.splitlines()
+    lines[1] = "2022-05-01 00:00:00,40000,,0.13"
+    run = replay(revm, parse_prices(lines, "file"), traders=2, seed=4)
+    assert run.left_out == ("ETH",)
+    shown = StringIO()
+    Console(file=shown, width=100).print(replay_report(run))
+    assert re.search(r"no price in the first row, left out +ETH", shown.getvalue())
+
+
+def test_table_for__first_row_without_any_price__refused_with_line() -> None:
+    lines = HOLES.splitlines()
+    lines[1] = "2022-05-01 00:00:00,,,"
+    with pytest.raises(PriceFileError, match="file: line 2 has no price to open with"):
+        table_for(parse_prices(lines, "file"))
 
 
 def test_ticks__hole__time_passes_without_prices(holes: Path) -> None:

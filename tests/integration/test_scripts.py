@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ape.api import AccountAPI
+from ape_ethereum.trace import TransactionTrace
 
 from plimsoll import deployment as deployments
 from plimsoll import doctor
@@ -71,6 +72,7 @@ def test_replay__file__problems_told_and_books_balance(run: Run, tmp_path: Path)
         (("--hours", "1"), "too short for a crash"),
         (("--traders", "0"), "Invalid value for '--traders'"),
         (("--enigne", "ape"), "No such option: --enigne"),
+        (("--prices", "none.csv", "--to", "9999-12"), "none.csv: No such file"),
     ],
 )
 def test_replay__mistakes__one_line_and_exit_code_2(
@@ -96,6 +98,36 @@ def test_deploy__unknown_market_or_file__one_line(run: Run, nothing: Path) -> No
     refuses(run("deploy", "--markets", "DOGE"), "no market 'DOGE' in the table; there are BTC, ETH")
     refuses(run("deploy", "--table", str(nothing / "t.yaml")), "No such file")
     refuses(run("deploy", "--signer", "99"), "there are 20 test accounts")
+
+
+def test_deploy__names_with_brackets_and_of_any_language__shown_as_they_are(
+    run: Run, nothing: Path
+) -> None:
+    table = nothing / "t.yaml"
+    table.write_text(
+        'quote: {symbol: "[/q]"}\nmarkets: [{name: "[/red]", price: 5}, {name: \u039e, price: 6}]'
+    )
+    result = run("deploy", "--table", str(table))
+    assert result.exit_code == 0, result.output
+    assert "[/red]" in result.output and "\u039e" in result.output and "[/q]" in result.output
+
+
+def test_shock__absurd_move__still_a_table(
+    run: Run, saved: Path, client: Client, trader: AccountAPI
+) -> None:
+    client.deposit(10_000, signer=trader)
+    client.trade("BTC", -1, signer=trader)
+    result = run("shock", "BTC=1e40", "--signer", "3")
+    assert result.exit_code == 0 and "Anyone could liquidate it then." in result.output
+
+
+def test_command__refusal_on_a_node_that_traces__nothing_but_the_reason(
+    run: Run, saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Ape shows the call of a refusal wherever a node can trace; the in-process chain cannot.
+    run("markets")
+    TransactionTrace(transaction_hash="0x" + "11" * 32).show()
+    assert capsys.readouterr().out == ""
 
 
 def test_account_and_trade__open_shock_close__as_shown(
@@ -146,15 +178,24 @@ def test_markets__set_and_refresh__moves_mock_feeds(
         (("trade", "BTC", "1", "--account", "0x" + "12" * 20), "is not an account of"),
         (("trade", "BTC", "1", "--limit", "1"), "trade: past limit price"),
         (("trade", "BTC", "0"), "trade: zero size"),
+        (("trade", "BTC", "1e400"), "SIZE: 1e400 is too large"),
+        (("trade", "BTC", "1e60"), "size: 1E+60 is too large"),
+        (("trade", "BTC", "1e-999999999"), "SIZE: 1e-999999999 is too small"),
+        (("trade", "BTC", "1", "--limit", "-1"), "limit: -1 is below zero"),
+        (("trade", "BTC", "-1", "--limit", "1e60"), "limit: 1E+60 is too large"),
+        (("trade", "BTC", "1", "--account", "\u00b2"), "'\u00b2' is no account"),
+        (("trade", "BTC", "1", "--signer", "\u00b2"), "no signer '\u00b2'"),
         (("account", "--signer", "bob"), "no signer 'bob'"),
         (("account", "--withdraw", "1"), "no more than 0.00 can be taken out now"),
         (("account", "--deposit", "-5"), "USDC: -5 is below zero"),
         (("account", "300"), "sub-account 300: there are 0 to 255"),
         (("shock", "BTC=-100"), "leaves no price"),
         (("shock", "=5"), "no market before the sign"),
+        (("shock", "BTC=1e300"), "BTC: 1e300 is too large"),
         (("shock",), "Missing argument 'MOVES...'"),
         (("markets", "--set", "BTC"), "write BTC=60000"),
         (("markets", "--set", "BTC=-1"), "the price of BTC is not above zero"),
+        (("markets", "--set", "BTC=1e60"), "BTC: a feed of 8 decimals cannot say 1E+60"),
     ],
 )
 def test_commands__mistakes__one_line_and_exit_code_2(
@@ -256,3 +297,14 @@ def test_doctor__stale_prices_and_nav__told_with_command(
     system.refresh_prices()
     system.refresh_nav()
     assert mends(list(doctor.check_deployment(ape_chain, tmp_path))) == {}
+
+
+def test_doctor__price_out_of_bounds__told_with_a_price_that_is_not(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path, run: Run, saved: Path
+) -> None:
+    system.set_price("BTC", 10**8)
+    found = mends(list(doctor.check_deployment(ape_chain, saved.parent)))
+    command = "ape run markets --set BTC=60000 --network ethereum:local:test"
+    assert found == {"no live price: BTC (out of bounds)": command}
+    assert run("markets", *command.split()[3:5]).exit_code == 0
+    assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}

@@ -44,6 +44,9 @@ def test_parse_prices__good_file__every_price_exact_and_no_problem() -> None:
         ("12,3", None),  # a cell too many
         ("1.2.3", "'1.2.3' is not a number"),
         ("n/a", "'n/a' is not a number"),
+        ("1e400", "1e400 is beyond any price"),
+        ("1e-999999", "1e-999999 is beyond any price"),
+        ('"1,000"', "'1,000' is not a number"),
     ],
 )
 def test_parse_prices__bad_cell__left_out_and_told_by_line(cell: str, why: str | None) -> None:
@@ -147,6 +150,18 @@ def test_parse_prices__missing_market__refused_naming_what_there_is() -> None:
         parse_prices(rows(hour(0), hour(1)), "file", markets=["BTC", "SOL"])
 
 
+def test_parse_prices__no_row_with_a_time__says_what_the_first_has_instead() -> None:
+    lines = rows("2022-05-01T00:00:00+02:00,1,2,3", "2022-05-01T01:00:00+02:00,1,2,3")
+    why = r"no row with a time; line 2: '2022-05-01T00:00:00\+02:00' is no time"
+    with pytest.raises(PriceFileError, match=why):
+        parse_prices(lines, "file")
+
+
+def test_parse_prices__cell_without_end__refused_with_line() -> None:
+    with pytest.raises(PriceFileError, match="file: line 3: field larger than field limit"):
+        parse_prices(rows(hour(0), hour(1, "1" * 140_000)), "file")
+
+
 @pytest.mark.parametrize("lines", [rows(), rows(hour(0)), []])
 def test_parse_prices__fewer_than_two_rows__refused(lines: list[str]) -> None:
     with pytest.raises(PriceFileError):
@@ -183,6 +198,32 @@ def test_read_prices__dates__take_whole_days(tmp_path: Path) -> None:
         read_prices(file, "2022-06", "2022-05")
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("time_utc,BTC_close,ETH_close\r\n2022-05-01,5,6\r\n2022-05-02,7,8\r\n", "utf-8"),
+        ("time_utc,BTC_close,ETH_close\n2022-05-01,5,6\n\n2022-05-02,7,8\n", "utf-8-sig"),
+        ("ETH_close, BTC_close, date\n6,5,2022-05-01\n8,7,2022-05-02", "utf-8"),
+        ('"time_utc","BTC_close","ETH_close"\n"2022-05-01","5","6"\n2022-05-02,7,8', "utf-8"),
+    ],
+)
+def test_read_prices__other_ends_marks_orders_and_quotes__the_same(
+    tmp_path: Path, text: str, encoding: str
+) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_bytes(text.encode(encoding))
+    series = read_prices(file)
+    assert series.problems == () and sorted(series.markets) == ["BTC", "ETH"]
+    assert [dict(row.prices) for row in series.rows] == [{"BTC": 5, "ETH": 6}, {"BTC": 7, "ETH": 8}]
+
+
+def test_read_prices__no_text__refused(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_bytes("time_utc,BTC_close\n".encode("utf-16"))
+    with pytest.raises(PriceFileError, match=r"prices\.csv: not a text file"):
+        read_prices(file)
+
+
 def test_read_prices__no_file__one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(PriceFileError, match="No such file"):
         read_prices(tmp_path / "none.csv")
@@ -196,6 +237,11 @@ def test_moment__no_date__refused(text: str) -> None:
 
 def test_moment__month__to_its_last_second() -> None:
     assert moment("2022-12") == (1_669_852_800, 1_672_531_199)
+    assert moment("2024-02")[1] - moment("2024-02-29")[0] == 86_399
+
+
+def test_moment__the_last_there_is__is_one() -> None:
+    assert moment("9999-12")[1] == moment("9999-12-31")[1] == 253_402_300_799
 
 
 def test_synthetic_crash__seeds__same_seed_same_prices_else_not() -> None:

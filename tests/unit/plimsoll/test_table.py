@@ -11,7 +11,16 @@ import pytest
 
 from plimsoll.errors import TableError
 from plimsoll.slots import pack_terms, unpack_terms
-from plimsoll.table import Table, default_table, load_table, market, table_of, terms_of
+from plimsoll.table import (
+    PoolSpec,
+    Table,
+    TokenSpec,
+    default_table,
+    load_table,
+    market,
+    table_of,
+    terms_of,
+)
 from plimsoll.units import from_wad
 
 FEED = "0x" + "11" * 20
@@ -41,7 +50,7 @@ def test_default_table__terms__are_those_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize(
-    "price", ["0.0003", "0.00123", "0.999", "1", "7.77", "80.5", "999", "60000", "123456.789"]
+    "price", ["0.000001", "0.0003", "0.00123", "0.999", "1", "7.77", "80.5", "60000", "123456.789"]
 )
 def test_terms__any_price__survive_packing(price: str) -> None:
     spec = market("COIN", price)
@@ -51,6 +60,34 @@ def test_terms__any_price__survive_packing(price: str) -> None:
     assert from_wad(found.max_price) >= 100 * spec.price
     assert from_wad(found.min_price) <= spec.price / 10_000
     assert found.skew_scale == terms.skew_scale
+
+
+@pytest.mark.parametrize("tier", ["major", "other"])
+@pytest.mark.parametrize(
+    ("price", "depth", "low", "high"),
+    [
+        # The skew scale stops at what 96 bits hold, the lower bound at what the Configurator takes.
+        ("0.00000001", "792", "0.000000000001", "0.000001"),
+        ("0.000001", "79200", "0.00000000001", "0.0001"),
+        # And the upper bound at what 96 bits hold.
+        ("1000000000", None, "10000", "79200000000"),
+        ("70000000000", None, "10000", "79200000000"),
+    ],
+)
+def test_market__price_at_the_edge__as_deep_and_as_wide_as_it_goes(
+    price: str, depth: str | None, low: str, high: str, tier: str
+) -> None:
+    spec = market("COIN", price, tier)
+    terms = terms_of(spec, FEED)
+    assert unpack_terms(*pack_terms(terms, spec.feed_decimals)).max_price == terms.max_price
+    assert (from_wad(terms.min_price), from_wad(terms.max_price)) == (D(low), D(high))
+    whole = {"major": 400_000_000, "other": 20_000_000}[tier]
+    assert spec.skew_scale * spec.price == pytest.approx(D(depth or whole), rel=D("0.01"))
+
+
+def test_market__price_beyond_96_bits__refused() -> None:
+    with pytest.raises(TableError, match="COIN: max_price does not fit 96 bits"):
+        terms_of(market("COIN", "79200000000"), FEED)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +126,25 @@ def test_terms__the_next_representable__accepted() -> None:
     [
         ({"markets": ()}, "no market"),
         ({"markets": (market("BTC", 1), market("BTC", 2))}, "BTC: listed twice"),
+        ({"markets": (market("BTC", 1), market("btc", 2))}, "btc: listed twice, as BTC"),
         ({"markets": (market("7", 1),)}, "would be taken for an id"),
+        ({"markets": (market("All", 1),)}, "'All' would mean something else in a command"),
+        ({"markets": (market("A=B", 1),)}, "would mean something else in a command"),
+        ({"markets": (market("A,B", 1),)}, "would mean something else in a command"),
+        ({"markets": (market(" BTC", 1),)}, "' BTC': blanks around it"),
+        ({"markets": (market("B\0C", 1),)}, "signs that cannot be printed"),
+        ({"markets": (market("\u6bd4" * 11, 1),)}, "1 to 32 bytes"),
+        ({"markets": (market("A", 1, feed="foo"),)}, "the feed of A: 'foo' is no address"),
+        ({"markets": (market("A", 1, feed_decimals=19),)}, "the feed of A: 19 decimals"),
+        ({"quote": TokenSpec(address="0x12")}, "USDC: '0x12' is no address"),
+        ({"quote": TokenSpec(decimals=19)}, "USDC: 19 decimals; 0 to 18 are accepted"),
+        ({"quote": TokenSpec(symbol="X" * 17)}, "1 to 16 bytes"),
+        ({"pool": PoolSpec(name="")}, "pool: name '': 1 to 32 bytes"),
+        ({"pool": PoolSpec(cooldown=3_599)}, "cooldown 3599 is not between 3600 and 2592000"),
+        ({"pool": PoolSpec(seed=D(-1))}, "pool: seed -1 is below zero"),
+        ({"insurance": D(-1)}, "insurance -1 is below zero"),
+        ({"top_up_per_block": D(-1)}, "top_up_per_block -1 is below zero"),
+        ({"max_pool_leverage": D(-1)}, "max_pool_leverage -1 is below zero"),
         ({"markets": (market("X" * 33, 1),)}, "1 to 32 bytes"),
         ({"markets": tuple(market(f"M{i}", 1) for i in range(129))}, "129 markets"),
         ({"margin_call_line": D("0.9")}, "below the liquidation line"),
@@ -100,6 +155,32 @@ def test_table__impossible_settings__refused(change: dict[str, Any], why: str) -
     with pytest.raises(TableError) as refused:
         replace(default_table(), **change)
     assert why in str(refused.value)
+
+
+def test_table__names_of_any_language__accepted() -> None:
+    names = ("\u039e", "\u6bd4\u7279\u5e01", "[/red]", "1000 PEPE")
+    table = replace(default_table(), markets=tuple(market(name, 1) for name in names))
+    assert [spec.name for spec in table.markets] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"top_up_per_block": D("1e21")}, "top_up_per_block 1E+21 is too large"),
+        ({"max_pool_leverage": D("1e33")}, "max_pool_leverage 1E+33 is too large"),
+        ({"max_pool_leverage": D("1.0000001")}, "has more than 6 decimals"),
+    ],
+)
+def test_settings__what_the_chain_cannot_keep__refused(change: dict[str, Any], why: str) -> None:
+    with pytest.raises(TableError) as refused:
+        replace(default_table(), **change).settings()
+    assert why in str(refused.value)
+
+
+def test_line__beyond_256_bits__refused() -> None:
+    assert default_table().line() == 125 * 10**16
+    with pytest.raises(TableError, match="margin_call_line 1E\\+60 is too large"):
+        replace(default_table(), margin_call_line=D("1e60")).line()
 
 
 def test_market__price_not_above_zero__refused() -> None:
@@ -113,6 +194,8 @@ def test_answer__feed_decimals__rounds_to_them_and_never_to_nothing() -> None:
     assert table.answer("COIN", D("0.123456785")) == 12_345_678  # half to even
     with pytest.raises(TableError, match="cannot say 1E-9"):
         table.answer("COIN", D("0.000000001"))
+    with pytest.raises(TableError, match="a feed of 8 decimals cannot say 1E\\+60"):
+        table.answer("COIN", D("1e60"))
 
 
 def test_from_dict__round_trip__is_the_same_table() -> None:
@@ -142,6 +225,16 @@ def test_load_table__yaml__reads_numbers_as_they_are_written(tmp_path: Path) -> 
     assert (pepe.im, pepe.max_age, pepe.skew_scale) == (D("0.2"), 7_200, D(100_000_000))
 
 
+def test_load_table__byte_order_mark__of_no_account(tmp_path: Path) -> None:
+    for name, text in (
+        ("t.json", '{"markets": [{"name": "A", "price": 1}]}'),
+        ("t.yaml", "markets: [{name: A, price: 1}]"),
+    ):
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8-sig")
+        assert load_table(file).spec("A").price == 1
+
+
 def test_load_table__json__reads_numbers_as_they_are_written(tmp_path: Path) -> None:
     file = tmp_path / "table.json"
     file.write_text('{"markets": [{"name": "ETH", "price": 3000.1, "spread": 0.0015}]}')
@@ -162,13 +255,17 @@ def test_load_table__json__reads_numbers_as_they_are_written(tmp_path: Path) -> 
         ("t.yaml", "colour: red\nmarkets: [{name: BTC, price: 1}]", "colour: no such field"),
         ("t.yaml", "pool: 5\nmarkets: [{name: BTC, price: 1}]", "pool is not a mapping"),
         ("t.txt", "", "tables are .yaml, .yml or .json"),
+        ("t.yaml", "markets: [{name: , price: 1}]", "market 0: None is no name"),
+        ("t.yaml", "markets: [{name: [A], price: 1}]", "is no name"),
+        ("t.yaml", "markets: [{name: A, price: 1e400}]", "A: price: 1e400 is too large"),
+        ("t.yaml", b"markets: [{name: \xe9, price: 1}]", "t.yaml: not a text file"),
     ],
 )
 def test_load_table__broken_file__one_clear_line(
-    tmp_path: Path, name: str, text: str, why: str
+    tmp_path: Path, name: str, text: str | bytes, why: str
 ) -> None:
     file = tmp_path / name
-    file.write_text(text)
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(TableError) as refused:
         load_table(file)
     assert why in str(refused.value) and "\n" not in str(refused.value)

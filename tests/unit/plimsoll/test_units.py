@@ -24,6 +24,27 @@ def test_decimal__no_exact_number__refused(value: object) -> None:
         decimal(value)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("1e78", "the amount: 1e78 is too large"),
+        ("-1e999999999", "is too large"),
+        ("1e-78", "is too small"),
+        ("1e-999999999", "is too small"),
+    ],
+)
+def test_decimal__of_no_size_that_a_chain_knows__refused(value: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        decimal(value)
+    assert decimal("9e77") == 9 * 10**77
+
+
+def test_scaled__digits_far_behind_the_point__refused_and_not_lost() -> None:
+    with pytest.raises(ValueError, match="more than 18 decimals"):
+        to_wad("1." + "0" * 120 + "1")
+    assert to_wad("1." + "0" * 120) == 10**18
+
+
 def test_to_wad__nineteenth_decimal__refused_and_eighteenth_kept() -> None:
     assert to_wad("0.000000000000000001") == 1
     with pytest.raises(ValueError, match="more than 18 decimals"):
