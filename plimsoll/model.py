@@ -130,7 +130,7 @@ def judge_price(
     if said.answer >= 2**96 or not terms.min_price < price < terms.max_price:
         return last_price, OUT_OF_BOUNDS
     if now - said.updated_at > terms.max_age:
-        return (price if said.updated_at > touched_at else last_price), STALE
+        return (price if said.updated_at >= touched_at else last_price), STALE
     return price, LIVE
 
 

@@ -6,7 +6,7 @@
 @license AGPL-3.0-only
 @notice Reads a Chainlink-shaped feed in such a way that no feed can revert, starve or mislead its reader.
 @dev No storage. A price that may not be used comes back with a reason and, in its place, the best that is
-     known: the feed's own aged answer when it is in bounds and newer than what is stored, else what is stored.
+     known: the feed's own aged answer when it is in bounds and no older than what is stored, else what is stored.
 @custom:spec PRC-1, PRC-2, PRC-5
 """
 
@@ -63,7 +63,7 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
     if price <= unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit) or price >= max_price:
         return (last_price, OUT_OF_BOUNDS, max_price)
     if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:
-        return (price if updated_at > touched_at else last_price, STALE, max_price)
+        return (price if updated_at >= touched_at else last_price, STALE, max_price)
     return (price, LIVE, max_price)
 
 

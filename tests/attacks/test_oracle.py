@@ -121,7 +121,7 @@ def test_01__two_prices_in_one_transaction__gain_only_past_spread_and_fee_both_w
 
 @pytest.mark.defence(
     "modules/prices.vy",
-    "return (price if updated_at > touched_at else last_price, STALE, max_price)",
+    "return (price if updated_at >= touched_at else last_price, STALE, max_price)",
     "return (price, STALE, max_price)",
 )
 def test_02__aged_answer_older_than_what_is_known__liquidates_nobody(venue):
@@ -155,6 +155,28 @@ def test_02__aged_answer_older_than_what_is_known__liquidates_nobody(venue):
                 assert gained() == 0
                 assert reason == "liquidation: account is healthy"
                 assert client.account(victim).position("BTC").size == 2
+
+
+@pytest.mark.defence(
+    "modules/prices.vy", "if updated_at >= touched_at else", "if updated_at > touched_at else"
+)
+def test_02__poke_just_before_the_last_round__does_not_outlive_it(venue):
+    """A market is poked, and in the same second its feed brings a lower round and then falls silent.
+    Were the poked price kept, a loser could choose by a poke what his dead leg is worth."""
+    client, victim = venue.client, venue.victim
+    client.deposit(25_000, signer=victim)
+    client.trade("ETH", 100, signer=victim)
+    client.trade("BTC", 2, signer=victim)
+    puppet = venue.puppet()
+    poke = (venue.house, "poke", venue.system.market_id("ETH"))
+    puppet.act(puppet.price("ETH", 3_000), poke, puppet.price("ETH", 2_830))
+    down = client.health(victim)
+    assert down < 1
+    venue.wait(venue.system.table.spec("ETH").max_age + 1, fresh=False)
+    venue.prices(BTC=60_000)
+    assert client.market("ETH").price_status == "prices: stale"
+    assert client.account(victim).position("ETH").mark_price == 2_830
+    assert tried(lambda: client.liquidate(victim, signer=venue.keeper)) is None
 
 
 def test_03__newer_and_older_rounds_just_before__stop_nobodys_call(venue):
