@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from plimsoll import model, slots
@@ -71,6 +72,14 @@ class Position:
     )  # [quote/base] with the other markets held still; None: no price
     initial: Decimal  # [quote]
     maintenance: Decimal  # [quote]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How an open position came about, from its fills: the contract folds both into one word."""
+
+    price: Decimal  # [quote/base] average of the fills that opened what is still open
+    funding: Decimal  # [quote] received since then, below zero paid; a part of the position's pnl
 
 
 @dataclass(frozen=True)
@@ -269,6 +278,37 @@ class Client:
             positions.append(Position(**leg))
         values.update(address=address, positions=tuple(positions))
         return Account(**values)
+
+    def entries(self, view: Account) -> dict[str, Entry]:
+        """The entry price and the funding of each position, by market, from the ``Fill`` events.
+
+        Args:
+            view: the account, from `account`.
+        """
+        costs: dict[int, Fraction] = {}  # [WAD^2 quote] of what is open, by market
+        sizes: dict[int, int] = {}
+        house = self.deployment.clearinghouse
+        for event in self.chain.events(house, "Fill", self.deployment.block):
+            fill = event.args
+            if address_of(fill["account"]) != view.address:
+                continue
+            market, delta, size = (int(fill[key]) for key in ("market", "size_delta", "size"))
+            before, cost = size - delta, costs.get(market, Fraction(0))
+            if before * delta >= 0:
+                costs[market] = cost + abs(delta) * int(fill["price"])
+            elif before * size >= 0:
+                costs[market] = cost * abs(size) / abs(before)
+            else:  # through zero: what is open was opened by this fill
+                costs[market] = Fraction(abs(size) * int(fill["price"]))
+            sizes[market] = size
+        found: dict[str, Entry] = {}
+        for position in view.positions:
+            market = self.deployment.market_id(position.market)
+            price = from_wad(round(costs[market] / abs(sizes[market])))
+            moved = WIDE.multiply(position.size, position.mark_price - price)
+            # To the wei, as the contract's own figures are.
+            found[position.market] = Entry(price, round(position.pnl - moved, 18))
+        return found
 
     def health(self, account: Any) -> Decimal | None:
         """Equity over maintenance; None where there is nothing to maintain."""

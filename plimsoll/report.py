@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from plimsoll.client import Account, Conservation, Market, Pool, Shock
+from plimsoll.client import Account, Conservation, Entry, Market, Pool, Shock
 from plimsoll.demo import BOOKS, ROLES, Story
 from plimsoll.deployment import Deployment
 from plimsoll.doctor import Finding
@@ -142,8 +142,10 @@ def pool_table(pool: Pool, symbol: str) -> RenderableType:
     return made
 
 
-def account_table(account: Account, symbol: str) -> RenderableType:
-    """An account and its positions."""
+def account_table(
+    account: Account, symbol: str, entries: Mapping[str, Entry] | None = None
+) -> RenderableType:
+    """An account and its positions; with `entries`, what each was opened at and has paid since."""
     head = table(f"account {account.address}", symbol)
     head.add_row("cash", money(account.cash, 2))
     head.add_row("unrealised profit", money(account.pnl, 2))
@@ -156,12 +158,19 @@ def account_table(account: Account, symbol: str) -> RenderableType:
     head.add_row("buying power", money(account.buying_power, 2))
     parts: list[RenderableType] = [head]
     if account.positions:
-        made = table("market", "size", "break even", "mark", "notional", "profit", "liquidated at")
+        known = entries or {}
+        more = ("entry", "funding") if known else ()
+        made = table(
+            "market", "size", *more, "break even", "mark", "notional", "profit", "liquidated at"
+        )
         for p in account.positions:
+            entry = known.get(p.market)
+            came = (number(entry.price), money(entry.funding, 2)) if entry else ()
             live = p.price_status == "live"
             made.add_row(
                 p.market,
                 number(p.size),
+                *came,
                 number(p.break_even_price),
                 number(p.mark_price) if live else Text(p.price_status, "red"),
                 money(p.notional, 2),

@@ -35,4 +35,5 @@ def cli(account, signer, deposit, withdraw):
             raise shared.Mistake(f"no more than {report.money(most, 2)} can be taken out now")
         client.withdraw(amount, address, signer=owner)
     view = client.account(address)
-    report.console().print(report.account_table(view, deployment.table.quote.symbol))
+    shown = report.account_table(view, deployment.table.quote.symbol, client.entries(view))
+    report.console().print(shown)

@@ -51,6 +51,42 @@ def test_trade__preview_and_result__agree_to_the_wei(
     assert client.close("BTC", account, trader) is None
 
 
+def test_entries__opened_in_two_fills_and_closed_in_part__average_price_and_funding(
+    system: Deployment, client: Client, trader: AccountAPI, trader2: AccountAPI
+) -> None:
+    client.deposit(100_000, signer=trader)
+    client.deposit(100_000, signer=trader2)
+    first = client.trade("ETH", 10, signer=trader)
+    system.set_price("ETH", 3_100)
+    second = client.trade("ETH", 30, signer=trader)
+    client.trade("ETH", -8, signer=trader)
+    entry = client.entries(client.account(trader))["ETH"]
+    average = (10 * first.price + 30 * second.price) / 40
+    assert abs(entry.price - average) < D("1e-15")
+    assert abs(entry.funding) < D("0.1")  # some seconds of it
+
+    # Through zero: the short was opened by the one fill, and all that the index moved is funding.
+    flip = client.trade("ETH", -50, signer=trader)
+    opened = client.words("ETH").b.funding_index
+    client.trade("BTC", 1, signer=trader)  # somewhere else
+    client.trade("ETH", -60, signer=trader2)  # somebody else
+    system.chain.advance(40_000)
+    system.refresh_prices()
+    view = client.account(trader)
+    entries = client.entries(view)
+    assert set(entries) == {"BTC", "ETH"}
+    assert entries["ETH"].price == flip.price
+    position = view.position("ETH")
+    assert position is not None and position.size == -18
+    leg = system.chain.view(system.clearinghouse, "leg", trader.address, 1)
+    assert abs(entries["ETH"].funding - 18 * from_wad(int(leg.index) - opened)) < D("1e-16")
+    assert entries["ETH"].funding < -1  # shorts pay while the skew is short
+    paid = position.size * (position.mark_price - flip.price) + entries["ETH"].funding
+    assert abs(paid - position.pnl) < D("1e-17")
+    client.close("ETH", signer=trader)
+    assert set(client.entries(client.account(trader))) == {"BTC"}
+
+
 def test_trade__limit__kept_on_both_sides(client: Client, trader: AccountAPI) -> None:
     client.deposit(50_000, signer=trader)
     past = "trade: past limit price"
