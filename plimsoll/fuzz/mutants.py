@@ -3,8 +3,9 @@
 A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a
 constant, a condition, a statement that is gone. It is compiled, replayed on the corpus and fuzzed
 against the model; the first difference kills it. What lives on meets the fast tests (`SUITES`).
-Comments, events and texts are left alone. What survives is either a missing test or a mutant that
-changes nothing, which `EQUIVALENT` then names with the reason.
+Comments, events and texts are left alone, and first values that are overwritten at once. What
+survives is either a missing test or a mutant that changes nothing, which `EQUIVALENT` then names
+with the reason.
 
 A verdict is kept in a file as soon as it is there, and a run that is started again goes on from it.
 
@@ -165,8 +166,12 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
             at = gap_start + gap.index(sign)
             add(at, at + len(sign), table[sign])
 
+    overwritten: set[str] = set()  # in the function at hand: see `filled_by_tuples`
+
     def visit(node: Any) -> None:
         kind = type(node).__name__
+        if kind == "AnnAssign" and getattr(node.target, "id", None) in overwritten:
+            return
         if kind in (
             "Log",
             "ImportFrom",
@@ -211,11 +216,24 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
             decorators = [text[begin(d) : finish(d)] for d in top.decorator_list]
             if "deploy" in decorators:
                 continue
+            overwritten = filled_by_tuples(top)
             for statement in top.body:
                 visit(statement)
         elif type(top).__name__ == "VariableDecl" and top.is_constant:
             visit(top.value)
     return sorted(found.values(), key=lambda m: (m.start, m.end, m.new))
+
+
+def filled_by_tuples(function: Any) -> set[str]:
+    """The local variables that a call's several results go to.
+
+    Vyper wants them declared with a value first, which nothing reads: changing it changes nothing.
+    """
+    found: set[str] = set()
+    for statement in function.get_descendants():
+        if type(statement).__name__ == "Assign" and type(statement.target).__name__ == "Tuple":
+            found |= {part.id for part in statement.target.elements if hasattr(part, "id")}
+    return found
 
 
 # ------------------------------------------------------------------ judging them
