@@ -175,10 +175,6 @@ class Stage:
         word = self.clearinghouse.header(account) >> 136
         return word - 2**120 if word >> 119 else word
 
-    def wealth(self, who: AccountAPI) -> int:
-        """What `who` has outside the pool: tokens and cash, if flat [WAD quote]."""
-        return self.token.balanceOf(who) * self.unit + self.cash(who)
-
     def value(self) -> Value:
         """The pool's NAV and spread by the words of LPV-1 and LPV-2."""
         nav, spread, markets = Fraction(self.cash(self.pool)), Fraction(0), 0

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from plimsoll.fuzz.artifacts import CONTRACTS
 from plimsoll.fuzz.properties import STATE, STEP
+from tests.utils.named import names_in
 
 ROOT = CONTRACTS.parent
 SPEC = (CONTRACTS / "SPEC.md").read_text(encoding="utf-8")
@@ -52,18 +50,6 @@ def cited(source: str) -> set[str]:
 
 
 # ------------------------------------------------------------------ what there is
-
-
-@functools.cache
-def names_in(path: Path) -> frozenset[str]:
-    """The names of a file's test functions and test classes."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    functions = {n.name for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
-    classes = {n.name for n in body if isinstance(n, ast.ClassDef)}
-    return frozenset(
-        {n for n in functions if n.startswith("test_")}
-        | {n for n in classes if n.startswith("Test")}
-    )
 
 
 def exists(test: str) -> bool:
