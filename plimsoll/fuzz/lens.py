@@ -1,4 +1,4 @@
-"""A Lens on a `System`, held to the model: every view, number by number.
+"""A Lens beside a `System`, held to the model: every view, number by number.
 
 A preview is compared with what the same call does to a copy of the model, and `run.step` compares
 that with what the call does to the contracts: so a preview is the execution, to the wei.
@@ -6,13 +6,12 @@ that with what the call does to the contracts: so a preview is the execution, to
 
 from __future__ import annotations
 
-import itertools
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from plimsoll import slots
 from plimsoll.fuzz.artifacts import Artifact, compile_contract
-from plimsoll.fuzz.run import Mismatch
+from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.system import STRANGER, Op, System
 from plimsoll.model import (
     LIVE,
@@ -21,10 +20,15 @@ from plimsoll.model import (
     NOWHERE,
     PPM,
     PRICE_REASONS,
+    BadDebt,
+    FeePaid,
+    Filled,
     Leg,
-    Model,
+    Liquidated,
+    Market,
     Refused,
     Sum,
+    Value,
     accrue,
     ceil_div,
     equity,
@@ -41,11 +45,12 @@ from plimsoll.slots import LOT, OPEN, WAD
 
 LINE = 125 * 10**16  # [WAD] of a margin call
 PAGE = 32
-DEEPEST = 2**95 - 1  # [WAD base] the greatest room that a MarketView can show
+MANY = 8
+DEEPEST = 2**95 - 1  # [WAD base] the greatest room that a market's view can show
 
 
 class Imagined(NamedTuple):
-    """What a call would come to, and what `then` made of the state after it."""
+    """What a call would come to, and what was asked of the state after it."""
 
     reason: str | None
     value: Any
@@ -57,52 +62,66 @@ class Lens:
     """A Lens, and what each of its views must say."""
 
     def __init__(self, system: System, artifact: Artifact | None = None, line: int = LINE) -> None:
-        """Deploy it beside the system.
+        """Deploy it.
 
         Args:
             system: to look at.
             artifact: of a Lens; the repository's unless told.
             line: [WAD] the health below which it reports a margin call.
         """
+        artifact = artifact or compile_contract("Lens.vy")
         self.system, self.model, self.line = system, system.model, line
-        self.contract = system.chain.deploy(
-            artifact or compile_contract("Lens.vy"), system.clearinghouse.address, line
-        )
+        self.contract = system.chain.deploy(artifact, system.clearinghouse.address, line)
+        self.structs = {
+            entry["name"]: [c["name"] for c in entry["outputs"][0].get("components", [])]
+            for entry in artifact.abi
+            if entry["type"] == "function"
+        }
+        self.legs = [
+            c["name"]
+            for entry in artifact.abi
+            if entry.get("name") == "account"
+            for field in entry["outputs"][0]["components"]
+            if field["name"] == "positions"
+            for c in field["components"]
+        ]
 
     # -------------------------------------------------------------- while operations run
 
-    def watch(self, operations: Iterable[Op], every: int = 20, previews: int = 1) -> Iterator[Op]:
-        """Let operations through, and look before each.
+    def watch(self, operations: Iterable[Op], every: int = 20) -> Iterator[Op]:
+        """Let operations through, and look before each of them.
+
+        Trades and liquidations are previewed as they come.
 
         Args:
             operations: that somebody else runs, one after the other.
-            every: so many operations, all the views are checked.
-            previews: of so many trades and liquidations, one is previewed.
+            every: so many operations, all views are checked; and after the last.
 
         Raises:
             Mismatch: if a view differs from the model.
         """
-        count = itertools.count(1)
         for number, op in enumerate(operations, 1):
-            if op[0] == "trade" and next(count) % previews == 0:
+            if op[0] == "trade":
                 self.check_trade(*self._trade(*op[2:]))
-            elif op[0] == "liquidate" and next(count) % previews == 0:
+            elif op[0] == "liquidate":
                 self.check_liquidation(self.system.address(op[2]))
+                self.check_lists(self.system.accounts())
             if number % every == 0:
                 self.check_views()
             yield op
+        self.check_views()
 
     def _trade(
         self, account: str, market: int, delta: int | str, limit: int | None = None
     ) -> tuple[str, int, int, int]:
-        """The arguments of a call, of those of an operation."""
+        """The arguments of the call that an operation makes."""
         who = self.system.address(account)
         position = self.model.positions.get((who, market))
         size = int(delta) if delta != "all" else -position.size if position else 0
         return who, market, size, limit if limit is not None else MAX_UINT if size > 0 else 0
 
     def check_views(self) -> None:
-        """Every view, of every account and market.
+        """Every view, of every account, and of every market unless there are very many.
 
         Raises:
             Mismatch: at the first difference.
@@ -111,9 +130,15 @@ class Lens:
         for account in accounts:
             self.check_account(account)
             self.check_liquidation(account)
+        for account in (NOWHERE, self.model.address, self.model.settings.pool):
+            self.check_trade(account, 0, LOT, MAX_UINT)
         self.check_lists(accounts)
-        self.check_markets()
+        count = len(self.model.listed)
+        for market in range(count) if count <= MANY else (0, 1, count - 1):
+            self.check_market(market)
+        self.check_pages()
         self.check_pool()
+        self.check_rest()
 
     # -------------------------------------------------------------- helpers
 
@@ -121,26 +146,424 @@ class Lens:
         if real != ideal:
             raise Mismatch(f"lens {view}", f"{about}: {real!r} is not {ideal!r}")
 
+    def _must(self, condition: bool, view: str, about: Any) -> None:
+        if not condition:
+            raise Mismatch(f"lens {view}", f"{about}")
+
+    def _named(self, view: str, said: Any) -> dict[str, Any]:
+        """The struct that a view returned, by name."""
+        return dict(zip(self.structs[view], said, strict=True))
+
     def _fields(self, view: str, *args: Any) -> dict[str, Any]:
         """What a view that returns a struct says, by name."""
-        entry = next(e for e in self.contract_abi if e.get("name") == view)
-        names = [c["name"] for c in entry["outputs"][0]["components"]]
-        return dict(zip(names, self.contract.view(view, *args), strict=True))
+        return self._named(view, self.contract.view(view, *args))
 
-    @property
-    def contract_abi(self) -> list[dict[str, Any]]:
-        """The Lens's own."""
-        return compile_contract("Lens.vy").abi
+    def _compare(self, view: str, about: Any, real: dict[str, Any], ideal: dict[str, Any]) -> None:
+        for name, expected in ideal.items():
+            self._same(f"{view}.{name}", about, real[name], expected)
 
-    def _imagine(self, then: Callable[[Model], Any], method: str, *args: Any) -> Imagined:
-        """A call on a copy of the model."""
+    def _imagine(self, then: Callable[[], Any], method: str, *args: Any) -> Imagined:
+        """A call on the model that leaves no trace."""
         model = self.model
         saved, seen = model.save(), len(model.events)
         try:
             result = getattr(model, method)(*args)
-            events = [e for _, e in model.events[seen:]]
-            return Imagined(None, result, events, then(model))
+            events = [event for _, event in model.events[seen:]]
+            return Imagined(None, result, events, then())
         except Refused as refused:
             return Imagined(refused.reason, None, [], None)
         finally:
             model.load(saved)
+
+    def _legs_of(self, account: str) -> list[Leg]:
+        bitmap = self.model.header_of(account).bitmap
+        return [self.model.leg(account, m) for m in range(MAX_MARKETS) if bitmap >> m & 1]
+
+    def _sum_of(self, account: str) -> Sum:
+        return functools.reduce(self.model._plus, self._legs_of(account), Sum())
+
+    def _worth(self, leg: Leg, price: int, index: int) -> Value:
+        terms = terms_of(self.model.markets[leg.id].words)
+        ratios = terms.mm_ppm, terms.im_ppm, terms.skew_scale, terms.reward
+        return value(leg.size, leg.basis, price, index, leg.skew, *ratios)
+
+    # -------------------------------------------------------------- accounts
+
+    def check_account(self, account: str) -> None:
+        """``account``: its sums, its flags, its limits and each position.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, name = self.model, self.system.labels.get(account)
+        view = self._fields("account", account)
+        legs, total, cash = self._legs_of(account), self._sum_of(account), view["cash"]
+        weight = model.settings.profit_weight_ppm
+        worth = cash + total.pnl
+        carried = sum(notional(leg.size, leg.price) for leg in legs)
+        system = model._is_system(account)
+        self._compare(
+            "account",
+            name,
+            view,
+            {
+                "cash": model.header_of(account).cash,
+                "pnl": total.pnl,
+                "equity": worth,
+                "opening_equity": equity(cash, total.pnl, weight),
+                "withdrawing_equity": equity(cash, total.pnl, 0),
+                "initial": total.initial,
+                "maintenance": total.maintenance,
+                "notional": carried,
+                "health": model.health(account),
+                "leverage": _leverage(carried, worth),
+                "margin_call": not system and model.health(account) < self.line,
+                "liquidatable": not system and worth < total.maintenance,
+                "has_dead_leg": total.dead,
+            },
+        )
+        self._check_withdrawable(account, view["withdrawable"], system or total.dead)
+        power = 0
+        if not (system or total.dead):
+            power = max(view["opening_equity"] - total.initial, 0) * PPM // self._lowest_initial()
+        self._same("account.buying_power", name, view["buying_power"], power)
+        self._same("account.positions", name, len(view["positions"]), len(legs))
+        for leg, position in zip(legs, view["positions"], strict=True):
+            self._check_position(account, leg, dict(zip(self.legs, position, strict=True)))
+
+    def _check_withdrawable(self, account: str, amount: int, closed: bool) -> None:
+        """It can be withdrawn, and not a unit more."""
+        quote, receiver = self.model.settings.quote, self.system.names[STRANGER]
+        about = f"{self.system.labels.get(account)}: {amount}"
+        if closed:
+            self._same("account.withdrawable", about, amount, 0)
+            return
+        for raw, passes in ((amount, True), (amount + 1, False)):
+            if raw:
+                call = self._imagine(
+                    lambda: None, "withdraw", account, account, quote, raw, receiver
+                )
+                self._must((call.reason is None) == passes, "account.withdrawable", about)
+
+    def _lowest_initial(self) -> int:
+        terms = [terms_of(self.model.markets[m].words) for m in range(len(self.model.listed))]
+        lowest = min((t.im_ppm for t in terms if t.status == OPEN), default=MAX_UINT)
+        return max(lowest, 1)
+
+    def _check_position(self, account: str, leg: Leg, view: dict[str, Any]) -> None:
+        about = f"{self.system.labels.get(account)} in {leg.id}"
+        worth = self._worth(leg, leg.price, leg.funding_index)
+        self._compare(
+            "position",
+            about,
+            view,
+            {
+                "market": leg.id,
+                "name": self.model.listed[leg.id][0],
+                "size": leg.size,
+                "basis": leg.basis,
+                "mark_price": leg.price,
+                "price_status": leg.status,
+                "notional": notional(leg.size, leg.price),
+                "pnl": worth.pnl,
+                "rate": leg.rate,
+                "initial": worth.initial,
+                "maintenance": worth.maintenance,
+            },
+        )
+        # The first price at which it does not lose, counted from where it does.
+        even, step = view["break_even_price"], 1 if leg.size > 0 else -1
+        gains = [self._worth(leg, p, leg.funding_index).pnl >= 0 for p in (even, even - step)]
+        self._same("position.break_even_price", about, gains, [True, False])
+        self._check_liquidation_price(account, leg, view["liquidation_price"])
+
+    def _check_liquidation_price(self, account: str, leg: Leg, price: int) -> None:
+        """There the account can be liquidated, and a wei nearer to today's price it cannot."""
+        about = f"{self.system.labels.get(account)} in {leg.id}: {price}"
+        stored = self.model.markets[leg.id]
+        terms, elapsed = terms_of(stored.words), self.model.now - stored.b.touched_at
+        total, cash = self._sum_of(account), self.model.header_of(account).cash
+        now = self._worth(leg, leg.price, leg.funding_index)
+
+        def room(at: int) -> int:
+            index = leg.funding_index
+            if elapsed:
+                index, _ = accrue(
+                    stored.b.funding_index,
+                    stored.b.rate,
+                    leg.skew,
+                    terms.skew_scale,
+                    terms.max_velocity_ppm,
+                    terms.max_rate_ppm,
+                    terms.max_price,
+                    at,
+                    elapsed,
+                )
+            then = self._worth(leg, at, index)
+            others = cash + total.pnl - now.pnl - total.maintenance + now.maintenance
+            return others + then.pnl - then.maintenance
+
+        if room(leg.price) < 0:
+            self._same("liquidation price", about, price, leg.price)
+        elif price == 0:
+            ends = room(terms.min_price + 1), room(terms.max_price - 1)
+            self._must(min(ends) >= 0, "liquidation price", f"{about}, room {ends}")
+        else:
+            nearer = price + (1 if price < leg.price else -1)
+            rooms = room(price), room(nearer)
+            self._must(rooms[0] < 0 <= rooms[1], "liquidation price", f"{about}, room {rooms}")
+
+    def check_lists(self, accounts: list[str]) -> None:
+        """``healths`` and ``liquidatable``, whole and in parts.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, count = self.model, len(accounts)
+        healths = [model.health(a) for a in accounts]
+        self._same("healths", count, list(self.contract.view("healths", accounts)), healths)
+        self._same("healths", 0, self.contract.view("healths", []), ())
+        sick = {
+            a
+            for a, now in zip(accounts, healths, strict=True)
+            if now < WAD and not model._is_system(a)
+        }
+        parts = [(0, count), (0, MAX_UINT), (1, 2), (count - 1, 5), (count, 1), (MAX_UINT, 1)]
+        for start, length in (*parts, (0, 0)):
+            expected = [a for a in accounts[start : start + length] if a in sick]
+            found = self.contract.view("liquidatable", accounts, start, length)
+            self._same("liquidatable", (start, length), list(found), expected)
+        self._same("liquidatable", "nobody", self.contract.view("liquidatable", [], 0, 1), ())
+
+    # -------------------------------------------------------------- previews
+
+    def check_trade(self, account: str, market: int, delta: int, limit: int) -> None:
+        """``preview_trade``, against the trade itself.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model = self.model
+        about = f"{self.system.labels.get(account)}, {market}, {delta}, {limit}"
+        total, cash = self._sum_of(account), model.header_of(account).cash
+
+        def then() -> tuple[int, Sum, Leg]:
+            leg = model.leg(account, market)
+            if leg.size and call.ok:
+                price = self._named("preview_trade", call.value)["liquidation_price_after"]
+                self._check_liquidation_price(account, leg, price)
+            return model.header_of(account).cash, self._sum_of(account), leg
+
+        call = self.contract.call("preview_trade", account, market, delta, limit)
+        if account in (NOWHERE, model.address):  # of which nobody is the owner
+            trade = Imagined("account: not yours", None, [], None)
+        else:
+            trade = self._imagine(then, "trade", account, account, market, delta, limit)
+        if call.reason is not None:  # some number has no place in a word: the trade's neither
+            self._same("preview_trade", about, call.reason, trade.reason)
+            return
+        view = self._named("preview_trade", call.value)
+        self._compare(
+            "preview_trade",
+            about,
+            view,
+            {
+                "reason": trade.reason or "",
+                "allowed": trade.reason is None,
+                "equity_before": cash + total.pnl,
+                "health_before": model.health(account),
+            },
+        )
+        if trade.reason is not None:
+            return
+        fee = next(e.fee for e in trade.events if isinstance(e, FeePaid))
+        left, legs, leg = trade.after
+        before = model.positions.get((account, market))
+        self._compare(
+            "preview_trade",
+            about,
+            view,
+            {
+                "reduces": only_reduces(before.size if before else 0, delta),
+                "price": trade.value,
+                "fee": fee,
+                "size_after": leg.size,
+                "cash_after": left,
+                "equity_after": left + legs.pnl,
+                "opening_equity_after": equity(left, legs.pnl, model.settings.profit_weight_ppm),
+                "initial_after": legs.initial,
+                "maintenance_after": legs.maintenance,
+                "health_after": health(left + legs.pnl, legs.maintenance),
+            },
+        )
+        if leg.size == 0:
+            self._same("preview_trade", about, view["liquidation_price_after"], 0)
+
+    def check_liquidation(self, account: str) -> None:
+        """``preview_liquidation``, against the liquidation itself.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, about = self.model, self.system.labels.get(account)
+        total, cash = self._sum_of(account), model.header_of(account).cash
+        view = self._fields("preview_liquidation", account)
+        spent = model.topped_up[1] if model.topped_up[0] == model.block_number else 0
+        call = self._imagine(
+            lambda: (model.header_of(account), model.topped_up),
+            "liquidate",
+            self.system.names[STRANGER],
+            account,
+        )
+        expected = dict.fromkeys(view, 0)
+        expected |= {"liquidatable": call.reason is None, "equity": cash + total.pnl}
+        expected |= {"maintenance": total.maintenance}
+        if call.reason is None:
+            header, (block, paid) = call.after
+            bill = next(e for e in call.events if isinstance(e, Liquidated))
+            debts = [e for e in call.events if isinstance(e, BadDebt)]
+            expected |= {
+                "closed": sum(isinstance(e, Filled) for e in call.events),
+                "left_open": header.bitmap.bit_count(),
+                "notional": bill.notional,
+                "charged": bill.charged,
+                "reward": call.value,
+                "top_up": paid - spent if block == model.block_number else 0,
+                "remaining": header.cash,
+                "debt_to_insurance": sum(e.from_insurance for e in debts),
+                "debt_to_pool": sum(e.from_pool for e in debts),
+            }
+        self._compare("preview_liquidation", about, view, expected)
+
+    # -------------------------------------------------------------- markets and the pool
+
+    def check_market(self, market: int) -> None:
+        """``market``: price, quotes, funding, open interest and what the caps leave.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model = self.model
+        view = self._fields("market", market)
+        stored, leg = model.markets[market], model.leg(NOWHERE, market)
+        terms = terms_of(stored.words)
+        extra = terms.spread_ppm + leg.surge_ppm
+        name, readable = model.listed[market]
+        long = max(leg.lots * LOT, leg.skew)
+        self._compare(
+            "market",
+            market,
+            view,
+            {
+                "market": market,
+                "name": name,
+                "terms": tuple(readable),
+                "price": leg.price,
+                "price_status": leg.status,
+                "ask": fill_price(leg.price, leg.skew, 1, terms.skew_scale, extra),
+                "bid": fill_price(leg.price, leg.skew, -1, terms.skew_scale, extra),
+                "index": leg.funding_index,
+                "rate": leg.rate,
+                "skew": leg.skew,
+                "long_open_interest": long,
+                "short_open_interest": long - leg.skew,
+                "exposure": exposed(leg.lots, leg.skew, leg.last_price),
+                "last_price": stored.a.last_price,
+                "touched_at": stored.b.touched_at,
+                "surge_ppm": leg.surge_ppm,
+            },
+        )
+        for sign, side in ((1, "buy"), (-1, "sell")):
+            self._check_room(leg, stored, sign, view[f"room_to_{side}"])
+
+    def _check_room(self, leg: Leg, stored: Market, sign: int, room: int) -> None:
+        """The caps let so much pass, and not a wei more."""
+        terms, about = terms_of(stored.words), f"{leg.id}, {sign * room}"
+
+        def passes(size: int) -> bool:
+            lots = leg.lots + (size // LOT if sign > 0 else 0)
+            after = leg._replace(skew=leg.skew + sign * size, lots=lots)
+            try:
+                self.model._check_caps(terms, leg, after)
+            except Refused:
+                return False
+            return True
+
+        if leg.status != LIVE or terms.status != OPEN:
+            self._same("market.room", about, room, 0)
+            return
+        if room:
+            self._must(room >= LOT and passes(room), "market.room", about)
+        if room < DEEPEST:
+            self._must(not passes(room + 1 if room else LOT), "market.room", about)
+
+    def check_pages(self) -> None:
+        """``markets``: pages of what ``market`` gives; neither knows a market that is not listed.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        count = len(self.model.listed)
+        last = max(count - 1, 0)
+        for start, length in ((last, 2), (0, 0), (1, 1), (count, 1), (MAX_UINT, 1), (0, MAX_UINT)):
+            if length > count > MANY:
+                continue  # more gas than a block has on py-evm
+            page = self.contract.view("markets", start, length)
+            known = range(start, min(start + min(length, PAGE), count))
+            self._same("markets", (start, length), [m[0] for m in page], list(known))
+            for market in page[:1]:
+                self._same("markets", start, market, self.contract.view("market", start))
+        for unknown in (count, MAX_MARKETS, MAX_UINT):
+            reason = self.contract.call("market", unknown).reason
+            self._same("market", unknown, reason, "market: unknown")
+
+    def check_pool(self) -> None:
+        """``pool``: the pool, the insurance fund and what stands behind all accounts.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, view = self.model, self._fields("pool")
+        legs = [model.leg(NOWHERE, m) for m in range(len(model.listed))]
+        cash = model.header_of(model.settings.pool).cash
+        insurance = model.header_of(model.address).cash
+        custody, book = model.custody * model.settings.unit, model.book
+        self._compare(
+            "pool",
+            "",
+            view,
+            {
+                "cash": cash,
+                "pnl": sum(floor_div(-x.skew * (x.price - x.funding_index), WAD) for x in legs),
+                "has_dead_market": any(x.skew and x.status != LIVE for x in legs),
+                "exposure": book.exposure,
+                "nav": book.nav,
+                "nav_known_at": book.known_at,
+                "leverage": _leverage(book.exposure, book.nav),
+                "max_leverage": model.settings.max_pool_leverage_ppm * WAD // PPM,
+                "insurance": insurance,
+                "traders": custody - cash - insurance,
+                "custody": model.custody,
+                "custody_wad": custody,
+                "balance": model.balances.get(model.address, 0),
+            },
+        )
+
+    def check_rest(self) -> None:
+        """The text of each price status, and what was fixed at deployment.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        texts = {LIVE: "live", **PRICE_REASONS, 6: "prices: unknown status"}
+        for status, text in texts.items():
+            found = self.contract.view("price_status_text", status)
+            self._same("price_status_text", status, found, text)
+        self._same("clearinghouse", "", self.contract.view("clearinghouse"), self.model.address)
+        self._same("margin_call_line", "", self.contract.view("margin_call_line"), self.line)
+
+
+def _leverage(amount: int, worth: int) -> int:
+    if amount == 0:
+        return 0
+    return ceil_div(amount * WAD, worth) if worth > 0 else MAX_UINT

@@ -1,0 +1,203 @@
+"""What no list of operations does, each with its answer.
+
+Constants, permits and tokens that misbehave: the model knows nothing of these, and operations drawn
+at random would find nothing here but the few cases that are written down below. And as many markets
+as there can be, where comparing the whole state would take a minute.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plimsoll.fuzz.artifacts import compile_contract
+from plimsoll.fuzz.chain import CHAIN_ID, Chain, Contract
+from plimsoll.fuzz.lens import Lens
+from plimsoll.fuzz.ops import free_coin
+from plimsoll.fuzz.properties import Mismatch
+from plimsoll.fuzz.run import step
+from plimsoll.fuzz.system import STRANGER, Setup, System, compiled, created_by
+from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT
+from plimsoll.slots import WAD
+
+SIGNER = b"\x11" * 32  # a private key that everybody knows
+INTERFACES = {
+    "ERC-165": "01ffc9a7",
+    "ERC-7540, operators": "e3bc4e65",
+    "ERC-7540, asynchronous redemption": "620ee8e4",
+    "ERC-7575": "2f0a18c5",
+}
+PERMIT = [
+    {"name": "owner", "type": "address"},
+    {"name": "spender", "type": "address"},
+    {"name": "value", "type": "uint256"},
+    {"name": "nonce", "type": "uint256"},
+    {"name": "deadline", "type": "uint256"},
+]
+REFUSES, TAKES_A_FEE = 2, 4  # modes of OddTokenMock
+
+
+def same(about: str, real: Any, ideal: Any) -> None:
+    """Compare.
+
+    Raises:
+        Mismatch: if they differ.
+    """
+    if real != ideal:
+        raise Mismatch(f"aside {about}", f"{real!r} is not {ideal!r}")
+
+
+def check_constants(system: System) -> None:
+    """What was fixed at deployment, ERC-165, and what the pool refuses to preview.
+
+    Raises:
+        Mismatch: if one is not as it should be.
+    """
+    pool, setup, stranger = system.pool, system.setup, system.names[STRANGER]
+    for contract in (pool, system.configurator):
+        same("clearinghouse", contract.view("clearinghouse"), system.clearinghouse.address)
+    for getter, expected in {
+        "name": "Pool",
+        "symbol": "POOL",
+        "decimals": setup.quote_decimals + 6,
+        "asset": system.token.address,
+        "share": pool.address,
+        "cooldown": setup.cooldown,
+    }.items():
+        same(getter, pool.view(getter), expected)
+    known = system.configurator.view("keeper_share_ppm")
+    same("keeper_share_ppm", known, setup.keeper_share_ppm)
+    for name, interface in INTERFACES.items():
+        same(name, pool.view("supportsInterface", bytes.fromhex(interface)), True)
+    same("ERC-165, none", pool.view("supportsInterface", b"\xff" * 4), False)
+    for preview in ("previewRedeem", "previewWithdraw"):
+        same(preview, pool.call(preview, 1).reason, "pool: redemption is by request")
+    # There is no request but number 0, and none of the stranger's.
+    for holder in system.accounts():
+        for view in ("pendingRedeemRequest", "claimableRedeemRequest"):
+            same(view, pool.view(view, 1, holder), 0)
+    for view in ("maxRedeem", "maxWithdraw"):
+        same(view, pool.view(view, stranger), 0)
+
+
+def check_permits(system: System) -> None:
+    """A permit holds once, until its second, and for what was signed (ERC-2612).
+
+    Raises:
+        Mismatch: if it does not.
+    """
+    from eth_account import Account
+
+    pool, spender = system.pool, system.names["bob"]
+    owner = Account.from_key(SIGNER).address
+    deadline = system.chain.now
+
+    def permit(until: int, nonce: int) -> str | None:
+        v, r, s = sign(system, owner, spender, 7, nonce, until)
+        return pool.call("permit", owner, spender, 7, until, v, r, s).reason
+
+    same("permit of the wrong nonce", permit(deadline, 1), "shares: bad signature")
+    same("permit too late", permit(deadline - 1, 0), "shares: permit expired")
+    same("permit", permit(deadline, 0), None)
+    same("allowance", pool.view("allowance", owner, spender), 7)
+    same("nonces", pool.view("nonces", owner), 1)
+    same("permit again", permit(deadline, 0), "shares: bad signature")
+
+
+def sign(
+    system: System, owner: str, spender: str, value: int, nonce: int, deadline: int
+) -> tuple[int, bytes, bytes]:
+    """The signature of a permit, by `SIGNER`: v, r and s."""
+    from eth_account import Account
+    from eth_account.messages import encode_typed_data
+
+    domain = {
+        "name": "Pool",
+        "version": "1",
+        "chainId": CHAIN_ID,
+        "verifyingContract": system.pool.address,
+    }
+    message = {
+        "owner": owner,
+        "spender": spender,
+        "value": value,
+        "nonce": nonce,
+        "deadline": deadline,
+    }
+    typed = encode_typed_data(domain, {"Permit": PERMIT}, message)
+    same("DOMAIN_SEPARATOR", system.pool.view("DOMAIN_SEPARATOR"), typed.header)
+    signed = Account.sign_message(typed, SIGNER)
+    return signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
+
+
+def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
+    """A Clearinghouse and a pool whose quote is `token`, of six decimals."""
+    artifacts, owner = compiled(), chain.deployer
+    home = created_by(owner, chain.nonce(owner) + 2)
+    configurator = chain.deploy(artifacts.configurator, home, 200_000)
+    pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", DAY)
+    peers = token.address, pool.address, configurator.address
+    shares = 200_000, 200_000, 500_000, 1_500_000, 0
+    return chain.deploy(artifacts.clearinghouse, *peers, *shares), pool
+
+
+def check_odd_token(chain: Chain) -> None:
+    """A token that answers false, and one that keeps a part of what it moves.
+
+    Raises:
+        Mismatch: if they are taken at their word.
+    """
+    owner = chain.deployer
+    token = chain.deploy(compile_contract("mocks/OddTokenMock.vy"), 6)
+    house, pool = around(chain, token)
+    for call in (
+        token.call("mint", owner, 10**12),
+        token.call("approve", house.address, MAX_UINT),
+        token.call("approve", pool.address, MAX_UINT),
+        house.call("deposit", owner, token.address, 10**6),
+    ):
+        same("odd token", call.reason, None)
+
+    token.call("set_mode", REFUSES, 0)
+    for reason, call in (
+        ("ledger: transfer failed", house.call("deposit", owner, token.address, 1)),
+        ("ledger: transfer failed", house.call("withdraw", owner, token.address, 1, owner)),
+        ("pool: transfer failed", pool.call("deposit", 1, owner, 0)),
+    ):
+        same("token that answers false", call.reason, reason)
+
+    token.call("set_mode", TAKES_A_FEE, 10**6)
+    nothing = house.call("deposit", owner, token.address, 10**6)
+    same("token that keeps all", nothing.reason, "ledger: zero amount")
+    token.call("set_mode", TAKES_A_FEE, 10**5)
+    same("token that keeps a tenth", house.call("deposit", owner, token.address, 100).value, 90)
+    short = pool.call("mint", 10**12, owner, MAX_UINT)
+    same("token that keeps a tenth", short.reason, "pool: too little arrived")
+    # Of 100, 90 reach the pool and 81 the Clearinghouse; a share is a millionth of a raw unit.
+    same("token that keeps a tenth", pool.call("deposit", 100, owner, 0).value, 81 * 10**6)
+
+
+def check_last_market(chain: Chain) -> None:
+    """As many markets as there can be, and an account with a position in the last.
+
+    Raises:
+        Mismatch: if contracts, model and Lens are not of one mind.
+    """
+    setup = Setup([free_coin() for _ in range(MAX_MARKETS)])
+    system = System.build(setup, chain=chain)
+    lens, last = Lens(system), MAX_MARKETS - 1
+    alice = system.names["alice"]
+    for reason, *op in (
+        ("configurator: 128 markets", "list", "owner", "M128", 0, {}),
+        (None, "mint", "alice", 10**9),
+        (None, "deposit", "alice", "alice", "token", 10**9),
+        (None, "trade", "alice", "alice", last, 100 * WAD),
+        (None, "price", last, 91 * 10**8, 0),
+        (None, "liquidate", "keeper", "alice"),
+    ):
+        lens.check_account(alice)
+        lens.check_liquidation(alice)
+        lens.check_lists([alice])
+        same(f"last market: {op[0]}", step(system, op).reason, reason)
+    lens.check_market(last)
+    lens.check_pages()
+    lens.check_pool()

@@ -1,0 +1,85 @@
+"""Constants, permits, tokens that misbehave, and the last market there can be."""
+
+from __future__ import annotations
+
+import pytest
+from eth_account import Account
+
+from plimsoll.fuzz import aside
+from plimsoll.fuzz.artifacts import Artifact, compile_with_vyper
+from plimsoll.fuzz.chain import new_chain
+from plimsoll.fuzz.ops import free_coin
+from plimsoll.fuzz.properties import Mismatch
+from plimsoll.fuzz.system import Setup, System
+
+# Moves what it is asked to, allows nothing.
+TOKEN = """
+balanceOf: public(HashMap[address, uint256])
+
+@external
+@view
+def decimals() -> uint8:
+    return 6
+
+@external
+def mint(to: address, amount: uint256):
+    self.balanceOf[to] += amount
+
+@external
+def approve(spender: address, amount: uint256) -> bool:
+    return False
+
+@external
+def transferFrom(owner: address, to: address, amount: uint256) -> bool:
+    self.balanceOf[owner] -= amount
+    self.balanceOf[to] += amount
+    return True
+"""
+
+
+@pytest.fixture
+def system() -> System:
+    return System.build(Setup([free_coin()], quote_decimals=8, keeper_share_ppm=150_000))
+
+
+def test_constants__of_a_deployment__are_its_own(system):
+    aside.check_constants(system)
+
+
+def test_constants__of_another_deployment__are_not(system):
+    system.setup = Setup([free_coin()], quote_decimals=8, keeper_share_ppm=200_000)
+    with pytest.raises(Mismatch, match="150000 is not 200000"):
+        aside.check_constants(system)
+
+
+def test_permits__signed__hold_once(system):
+    aside.check_permits(system)
+
+
+def test_permits__signed_for_another_pool__do_not(system):
+    other = System.build(Setup([free_coin()], pool_cash=1, cooldown=3_601), chain=system.chain)
+    arguments = Account.from_key(aside.SIGNER).address, other.names["bob"], 7
+    v, r, s = aside.sign(system, *arguments, 0, system.chain.now)
+    reason = other.pool.call("permit", *arguments, system.chain.now, v, r, s).reason
+    assert reason == "shares: bad signature"
+
+
+def test_odd_token__refusing_or_taking_a_fee__is_not_taken_at_its_word():
+    aside.check_odd_token(new_chain(1_750_000_000))
+
+
+def test_odd_token__approve_answers_false__nothing_is_bought(tmp_path):
+    (tmp_path / "Token.vy").write_text(TOKEN)
+    out = compile_with_vyper("Token.vy", tmp_path)
+    code = bytes.fromhex(out["bytecode"].removeprefix("0x"))
+    chain = new_chain(1_750_000_000)
+    token = chain.deploy(Artifact("Token", out["abi"], code))
+    house, pool = aside.around(chain, token)
+    assert token.call("mint", chain.deployer, 100).ok
+    assert pool.call("deposit", 100, chain.deployer, 0).reason == ""
+    assert token.view("balanceOf", chain.deployer) == 100
+    assert house.call("deposit", chain.deployer, token.address, 100).value == 100
+
+
+def test_last_market__of_128__is_one_like_the_others():
+    aside.check_last_market(new_chain(1_750_000_000))

@@ -1,0 +1,107 @@
+"""What the Lens says is what the contracts do: every view against the model, every preview against its call."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper
+from plimsoll.fuzz.chain import new_chain
+from plimsoll.fuzz.lens import Lens
+from plimsoll.fuzz.ops import Generator, random_setup
+from plimsoll.fuzz.run import Report, play
+from plimsoll.fuzz.shrink import describe, from_json
+from plimsoll.fuzz.system import System
+
+OPERATIONS = 250
+EVERY = 25  # operations between two looks at all views
+SEEDS = range(100, 105)
+CORPUS = sorted((Path(__file__).parents[1] / "corpus").glob("*.json"))
+SCRIPTS = [path for path in CORPUS if "operations" in json.loads(path.read_text())]
+
+
+class Fault(NamedTuple):
+    """`old` becomes `new` in the Lens."""
+
+    name: str
+    old: str
+    new: str
+
+
+FAULTS = [
+    Fault(
+        "a preview leaves the surge out",
+        "convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm",
+        "convert(scale, uint256), (leg.t1 >> slots.SPREAD)",
+    ),
+    Fault("a liquidation price is a wei too near", "    return bad\n", "    return good\n"),
+    Fault(
+        "what was topped up counts for ever",
+        "topped_up & slots.MASK_128 if topped_up >> 128 == block.number else 0",
+        "topped_up & slots.MASK_128",
+    ),
+    Fault(
+        "a room for what leaves the skew alone",
+        "if abs(skew) < abs(leg.skew):",
+        "if abs(skew) <= abs(leg.skew):",
+    ),
+    Fault("a dead leg bars no withdrawal", "        if not total.dead:\n", "        if True:\n"),
+]
+TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else FAULTS[1:2]
+
+
+def watched(seed: int, artifact: Artifact | None = None) -> Report:
+    """The operations that `fuzz` draws for a seed, a Lens beside them."""
+    rng = random.Random(seed)
+    setup = random_setup(rng)
+    system = System.build(setup, chain=new_chain(setup.start))
+    generator, lens = Generator(rng, system), Lens(system, artifact)
+    operations = (generator.next() for _ in range(OPERATIONS))
+    return play(system, lens.watch(operations, EVERY), 10**9, Report(setup, []))
+
+
+def replayed(path: Path, artifact: Artifact | None = None) -> Report:
+    """A list of the corpus, a Lens beside it."""
+    setup, operations = from_json(json.loads(path.read_text()))
+    system = System.build(setup, chain=new_chain(setup.start))
+    watch = Lens(system, artifact).watch(operations, EVERY)
+    return play(system, watch, 10**9, Report(setup, []))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lens__any_seed__views_and_previews_equal_model(seed):
+    report = watched(seed)
+    assert not report.mismatch, f"{report.mismatch}\n{describe(report)}"
+    assert len(report.operations) == OPERATIONS
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
+def test_lens__corpus__views_and_previews_equal_model(path):
+    report = replayed(path)
+    assert not report.mismatch, f"{report.mismatch}\n{describe(report)}"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
+def test_faults__each__has_its_place_in_the_lens(fault):
+    assert (CONTRACTS / "Lens.vy").read_text().count(fault.old) == 1
+
+
+@pytest.mark.parametrize("fault", TRIED, ids=lambda f: f.name)
+def test_lens__planted_fault__is_found(fault, tmp_path):
+    """A few are tried by default, or all with ``PLIMSOLL_FAULTS=all``."""
+    root = tmp_path / "contracts"
+    shutil.copytree(CONTRACTS, root)
+    source = root / "Lens.vy"
+    source.write_text(source.read_text().replace(fault.old, fault.new))
+    out = compile_with_vyper("Lens.vy", root)
+    broken = Artifact("Lens", out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
+    runs = [lambda s=seed: watched(s, broken) for seed in range(20)]
+    runs += [lambda p=path: replayed(p, broken) for path in SCRIPTS]
+    found = next((report.mismatch for run in runs if (report := run()).mismatch), None)
+    assert found is not None and found.kind.startswith(("lens ", "liquidation price"))
