@@ -5,8 +5,9 @@
 @title Configurator
 @license AGPL-3.0-only
 @notice Lists markets and changes their terms: readable here, checked here, packed for the Clearinghouse.
-@dev Owned, in two steps and never by nobody. The owner can reach nobody's money: all he has is `set_terms`, inside
-     the bounds below. Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
+@dev Owned, in two steps and never by nobody. All the owner has is `set_terms`, inside the bounds below:
+     no call moves anybody's money. But he names the feeds, and a market with a false feed takes the pool's, through it
+     what is in custody: he should be a timelock, and people should look at what it announces. Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
      A market with open interest keeps its price bounds, its skew scale and, while it answers, its feed; its
      requirements can only fall. So no change of terms makes a healthy account liquidatable, but that a dead feed's
      successor may have another price: the owner should be a timelock.
