@@ -5,12 +5,13 @@
 @title Configurator
 @license AGPL-3.0-only
 @notice Lists markets and changes their terms: readable here, checked here, packed for the Clearinghouse.
-@dev Owned, in two steps and never by nobody. All the owner has is `set_terms`, inside the bounds below:
-     no call moves anybody's money. But he names the feeds, and a market with a false feed takes the pool's, through it
-     what is in custody: he should be a timelock, and people should look at what it announces. Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
+@dev Owned, in two steps and never by nobody. All the owner has is `set_terms`, inside the bounds below: no call moves
+     anybody's money. But he names the feeds, and with a false one takes the pool's money and, through it, custody's:
+     he should be a timelock, and what it announces should be read.
+     Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
      A market with open interest keeps its price bounds, its skew scale and, while it answers, its feed; its
      requirements can only fall. So no change of terms makes a healthy account liquidatable, but that a dead feed's
-     successor may have another price: the owner should be a timelock.
+     successor may have another price.
 @custom:security The Clearinghouse accrues funding with the old terms before it takes new ones.
 @custom:spec MGN-3, MGN-8, GOV-1
 """

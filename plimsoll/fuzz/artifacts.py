@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -64,6 +66,16 @@ def compile_with_vyper(path: str, root: Path) -> dict[str, Any]:
     source = bundle.load_file(Path(path))
     out = compile_from_file_input(source, input_bundle=bundle, output_formats=["abi", "bytecode"])
     return {"abi": out["abi"], "bytecode": out["bytecode"]}
+
+
+@functools.cache
+def is_part(file: str, path: str) -> bool:
+    """Whether a source file is, or is imported by, another; both relative to ``contracts``."""
+    if file == path:
+        return True
+    text = (CONTRACTS / path).read_text()
+    names = re.findall(r"^from (?:modules|\.) import (\w+)", text, re.MULTILINE)
+    return any(is_part(file, f"modules/{name}.vy") for name in names)
 
 
 def fingerprint(root: Path) -> str:

@@ -34,7 +34,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper
+from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper, is_part
 from plimsoll.fuzz.run import Report, fuzz, replay
 from plimsoll.fuzz.shrink import from_json
 from plimsoll.fuzz.system import Artifacts, Op, Setup, compiled
@@ -300,16 +300,6 @@ def _fate(file: str, root: Path, budget: Budget) -> tuple[str, str]:
         return "same", "the bytecode is the same"
     how = _tested(SUITES.get(file, PURE), root) if budget.suites else ""
     return ("killed", how) if how else ("survived", "")
-
-
-@functools.cache
-def is_part(file: str, path: str) -> bool:
-    """Whether a source file is, or is imported by, another."""
-    if file == path:
-        return True
-    text = (CONTRACTS / path).read_text()
-    names = re.findall(r"^from (?:modules|\.) import (\w+)", text, re.MULTILINE)
-    return any(is_part(file, f"modules/{name}.vy") for name in names)
 
 
 @functools.cache

@@ -26,11 +26,12 @@ from ape.managers.project import LocalProject
 
 from plimsoll.chain import ApeChain, Chain, RevmChain, compiled
 from plimsoll.errors import ChainError
-from plimsoll.fuzz.artifacts import CONTRACTS, Artifact
+from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, is_part
 from plimsoll.table import Table, default_table
 from tests.attacks.venue import Venue
 
 UNDEFENDED = bool(os.environ.get("PLIMSOLL_UNDEFENDED"))
+DEPLOYED = ("Clearinghouse", "Configurator", "LiquidityPool", "Lens")
 ON_APE = os.environ.get("PLIMSOLL_ATTACKS_ON") == "ape"
 
 
@@ -100,10 +101,11 @@ def artifact(request: pytest.FixtureRequest) -> Callable[[str], Artifact]:
     if defence is None:
         return compiled
     root = without(defence)
-    # An edit that does not compile is an error here, not an attack that works.
-    for name in ("Clearinghouse", "Configurator", "LiquidityPool", "Lens"):
+    edited = {c for c in DEPLOYED if is_part(defence.file, f"{c}.vy")}
+    for name in edited:
+        # An edit that does not compile is an error here, not an attack that works.
         compiled(name, root)
-    return functools.partial(compiled, root=root)
+    return lambda name: compiled(name, root if name in edited else None)
 
 
 @pytest.fixture
