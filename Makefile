@@ -31,7 +31,7 @@ CHECK ?=
 help: ## this list
 	@echo "Plimsoll: cross-margin perpetuals in Vyper."
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{printf "%-16s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{printf "%-18s%s\n", $$1, $$2}'
 
 # ------------------------------------------------------------------ set up
 
@@ -97,6 +97,10 @@ fuzz: $(READY) ## contracts against the model on all cores (OPS=10000000; goes o
 .PHONY: mutants
 mutants: $(READY) ## break the contracts a line at a time, count what is noticed (SAMPLE=40 for some)
 	@mkdir -p .cache && python -m plimsoll.fuzz.mutants $(if $(SAMPLE),--sample $(SAMPLE) --least 0.95,--kept .cache/mutants.jsonl) $(ARGS)
+
+.PHONY: coverage
+coverage: $(READY) ## lines and branches of the contracts that the fast lane reaches
+	@python -m plimsoll.fuzz.coverage $(ARGS)
 
 .PHONY: undefended
 undefended: $(READY) ## each attack again, its defence undone: it must work
