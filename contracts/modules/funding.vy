@@ -31,8 +31,9 @@ def accrue(
     @notice The index and the rate after `elapsed` seconds at a constant skew and price.
     @dev The rate runs linearly to its clamp and stays there, and the area under it is exact: with change D,
          gap X to the clamp L, twice the mean rate is r0 + r1, or 2L - X^2/D when the clamp is met on the way.
-         The index stops at 64 times the market's greatest price (a year and more at any allowed rate), which
-         keeps every product in range; longs and shorts stop alike.
+         The index stops at 64 times the market's greatest price (128 days at the greatest rate that may be set,
+         years at an ordinary one) and below 2**95, which keeps every product in range; longs and shorts stop alike.
+         A step that would pass the bound is not made at all.
          Widths: skew, scale and price 96 bits, elapsed 32, velocity 24: products stay under 2**200.
     @return (index [WAD quote/base], rate [WAD/day])
     """

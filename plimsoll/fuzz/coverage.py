@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import multiprocessing
 import os
@@ -117,21 +118,22 @@ class Reader:
         self.root = root.resolve()
         self.code = code
         self.map = CodeMap(Path(path).stem, code)
+        self.ops: dict[int, int] = {}  # where each instruction begins
+        pc = 0
+        while pc < len(code):
+            self.ops[pc] = code[pc]
+            pc += 1 + (code[pc] - PUSH0 if PUSH0 < code[pc] <= PUSH32 else 0)
+        # Two things the map has that mean nothing: nodes in the middle of an instruction, and
+        # wherever an argument of a call is read, the last use of it in the function.
         nodes: dict[int, vy.VyperNode] = dict(sorted(maps["pc_raw_ast_map"].items()))
-        # Wherever an argument of a call is read, the map has its last use in the function.
-        self.nodes = {pc: node for pc, node in nodes.items() if not _is_calldata(node)}
+        self.nodes = {pc: n for pc, n in nodes.items() if pc in self.ops and not _is_calldata(n)}
         self.errors: dict[int, str] = maps["error_map"]
         # Of each mapped instruction, what its node is part of.
         self.pcs = list(self.nodes)
         self.parts = {pc: {id(n) for n in _ancestry(node)} for pc, node in self.nodes.items()}
-        self.ops: list[tuple[int, int]] = []
-        pc = 0
-        while pc < len(code):
-            self.ops.append((pc, code[pc]))
-            pc += 1 + (code[pc] - PUSH0 if PUSH0 < code[pc] <= PUSH32 else 0)
         # Conditional jumps, and where they go: the target is always pushed just before.
         self.jumps: dict[int, int] = {}
-        for (before, push), (at, op) in zip(self.ops, self.ops[1:], strict=False):
+        for (before, push), (at, op) in itertools.pairwise(self.ops.items()):
             if op == JUMPI and PUSH0 < push <= PUSH32:
                 self.jumps[at] = int.from_bytes(code[before + 1 : at], "big")
         functions = {id(f): f for f in map(_function_of, self.nodes.values()) if f is not None}
@@ -191,11 +193,10 @@ class Reader:
     # -------------------------------------------------------------- lines
 
     def _read_lines(self) -> None:
-        op_at = dict(self.ops)
         own: dict[int, list[int]] = {}  # what is of a function, but of none of its statements
         for pc, node in self.nodes.items():
             file = self._file(node)
-            if file is None or op_at.get(pc, JUMPDEST) == JUMPDEST:
+            if file is None or self.ops[pc] == JUMPDEST:
                 continue
             function = _function_of(node)
             if function is None or any(id(s) in self.parts[pc] for s in function.body):
@@ -266,7 +267,7 @@ class Reader:
         elif isinstance(choice, vy.BoolOp):
             # `and` goes on to the rest if this is true, `or` if it is false. The other way there is
             # but a constant, and a jump over the rest.
-            between = [op for pc, op in self.ops if start <= pc < end]
+            between = [op for pc, op in self.ops.items() if start <= pc < end]
             decided = len(between) == 3 and between[2] == JUMP and between[0] <= PUSH0 + 1
             falls = decided != isinstance(choice.op, vy.And)
         elif self._holds(start, end, _list(choice.body)):
@@ -287,15 +288,15 @@ class Reader:
         where ``and`` has many operands. What was computed just before tells which test it is; a
         test may hold jumps of the compiler's own, so the last is meant.
         """
-        index = {pc: i for i, (pc, _) in enumerate(self.ops)}
+        starts = list(self.ops)
         guesses: dict[tuple[int, int], tuple[int, vy.VyperNode, vy.VyperNode]] = {}
         for at in self.left:
             if at in self.nodes or at in self.errors:
                 continue
-            behind = index[at] - 1
-            while self.ops[behind][0] not in self.nodes and self.ops[behind][1] not in ENDS:
+            behind = bisect_left(starts, at) - 1
+            while starts[behind] not in self.nodes and self.ops[starts[behind]] not in ENDS:
                 behind -= 1
-            node = self.nodes.get(self.ops[behind][0])
+            node = self.nodes.get(starts[behind])
             if node is None or self._file(node) is None:
                 continue
             if isinstance(node, vy.Break | vy.Continue | vy.Return):  # where it jumps to

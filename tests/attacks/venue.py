@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from eth_abi import decode
+from eth_abi.abi import decode
 
 from plimsoll.chain import Chain, Signer, address_of
 from plimsoll.client import Client, conservation, known_accounts
@@ -243,7 +243,7 @@ class Venue:
         """LED-2 and LED-3, to the wei."""
         books = conservation(self.system)
         assert books.difference == 0, f"LED-3 is off by {books.difference}"
-        assert [s.name for s in books.sizes if s.difference] == [], "LED-2"
+        assert [s.market for s in books.sizes if s.difference] == [], "LED-2"
         assert books.holds
 
 

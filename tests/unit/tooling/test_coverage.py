@@ -258,7 +258,7 @@ WAYS: list[tuple[str, list[Any], set[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "args", "ways"), WAYS, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize(("call", "args", "ways"), WAYS, ids=[f"{w[0]}{w[1]}" for w in WAYS])
 def test_ways__one_call__exactly_those_it_takes(stage, call, args, ways):
     contract = stage.fresh()
     contract.call(call, *args)
