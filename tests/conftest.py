@@ -4,7 +4,7 @@
 scripts do is what the tests stand on. Ape returns the chain to where it was after each test.
 
 A fixture of a wide scope that first comes up in the middle of a module makes Ape throw that module's
-venue away (pytest is told to fail then), so only what the venue is built from has one.
+venue away while tests still hold it, so only what the venue is built from has one.
 """
 
 from __future__ import annotations

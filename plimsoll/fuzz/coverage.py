@@ -194,9 +194,11 @@ class Reader:
 
     def _read_lines(self) -> None:
         own: dict[int, list[int]] = {}  # what is of a function, but of none of its statements
+        # Where a jump might go to is pushed before it is known: ``if x: break`` is no `break` yet.
+        targets = {before for before, at in itertools.pairwise(self.ops) if at in self.jumps}
         for pc, node in self.nodes.items():
             file = self._file(node)
-            if file is None or self.ops[pc] == JUMPDEST:
+            if file is None or self.ops[pc] == JUMPDEST or pc in targets:
                 continue
             function = _function_of(node)
             if function is None or any(id(s) in self.parts[pc] for s in function.body):

@@ -295,6 +295,14 @@ def test_lines__of_a_call__only_what_it_passes(stage):
     assert stage.line("return x // 2", "part.vy") and not stage.line("return 50", "part.vy")
 
 
+def test_lines__loop_that_is_not_left__no_break_and_no_continue(stage):
+    contract = stage.fresh()
+    contract.call("sum", [1, 2])
+    reached = {line for (file, line), ran in stage.coverage().lines.items() if ran}
+    assert number("total += x") in reached
+    assert not reached & {number("continue"), number("break")}
+
+
 def test_lines__getter_and_immutable__by_their_calls(stage):
     contract = stage.fresh()
     assert not stage.line("kept: public") and not stage.line("return LIMIT")
