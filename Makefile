@@ -102,6 +102,14 @@ mutants: $(READY) ## break the contracts a line at a time, count what is noticed
 coverage: $(READY) ## lines and branches of the contracts that the fast lane reaches
 	@python -m plimsoll.fuzz.coverage --least 99 $(ARGS)
 
+.PHONY: prove
+prove: $(READY) .cache/prove/.ready ## symbolic proofs with halmos (needs node, npm, Python 3.11)
+	@python tests/proofs/run.py $(ARGS)
+
+.cache/prove/.ready: tests/proofs/requirements.txt tests/proofs/package-lock.json
+	@python tests/proofs/run.py --install
+	@touch $@
+
 .PHONY: undefended
 undefended: $(READY) ## each attack again, its defence undone: it must work
 	@PLIMSOLL_UNDEFENDED=1 ape test tests/attacks -n 2 -q --no-header $(LOCAL) $(ARGS)

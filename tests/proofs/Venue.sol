@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+pragma solidity ^0.8.30;
+
+import {Code} from "./Code.sol"; // the compiled contract and its storage slots, written by run.py
+
+interface Vm {
+    function assume(bool) external;
+    function prank(address) external;
+    function warp(uint256) external;
+    function load(address, bytes32) external view returns (bytes32);
+    function store(address, bytes32, bytes32) external;
+    function setArbitraryStorage(address) external;
+}
+
+interface IClearinghouse {
+    function withdraw(address account, address token, uint256 amount, address receiver) external;
+    function trade(address account, uint256 market, int256 delta, uint256 limit) external returns (uint256);
+    function liquidate(address account) external returns (uint256);
+    function health(address account) external view returns (uint256);
+}
+
+/// The Clearinghouse's three peers in one: quote token of 18 decimals, pool and configurator.
+contract Peer {
+    uint8 public constant decimals = 18;
+    uint256 public constant keeper_share_ppm = 200_000;
+
+    function clearinghouse() external view returns (address) {
+        return msg.sender;
+    }
+
+    function transfer(address, uint256) external pure returns (bool) {
+        return true;
+    }
+}
+
+contract Feed {
+    int256 answer;
+    uint256 updatedAt;
+
+    function set(int256 answer_, uint256 updatedAt_) external {
+        answer = answer_;
+        updatedAt = updatedAt_;
+    }
+
+    function latestRoundData() external view returns (uint80, int256, uint256, uint256, uint80) {
+        return (1, answer, updatedAt, updatedAt, 1);
+    }
+}
+
+/// The real Clearinghouse with every storage slot a free symbol, and one market of it put in order.
+///
+/// Sums of packed fields are taken modulo the field's width: then they are the same expression before
+/// and after, with products and quotients left opaque, and a solver sees it at once. They are exact as
+/// long as no account's cash or basis reaches 2**117 and no size or skew reaches 2**94.
+abstract contract Venue {
+    Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+    uint256 constant PPM = 1e6;
+    uint256 constant PROFIT_WEIGHT_PPM = 500_000;
+    address constant TRADER = address(0x7AADE200);
+    address constant KEEPER = address(0x4EE9E200);
+    uint256 constant MARKET = Code.MARKETS; // the first one: four words, terms 0 and 1, state a and b
+
+    IClearinghouse clearinghouse;
+    address pool;
+    Feed feed;
+
+    function setUp() public {
+        pool = address(new Peer());
+        feed = new Feed();
+        bytes memory code = abi.encodePacked(
+            Code.CLEARINGHOUSE,
+            abi.encode(pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether)
+        );
+        address made;
+        assembly {
+            made := create(0, add(code, 32), mload(code))
+        }
+        require(made != address(0), "the clearinghouse refuses its peers");
+        clearinghouse = IClearinghouse(made);
+        vm.setArbitraryStorage(made);
+        vm.warp(1_750_000_000);
+    }
+
+    /// What is not left free: the market has a feed of 18 decimals with an answer of now, price bounds in
+    /// whole quote, an initial requirement, and its funding accrued in this second (the index is free).
+    /// The trader is in that market, with any size or none, and in no other.
+    /// Against a mutant, one market of plain terms at one price and one position, and the rest as free as
+    /// before: a counterexample among the few states is one among them all.
+    function arrange(uint96 t0, int256 answer) internal returns (int256) {
+        uint256 t1 = (word(MARKET + 1) & ~(uint256(31) << 188)) | (18 << 188);
+        uint256 b = (word(MARKET + 3) & ~(uint256(type(uint32).max) << 68)) | (block.timestamp << 68);
+        if (Code.MUTANT) {
+            (t0, t1, b, answer) = (Code.PLAIN_T0, Code.PLAIN_T1, block.timestamp << 68, Code.PLAIN_PRICE);
+            write(MARKET + 2, Code.PLAIN_A);
+            write(uint256(keccak256(abi.encode(Code.POSITIONS, key_of(TRADER)))), Code.PLAIN_POSITION);
+        }
+        feed.set(answer, block.timestamp);
+        write(MARKET, (uint256(t0 & ~(uint96(31) << 20)) << 160) | uint160(address(feed)));
+        write(MARKET + 1, t1);
+        write(MARKET + 3, b);
+        vm.assume(im_ppm() != 0);
+        write(slot_of(TRADER), (header(TRADER) & ~uint256(type(uint128).max)) | 1);
+        return answer;
+    }
+
+    // ---------------------------------------------------------------- storage, see modules/slots.vy
+
+    function word(uint256 slot) internal view returns (uint256) {
+        return uint256(vm.load(address(clearinghouse), bytes32(slot)));
+    }
+
+    function write(uint256 slot, uint256 value) internal {
+        vm.store(address(clearinghouse), bytes32(slot), bytes32(value));
+    }
+
+    function header(address account) internal view returns (uint256) {
+        return word(slot_of(account));
+    }
+
+    function slot_of(address account) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode(Code.HEADERS, account)));
+    }
+
+    function position(uint256 key) internal view returns (uint256) {
+        return word(uint256(keccak256(abi.encode(Code.POSITIONS, key))));
+    }
+
+    function key_of(address account) internal pure returns (uint256) {
+        return uint256(uint160(account)) << 96;
+    }
+
+    function cash(address account) internal view returns (int256) {
+        return int256(header(account)) >> 136;
+    }
+
+    function basis(address account) internal view returns (int256) {
+        return int256(position(key_of(account))) >> 128;
+    }
+
+    function size(address account) internal view returns (int256) {
+        return int256(position(key_of(account)) << 128) >> 128;
+    }
+
+    function skew() internal view returns (int256) {
+        return int256(word(MARKET + 2) << 160) >> 160;
+    }
+
+    function funding_index() internal view returns (int256) {
+        return int256(word(MARKET + 3)) >> 160;
+    }
+
+    function mm_ppm() internal view returns (uint256) {
+        return (word(MARKET) >> 192) & (2 ** 20 - 1);
+    }
+
+    function im_ppm() internal view returns (uint256) {
+        return (word(MARKET) >> 212) & (2 ** 20 - 1);
+    }
+
+    function scale() internal view returns (uint256) {
+        return uint96(word(MARKET + 1));
+    }
+
+    function reward() internal view returns (uint256) {
+        return ((word(MARKET + 1) >> 193) & (2 ** 22 - 1)) * 1e16;
+    }
+
+    /// Conditions without a branch: `&&` would double the paths each time.
+    function all(bool a, bool b, bool c, bool d, bool e) internal pure returns (bool every) {
+        assembly {
+            every := and(a, and(b, and(c, and(d, e))))
+        }
+    }
+}
