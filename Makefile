@@ -89,6 +89,8 @@ $(COMPILED): $(READY) ape-config.yaml $(SOURCES)
 .PHONY: test
 test: compile ## all tests (ARGS="-k name" for some)
 	@ape test tests -n 2 --dist loadfile -q --no-header $(LOCAL) $(ARGS)
+	@# These move the clock of the chain that the others stand on.
+	@PLIMSOLL_APE=1 PLIMSOLL_OPS=1000 ape test tests/differential -k apes_provider -q --no-header $(LOCAL)
 
 .PHONY: fuzz
 fuzz: $(READY) ## contracts against the model on all cores (OPS=10000000; goes on where it was)

@@ -46,6 +46,7 @@ def test_replay__corpus_on_apes_engine__contracts_equal_model(path):
     [p for p in SCRIPTS if p.stem in ON_APE or os.environ.get("PLIMSOLL_APE") == "all"],
     ids=lambda p: p.stem,
 )
+@pytest.mark.skipif("PLIMSOLL_APE" not in os.environ, reason="in a process of its own: make test")
 def test_replay__corpus_on_apes_provider__contracts_equal_model(path, fuzz_chain):
     """Its blocks are a second each, so that a list may end otherwise than where it was found."""
     play(path, every=10**6, on=lambda now: fuzz_chain(now, slow=True), same_end=False)

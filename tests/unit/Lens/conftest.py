@@ -191,7 +191,7 @@ def _no_replays() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(project: LocalProject, accounts: list[AccountAPI]) -> Stage:
     """Markets 0 ALPHA, 1 BETA (both still), 2 GAMMA (funding); a pool of 10m, 250k of insurance."""
     built = Stage(project, accounts)

@@ -214,12 +214,12 @@ def with_skew(stage: Stage, lp: AccountAPI, trader: AccountAPI) -> Stage:
     return stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployer(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage_of(project: LocalProject, accounts: list[AccountAPI]) -> Callable[..., Stage]:
     """A deployment on a quote token of so many decimals, without markets."""
 
@@ -230,7 +230,7 @@ def stage_of(project: LocalProject, accounts: list[AccountAPI]) -> Callable[...,
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def odd_token(accounts: list[AccountAPI]) -> Callable[[], ContractInstance]:
     """A token with bad habits, all of them off."""
     source = Path(__file__).with_name("OddToken.vy").read_text(encoding="utf-8")
@@ -238,19 +238,19 @@ def odd_token(accounts: list[AccountAPI]) -> Callable[[], ContractInstance]:
     return lambda: accounts[0].deploy(container, 6)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_stage(stage_of: Callable[..., Stage]) -> Stage:
     """Two markets at 100, six decimals, nobody in it."""
     return with_markets(stage_of())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lp(accounts: list[AccountAPI]) -> AccountAPI:
     """The pool's first and greatest owner."""
     return accounts[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trader(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[2]
 
@@ -272,7 +272,7 @@ def user(accounts: list[AccountAPI]) -> AccountAPI:
     return accounts[5]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(stage_of: Callable[..., Stage], lp: AccountAPI, trader: AccountAPI) -> Stage:
     """Two markets at 100; 10m from `lp`; `trader` is long 5,000 of one and short 3,000 of the
     other."""

@@ -15,7 +15,7 @@ MILLION = 10**6 * 10**6  # [raw]
 CUSTODY = 10**9 * 10**6  # [raw]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def puppet_of(accounts):
     """A puppet of a Clearinghouse and of its Configurator."""
     source = Path(__file__).with_name("Puppet.vy").read_text(encoding="utf-8")
