@@ -7,12 +7,16 @@ that with what the call does to the contracts: so a preview is the execution, to
 from __future__ import annotations
 
 import functools
+import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from plimsoll.fuzz.artifacts import Artifact, compile_contract
+from plimsoll.fuzz.chain import new_chain
+from plimsoll.fuzz.ops import Generator, random_setup
 from plimsoll.fuzz.properties import Mismatch
-from plimsoll.fuzz.system import STRANGER, Op, System
+from plimsoll.fuzz.run import Report, play
+from plimsoll.fuzz.system import STRANGER, Op, Setup, System
 from plimsoll.model import (
     LIVE,
     MAX_MARKETS,
@@ -567,3 +571,33 @@ def _leverage(amount: int, worth: int) -> int:
     if amount == 0:
         return 0
     return ceil_div(amount * WAD, worth) if worth > 0 else MAX_UINT
+
+
+# ------------------------------------------------------------------ runs with a Lens in them
+
+
+def watched(seed: int, count: int, every: int, artifact: Artifact | None = None) -> Report:
+    """The operations that `run.fuzz` draws for a seed, a Lens beside them.
+
+    Args:
+        seed: of the draw.
+        count: of operations.
+        every: so many operations, all views are checked.
+        artifact: of a Lens; the repository's unless told.
+    """
+    rng = random.Random(seed)
+    setup = random_setup(rng)
+    system = System.build(setup, chain=new_chain(setup.start))
+    generator = Generator(rng, system)
+    operations = (generator.next() for _ in range(count))
+    watch = Lens(system, artifact).watch(operations, every)
+    return play(system, watch, 10**9, Report(setup, []))
+
+
+def replayed(
+    setup: Setup, operations: list[Op], every: int, artifact: Artifact | None = None
+) -> Report:
+    """A written list of operations, a Lens beside it: see `watched`."""
+    system = System.build(setup, chain=new_chain(setup.start))
+    watch = Lens(system, artifact).watch(operations, every)
+    return play(system, watch, 10**9, Report(setup, []))

@@ -34,6 +34,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from plimsoll.fuzz import lens
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper, is_part
 from plimsoll.fuzz.run import Report, fuzz, replay
 from plimsoll.fuzz.shrink import from_json
@@ -79,6 +82,7 @@ DEPLOYED = {
     "configurator": "Configurator.vy",
     "lens": "Lens.vy",
 }
+LOOKS = 5  # a look at all of the Lens's views costs so many at the whole state
 FUZZED = tuple(f.name for f in fields(Artifacts))
 EQUIVALENT = Path("tests/corpus/equivalent_mutants.json")  # {key: why it changes nothing}
 
@@ -119,12 +123,18 @@ class Mutant:
     old: str
     new: str
     code: str  # the line, before
+    twin: int = 0  # so many mutants of the file before it are the same in words
 
     @property
     def key(self) -> str:
         """A name that outlives edits elsewhere in the file."""
-        told = f"{self.file}|{self.code.strip()}|{self.old}|{self.new}"
+        told = f"{self.told}|{self.twin}" if self.twin else self.told
         return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    @property
+    def told(self) -> str:
+        """The edit in words."""
+        return f"{self.file}|{self.code.strip()}|{self.old}|{self.new}"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}  {self.old!r} -> {self.new!r}  in  {self.code.strip()}"
@@ -221,7 +231,12 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
                 visit(statement)
         elif type(top).__name__ == "VariableDecl" and top.is_constant:
             visit(top.value)
-    return sorted(found.values(), key=lambda m: (m.start, m.end, m.new))
+    before: Counter[str] = Counter()
+    numbered = []
+    for mutant in sorted(found.values(), key=lambda m: (m.start, m.end, m.new)):
+        numbered.append(replace(mutant, twin=before[mutant.told]))
+        before[mutant.told] += 1
+    return numbered
 
 
 def filled_by_tuples(function: Any) -> set[str]:
@@ -315,19 +330,7 @@ def _corpus() -> list[tuple[Setup, list[Op]]]:
 
 def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:
     """How the corpus or the fuzzer tells one mutated contract from the model; empty if not."""
-    role = next(role for role, deployed in DEPLOYED.items() if deployed == path)
-    if role not in FUZZED:
-        return ""
-    artifacts: Artifacts = replace(compiled(), **{role: made})
-    runs: list[Callable[[], Report]] = [
-        functools.partial(replay, setup, operations, budget.every, artifacts)
-        for setup, operations in _corpus()
-    ]
-    runs += [
-        functools.partial(fuzz, seed, budget.operations, budget.every, artifacts)
-        for seed in range(budget.seeds)
-    ]
-    for run in runs:
+    for run in _runs(path, made, budget):
         try:
             mismatch = run().mismatch
         except (AssertionError, ValueError) as error:
@@ -337,29 +340,45 @@ def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:
     return ""
 
 
+def _runs(path: str, made: Artifact, budget: Budget) -> Iterator[Callable[[], Report]]:
+    """The corpus, then seeds, with `made` in the place of the contract at `path`."""
+    role = next(role for role, deployed in DEPLOYED.items() if deployed == path)
+    if role not in FUZZED:  # it only looks on
+        every = LOOKS * budget.every
+        for script in _corpus():
+            yield functools.partial(lens.replayed, *script, every, made)
+        for seed in range(budget.seeds):
+            yield functools.partial(lens.watched, seed, budget.operations, every, made)
+        return
+    artifacts: Artifacts = replace(compiled(), **{role: made})
+    for script in _corpus():
+        yield functools.partial(replay, *script, budget.every, artifacts)
+    for seed in range(budget.seeds):
+        yield functools.partial(fuzz, seed, budget.operations, budget.every, artifacts)
+
+
 def _tested(suites: tuple[str, ...], root: Path) -> str:
-    """The first of the fast tests that fails on these sources; empty if none does."""
+    """The first of the fast tests that fails on these sources; empty if none does.
+
+    Raises:
+        RuntimeError: if pytest neither passes nor fails, as with a path that is not there: that
+            says nothing about a mutant.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-xq",
-                "--no-header",
-                "-p",
-                "no:cacheprovider",
-                *SUITES,
-            ],
+            [sys.executable, "-m", "pytest", "-xq", "--no-header", "-p", "no:cacheprovider"]
+            + list(suites),
             env={**os.environ, "PLIMSOLL_CONTRACTS": str(root), "TMPDIR": scratch},
             capture_output=True,
             text=True,
             check=False,
         )
-    if done.returncode == 0:
+    if done.returncode == pytest.ExitCode.OK:
         return ""
+    if done.returncode != pytest.ExitCode.TESTS_FAILED:
+        raise RuntimeError(f"pytest {' '.join(suites)}: {done.stdout[-300:]}{done.stderr[-300:]}")
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return failed[0] if failed else f"pytest exits with {done.returncode}"
+    return failed[0] if failed else "a test"
 
 
 def _compile(path: str, root: Path) -> Artifact:
@@ -444,6 +463,9 @@ def main() -> int:
     for verdict in known:
         tally.add(verdict)
     todo = [m for m in mutants if m.key not in done]
+    for mutant in [m for m in todo if m.key in tally.excused]:
+        tally.add(Verdict(mutant, "survived", "", 0.0))
+    todo = [m for m in todo if m.key not in tally.excused]
     budget = Budget(args.seeds, args.ops, suites=not args.no_suites)
     for verdict in judge_all(todo, budget, args.jobs):
         tally.add(verdict)

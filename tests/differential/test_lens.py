@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -12,18 +11,18 @@ from typing import NamedTuple
 import pytest
 
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper
-from plimsoll.fuzz.chain import new_chain
-from plimsoll.fuzz.lens import Lens
-from plimsoll.fuzz.ops import Generator, random_setup
-from plimsoll.fuzz.run import Report, play
+from plimsoll.fuzz.lens import replayed, watched
 from plimsoll.fuzz.shrink import describe, from_json
-from plimsoll.fuzz.system import System
 
 OPERATIONS = 250
 EVERY = 25  # operations between two looks at all views
 SEEDS = range(100, 105)
 CORPUS = sorted((Path(__file__).parents[1] / "corpus").glob("*.json"))
-SCRIPTS = [path for path in CORPUS if "operations" in json.loads(path.read_text())]
+SCRIPTS = {
+    path.stem: from_json(told)
+    for path in CORPUS
+    if "operations" in (told := json.loads(path.read_text()))
+}
 
 
 class Fault(NamedTuple):
@@ -56,34 +55,16 @@ FAULTS = [
 TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else FAULTS[1:2]
 
 
-def watched(seed: int, artifact: Artifact | None = None) -> Report:
-    """The operations that `fuzz` draws for a seed, a Lens beside them."""
-    rng = random.Random(seed)
-    setup = random_setup(rng)
-    system = System.build(setup, chain=new_chain(setup.start))
-    generator, lens = Generator(rng, system), Lens(system, artifact)
-    operations = (generator.next() for _ in range(OPERATIONS))
-    return play(system, lens.watch(operations, EVERY), 10**9, Report(setup, []))
-
-
-def replayed(path: Path, artifact: Artifact | None = None) -> Report:
-    """A list of the corpus, a Lens beside it."""
-    setup, operations = from_json(json.loads(path.read_text()))
-    system = System.build(setup, chain=new_chain(setup.start))
-    watch = Lens(system, artifact).watch(operations, EVERY)
-    return play(system, watch, 10**9, Report(setup, []))
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_lens__any_seed__views_and_previews_equal_model(seed):
-    report = watched(seed)
+    report = watched(seed, OPERATIONS, EVERY)
     assert not report.mismatch, f"{report.mismatch}\n{describe(report)}"
     assert len(report.operations) == OPERATIONS
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
-def test_lens__corpus__views_and_previews_equal_model(path):
-    report = replayed(path)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_lens__corpus__views_and_previews_equal_model(name):
+    report = replayed(*SCRIPTS[name], EVERY)
     assert not report.mismatch, f"{report.mismatch}\n{describe(report)}"
 
 
@@ -101,7 +82,7 @@ def test_lens__planted_fault__is_found(fault, tmp_path):
     source.write_text(source.read_text().replace(fault.old, fault.new))
     out = compile_with_vyper("Lens.vy", root)
     broken = Artifact("Lens", out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
-    runs = [lambda s=seed: watched(s, broken) for seed in range(20)]
-    runs += [lambda p=path: replayed(p, broken) for path in SCRIPTS]
+    runs = [lambda s=seed: watched(s, OPERATIONS, EVERY, broken) for seed in range(20)]
+    runs += [lambda s=script: replayed(*s, EVERY, broken) for script in SCRIPTS.values()]
     found = next((report.mismatch for run in runs if (report := run()).mismatch), None)
     assert found is not None and found.kind.startswith(("lens ", "liquidation price"))
