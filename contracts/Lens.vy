@@ -23,6 +23,7 @@ from modules import liquidation
 from modules import margin
 from modules import markets as shelf
 from modules import prices
+from modules import reasons
 from modules import slots
 from interfaces import IClearinghouse
 from interfaces import IConfigurator
@@ -371,7 +372,7 @@ def market(market: uint256) -> ILens.MarketView:
     @custom:reverts "market: unknown"
     """
     if not self._is_listed(market):
-        fixed_point.fail("market: unknown")
+        fixed_point.fail(reasons.MARKET_UNKNOWN)
     return self._market(market, staticcall CLEARINGHOUSE.settings())
 
 

@@ -27,6 +27,7 @@ from modules import fixed_point
 from modules import ledger
 from modules import markets
 from modules import prices
+from modules import reasons
 from modules import share_token
 from modules import slots
 from interfaces import IClearinghouse
@@ -129,14 +130,14 @@ def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint
     @custom:spec LPV-2, LPV-3, LPV-4
     """
     if assets == 0:
-        fixed_point.fail("pool: zero assets")
+        fixed_point.fail(reasons.POOL_ZERO_ASSETS)
     pulled: uint256 = self._pull(assets)
     v: ILiquidityPool.Valuation = self._value()
     self._check_entry(v)
     arrived: uint256 = self._pay_in(pulled)
     minted: uint256 = self._shares_for(arrived, v)
     if minted < min_shares:
-        fixed_point.fail("pool: too few shares")
+        fixed_point.fail(reasons.POOL_TOO_FEW_SHARES)
     self._enter(arrived, minted, receiver, v)
     return minted
 
@@ -157,19 +158,19 @@ def mint(shares: uint256, receiver: address, max_assets: uint256 = max_value(uin
     @custom:spec LPV-2, LPV-3, LPV-4
     """
     if shares == 0:
-        fixed_point.fail("pool: zero shares")
+        fixed_point.fail(reasons.POOL_ZERO_SHARES)
     v: ILiquidityPool.Valuation = self._value()
     self._check_entry(v)
     assets: uint256 = self._cost_of(shares, v)
     if assets > max_assets:
-        fixed_point.fail("pool: too many assets")
+        fixed_point.fail(reasons.POOL_TOO_MANY_ASSETS)
     pulled: uint256 = self._pull(assets)
     v = self._value()
     self._check_entry(v)
     arrived: uint256 = self._pay_in(pulled)
     needed: uint256 = self._cost_of(shares, v)
     if arrived < needed:
-        fixed_point.fail("pool: too little arrived")
+        fixed_point.fail(reasons.POOL_TOO_LITTLE_ARRIVED)
     self._enter(arrived, shares, receiver, v)
     return assets
 
@@ -197,7 +198,7 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
     @custom:spec LPV-2, LPV-4
     """
     if shares == 0:
-        fixed_point.fail("pool: zero shares")
+        fixed_point.fail(reasons.POOL_ZERO_SHARES)
     self._check_controller(controller)
     if msg.sender != owner and not self.isOperator[owner][msg.sender]:
         share_token._spend(owner, msg.sender, shares)
@@ -210,7 +211,7 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
     if request.shares != 0 and block.timestamp <= request.claimable_at + CLAIM_WINDOW:
         worth = min(worth, request.worth * total // request.shares)
     if worth == 0:
-        fixed_point.fail("pool: zero assets")
+        fixed_point.fail(reasons.POOL_ZERO_ASSETS)
     self._keep(controller, total, worth, block.timestamp + COOLDOWN)
     share_token._move(owner, self, shares)
     log ILiquidityPool.RedeemRequest(controller=controller, owner=owner, requestId=0, sender=msg.sender, shares=shares)
@@ -232,7 +233,7 @@ def cancelRequest(receiver: address, controller: address) -> uint256:
     share_token._check_receiver(receiver)
     amount: uint256 = self._requests[controller].shares
     if amount == 0:
-        fixed_point.fail("pool: no request")
+        fixed_point.fail(reasons.POOL_NO_REQUEST)
     self._keep(controller, 0, 0, 0)
     share_token._move(self, receiver, amount)
     return amount
@@ -258,12 +259,12 @@ def redeem(shares: uint256, receiver: address, controller: address, min_assets: 
     self._check_controller(controller)
     request: ILiquidityPool.Request = self._claimable(controller)
     if shares > request.shares:
-        fixed_point.fail("pool: more than requested")
+        fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     v: ILiquidityPool.Valuation = self._value()
     self._check_exit(v)
     assets: uint256 = self._payout(shares, request, v)
     if assets < min_assets:
-        fixed_point.fail("pool: too few assets")
+        fixed_point.fail(reasons.POOL_TOO_FEW_ASSETS)
     self._leave(shares, assets, receiver, controller, request, v)
     return assets
 
@@ -291,16 +292,16 @@ def withdraw(
     v: ILiquidityPool.Valuation = self._value()
     self._check_exit(v)
     if request.worth == 0:
-        fixed_point.fail("pool: more than requested")
+        fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     wanted: uint256 = assets * UNIT
     burned: uint256 = max(
         self._up(wanted * (share_token.totalSupply + VIRTUAL_SHARES), convert(v.nav, uint256) + UNIT),
         self._up(wanted * request.shares, request.worth),
     )
     if burned > request.shares:
-        fixed_point.fail("pool: more than requested")
+        fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     if burned > max_shares:
-        fixed_point.fail("pool: too many shares")
+        fixed_point.fail(reasons.POOL_TOO_MANY_SHARES)
     self._leave(burned, assets, receiver, controller, request, v)
     return burned
 
@@ -773,7 +774,7 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
 @view
 def _check_live(v: ILiquidityPool.Valuation):
     if not v.live:
-        fixed_point.fail("pool: a price is not live")
+        fixed_point.fail(reasons.POOL_A_PRICE_IS_NOT_LIVE)
 
 
 @internal
@@ -790,7 +791,7 @@ def _is_broke(v: ILiquidityPool.Valuation) -> bool:
 def _check_entry(v: ILiquidityPool.Valuation):
     self._check_live(v)
     if self._is_broke(v):
-        fixed_point.fail("pool: no equity")
+        fixed_point.fail(reasons.POOL_NO_EQUITY)
 
 
 @internal
@@ -798,14 +799,14 @@ def _check_entry(v: ILiquidityPool.Valuation):
 def _check_exit(v: ILiquidityPool.Valuation):
     self._check_live(v)
     if v.nav <= 0:
-        fixed_point.fail("pool: no equity")
+        fixed_point.fail(reasons.POOL_NO_EQUITY)
 
 
 @internal
 @view
 def _check_controller(controller: address):
     if msg.sender != controller and not self.isOperator[controller][msg.sender]:
-        fixed_point.fail("pool: not your request")
+        fixed_point.fail(reasons.POOL_NOT_YOUR_REQUEST)
 
 
 @internal
@@ -826,11 +827,11 @@ def _claimable(controller: address) -> ILiquidityPool.Request:
     """
     request: ILiquidityPool.Request = self._requests[controller]
     if request.shares == 0:
-        fixed_point.fail("pool: no request")
+        fixed_point.fail(reasons.POOL_NO_REQUEST)
     if block.timestamp < request.claimable_at:
-        fixed_point.fail("pool: cooling down")
+        fixed_point.fail(reasons.POOL_COOLING_DOWN)
     if not self._is_claimable(request):
-        fixed_point.fail("pool: request has lapsed")
+        fixed_point.fail(reasons.POOL_REQUEST_HAS_LAPSED)
     return request
 
 
@@ -845,7 +846,7 @@ def _pull(assets: uint256) -> uint256:
     """
     before: uint256 = staticcall QUOTE.balanceOf(self)
     if not extcall QUOTE.transferFrom(msg.sender, self, assets, default_return_value=True):
-        fixed_point.fail("pool: transfer failed")
+        fixed_point.fail(reasons.POOL_TRANSFER_FAILED)
     return staticcall QUOTE.balanceOf(self) - before
 
 
@@ -865,7 +866,7 @@ def _enter(arrived: uint256, minted: uint256, receiver: address, v: ILiquidityPo
     @notice Mint, and tell the Clearinghouse the NAV: `v`, taken before, and what `arrived` [raw].
     """
     if minted == 0:
-        fixed_point.fail("pool: zero shares")
+        fixed_point.fail(reasons.POOL_ZERO_SHARES)
     share_token._mint(receiver, minted)
     log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=arrived, shares=minted)
     extcall CLEARINGHOUSE.set_nav(v.nav + convert(arrived * UNIT, int256))
@@ -885,14 +886,14 @@ def _leave(
     @dev What is left of the request is worth no more a share than before: its worth rounds down.
     """
     if assets == 0:
-        fixed_point.fail("pool: zero assets")
+        fixed_point.fail(reasons.POOL_ZERO_ASSETS)
     if receiver == self:
-        fixed_point.fail("pool: bad receiver")
+        fixed_point.fail(reasons.POOL_BAD_RECEIVER)
     room: uint256 = 0
     custody: uint256 = 0
     room, custody = self._room(v)
     if assets > room:
-        fixed_point.fail("pool: exposure too high")
+        fixed_point.fail(reasons.POOL_EXPOSURE_TOO_HIGH)
     left: uint256 = request.shares - burned
     if left == 0:
         self._keep(controller, 0, 0, 0)

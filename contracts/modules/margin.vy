@@ -94,7 +94,7 @@ def health(equity_: int256, maintenance: uint256) -> uint256:
         return 0
     if maintenance == 0:
         return max_value(uint256)
-    return unsafe_div(unsafe_mul(convert(equity_, uint256), WAD), maintenance)
+    return unsafe_div(unsafe_mul(fixed_point.magnitude(equity_), WAD), maintenance)
 
 
 @internal

@@ -11,6 +11,7 @@
 """
 
 from . import fixed_point
+from . import reasons
 from . import slots
 
 LIVE: constant(uint256) = 0
@@ -34,7 +35,7 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
     @return (price [WAD quote/base], status: LIVE or why not, the market's max price [WAD quote/base])
     """
     if msg.gas < GAS_BEFORE_FEED:
-        fixed_point.fail("prices: too little gas")
+        fixed_point.fail(reasons.PRICES_TOO_LITTLE_GAS)
     unit: uint256 = pow_mod256(10, (t1 >> slots.BOUND_EXPONENT) & 31)
     max_price: uint256 = unsafe_mul((t1 >> slots.MAX_PRICE) & slots.MASK_24, unit)
     success: bool = False
@@ -74,12 +75,12 @@ def must_be_live(status: uint256):
     @notice Refuse a price that may not be used, and say why.
     """
     if status == STALE:
-        fixed_point.fail("prices: stale")
+        fixed_point.fail(reasons.PRICES_STALE)
     if status == OUT_OF_BOUNDS:
-        fixed_point.fail("prices: out of bounds")
+        fixed_point.fail(reasons.PRICES_OUT_OF_BOUNDS)
     if status == NOT_POSITIVE:
-        fixed_point.fail("prices: not positive")
+        fixed_point.fail(reasons.PRICES_NOT_POSITIVE)
     if status == BAD_TIME:
-        fixed_point.fail("prices: bad time")
+        fixed_point.fail(reasons.PRICES_BAD_TIME)
     if status == FAILED:
-        fixed_point.fail("prices: feed failed")
+        fixed_point.fail(reasons.PRICES_FEED_FAILED)
