@@ -569,6 +569,7 @@ def settings() -> IClearinghouse.Settings:
         unit=ledger.UNIT,
         pool=ledger.POOL,
         configurator=CONFIGURATOR,
+        auction=AUCTION.address,
         keeper_share_ppm=KEEPER_SHARE_PPM,
         insurance_share_ppm=INSURANCE_SHARE_PPM,
         profit_weight_ppm=PROFIT_WEIGHT_PPM,
@@ -613,7 +614,7 @@ def backing(account: address) -> (uint256, uint256):
 
 @external
 @view
-def holding(account: address, id: uint256) -> collateral.Holding:
+def holding(account: address, id: uint256) -> IClearinghouse.Holding:
     """
     @notice What an account holds of a collateral token, valued as of this block.
     @param account [address] the zero address for the token alone
@@ -989,7 +990,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
     for i: uint256 in range(collateral.MAX_TOKENS):
         if ledger._headers[account] & slots.HAS_TOKENS == 0 or (live and credit == owed):
             break
-        h: collateral.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
+        h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
         if h.own == 0 or (h.status == prices.LIVE) != live:
             continue
         due: uint256 = unsafe_sub(owed, credit)

@@ -27,7 +27,6 @@ uses: ledger
 WAD: constant(uint256) = 10**18
 PPM: constant(uint256) = 10**6
 DAY: constant(uint256) = 86_400
-RAMP: constant(uint256) = 3 * 86_400  # [s] in which weights settle
 MAX_TOKENS: constant(uint256) = 16
 
 
@@ -35,18 +34,6 @@ struct Token:  # packed: see slots
     t0: uint256
     t1: uint256
     holding: uint256
-
-
-struct Holding:  # one account's, of one token, as of this block
-    id: uint256
-    own: uint256  # [raw]
-    unit: uint256  # [WAD base] of one raw unit
-    price: uint256  # [WAD quote/base]
-    status: uint256  # of the price: see prices
-    maintenance: uint256  # [WAD quote] what it counts in MGN-4
-    initial: uint256  # [WAD quote] and in MGN-5
-    kept_ppm: uint256  # of its worth, in a seizure
-    credit: uint256  # [WAD quote] what a seizure of all of it brings, if it is live
 
 
 struct Backing:  # the holdings of one account [WAD quote]
@@ -72,12 +59,12 @@ def id_of(token: address) -> uint256:
 
 @internal
 @view
-def load(account: address, id: uint256) -> Holding:
+def load(account: address, id: uint256) -> IClearinghouse.Holding:
     """
     @notice What `account` holds of a token, valued now.
     """
     token: Token = self._tokens[id]
-    h: Holding = empty(Holding)
+    h: IClearinghouse.Holding = empty(IClearinghouse.Holding)
     h.id = id
     h.own = self._held[ledger.key(account, id)]
     h.unit = pow_mod256(10, (token.t1 >> slots.UNIT_EXPONENT) & 31)
@@ -88,22 +75,13 @@ def load(account: address, id: uint256) -> Holding:
     amount: uint256 = unsafe_mul(h.own, h.unit)
     worth: uint256 = unsafe_div(unsafe_mul(amount, h.price), WAD)
     scale: uint256 = token.t1 & slots.MASK_96
-    left: uint256 = (token.t1 >> slots.SETTLE_AT) & slots.MASK_32
-    left = unsafe_sub(max(left, block.timestamp), block.timestamp)
-    h.maintenance = self._weighed(
-        worth, (token.t1 >> slots.MM_BEFORE) & slots.MASK_20, (token.t0 >> slots.MM) & slots.MASK_20, left, scale, amount
-    )
+    weight: uint256 = slots.weight_now(token.t0, token.t1, slots.MM, slots.MM_BEFORE)
+    h.maintenance = self._weighed(worth, weight, scale, amount)
     h.kept_ppm = unsafe_sub(PPM, token.t0 >> slots.DISCOUNT)
     h.credit = unsafe_div(unsafe_mul(worth, h.kept_ppm), PPM)
     if h.status == prices.LIVE:
-        h.initial = self._weighed(
-            worth,
-            (token.t1 >> slots.IM_BEFORE) & slots.MASK_20,
-            (token.t0 >> slots.IM) & slots.MASK_20,
-            left,
-            scale,
-            unsafe_mul(token.holding >> slots.TOTAL, h.unit),
-        )
+        weight = slots.weight_now(token.t0, token.t1, slots.IM, slots.IM_BEFORE)
+        h.initial = self._weighed(worth, weight, scale, unsafe_mul(token.holding >> slots.TOTAL, h.unit))
     elif token.holding & slots.IS_DEAD != 0:
         fade: uint256 = min(unsafe_sub(block.timestamp, seen_at), DAY)
         h.maintenance = unsafe_div(unsafe_mul(h.maintenance, unsafe_sub(DAY, fade)), DAY)
@@ -112,14 +90,11 @@ def load(account: address, id: uint256) -> Holding:
 
 @internal
 @pure
-def _weighed(worth: uint256, before: uint256, weight: uint256, left: uint256, scale: uint256, depth: uint256) -> uint256:
+def _weighed(worth: uint256, weight: uint256, scale: uint256, depth: uint256) -> uint256:
     """
-    @notice worth * weight * S / (S + depth), rounded down, the weight on its way from `before`.
+    @notice worth * weight * S / (S + depth), rounded down.
     """
-    now: uint256 = weight
-    if left != 0:
-        now = unsafe_add(weight, unsafe_div(unsafe_mul(unsafe_sub(max(before, weight), weight), left), RAMP))
-    return unsafe_div(unsafe_mul(unsafe_mul(worth, now), scale), unsafe_mul(PPM, unsafe_add(scale, depth)))
+    return unsafe_div(unsafe_mul(unsafe_mul(worth, weight), scale), unsafe_mul(PPM, unsafe_add(scale, depth)))
 
 
 @internal
@@ -133,7 +108,7 @@ def value(account: address, header: uint256) -> Backing:
         bitmap: uint256 = ledger._backings[account] & slots.MASK_16
         for id: uint256 in range(MAX_TOKENS):
             if (bitmap >> id) & 1 != 0:
-                h: Holding = self.load(account, id)
+                h: IClearinghouse.Holding = self.load(account, id)
                 sum.maintenance = unsafe_add(sum.maintenance, h.maintenance)
                 sum.initial = unsafe_add(sum.initial, h.initial)
                 if h.status == prices.LIVE:
@@ -143,7 +118,7 @@ def value(account: address, header: uint256) -> Backing:
 
 @internal
 @pure
-def fewest(h: Holding, credit: uint256) -> uint256:
+def fewest(h: IClearinghouse.Holding, credit: uint256) -> uint256:
     """
     @notice The fewest raw units that a seizure credits with at least `credit`, which all of them exceed.
     """
@@ -176,7 +151,7 @@ def receive(account: address, id: uint256, token: address, amount: uint256) -> u
     @notice Take `amount` [raw] from the caller for `account`, at a live price and below the cap.
     @return [raw] what arrived
     """
-    h: Holding = self.load(account, id)
+    h: IClearinghouse.Holding = self.load(account, id)
     prices.must_be_live(h.status)
     if (self._tokens[id].t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
         fixed_point.fail(reasons.COLLATERAL_BEING_DELISTED)
@@ -203,7 +178,7 @@ def give(account: address, id: uint256, amount: uint256) -> uint256:
 
 
 @internal
-def move(account: address, auction: address, h: Holding, amount: uint256) -> uint256:
+def move(account: address, auction: address, h: IClearinghouse.Holding, amount: uint256) -> uint256:
     """
     @notice Move `amount` [raw] to the auction's account.
     @return [packed] the account's header
@@ -220,7 +195,7 @@ def poke(id: uint256) -> uint256:
     @notice Keep a token's price, or when its death was seen.
     @return [WAD quote/base] the price, or the last good one
     """
-    h: Holding = self.load(empty(address), id)
+    h: IClearinghouse.Holding = self.load(empty(address), id)
     holding: uint256 = self._tokens[id].holding
     dead: bool = h.status != prices.LIVE
     if not (dead and holding & slots.IS_DEAD != 0):

@@ -116,6 +116,7 @@ CONVERT_BOUND: constant(uint256) = 64
 SEIZURE_FEE: constant(uint256) = 96
 CALL_LINE: constant(uint256) = 116
 
+RAMP: constant(uint256) = 3 * 86_400  # [s] in which a token's weights settle
 REWARD_UNIT: constant(uint256) = 10**16  # [WAD quote]
 
 STATUS_OPEN: constant(uint256) = 1
@@ -204,6 +205,21 @@ def open_interest(lots: uint256, skew: int256) -> uint256:
     elif skew > long:
         long = skew
     return convert(long, uint256)
+
+
+# ------------------------------------------------------------------ collateral
+
+
+@internal
+@view
+def weight_now(t0: uint256, t1: uint256, at: uint256, before_at: uint256) -> uint256:
+    """
+    @notice A token's weight, on its straight line from the one before [ppm].
+    """
+    weight: uint256 = (t0 >> at) & MASK_20
+    before: uint256 = max((t1 >> before_at) & MASK_20, weight)
+    left: uint256 = unsafe_sub(max((t1 >> SETTLE_AT) & MASK_32, block.timestamp), block.timestamp)
+    return unsafe_add(weight, unsafe_div(unsafe_mul(unsafe_sub(before, weight), left), RAMP))
 
 
 # ------------------------------------------------------------------ book
