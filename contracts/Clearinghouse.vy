@@ -846,10 +846,10 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
         terms: uint256 = ledger._seizing
         line: uint256 = unsafe_mul(total.maintenance, (terms >> slots.CALL_LINE) & slots.MASK_24)
         called: bool = unsafe_mul(equity, 10**6) < convert(line, int256)
-        if backing.credit == 0 or not (called or self._owes_too_much(cash, total.pnl, backing.initial)):
-            return (False, 0)
         bound: uint256 = unsafe_mul((terms >> slots.CONVERT_BOUND) & slots.MASK_32, WAD)
         debt = max(debt, unsafe_sub(0, convert(bound, int256)))
+        if debt == 0 or backing.credit == 0 or not (called or self._owes_too_much(cash, total.pnl, backing.initial)):
+            return (False, 0)
         legs = []
 
     # Close.
@@ -922,8 +922,9 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     # Write, each account in turn: the keeper may be the account's owner.
     header = ledger._headers[account]
     ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
-    ledger.add_cash(ledger.POOL, to_pool)
-    self._pay_out(insurance, absorbed, reward)
+    ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, self._insurance()), bytes32), int256))
+    ledger.add_cash(msg.sender, convert(reward, int256))
     markets.book(exposure_change, absorbed)
     log IClearinghouse.Liquidated(
         account=account,
@@ -966,16 +967,6 @@ def _insurance() -> uint256:
 
 
 @internal
-def _pay_out(insurance: uint256, absorbed: uint256, reward: uint256):
-    """
-    @notice Leave the insurance fund with `insurance`, take what it could not absorb from the pool, pay the keeper.
-    """
-    ledger.add_cash(ledger.POOL, unsafe_sub(0, convert(absorbed, int256)))
-    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, self._insurance()), bytes32), int256))
-    ledger.add_cash(msg.sender, convert(reward, int256))
-
-
-@internal
 def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (uint256, uint256):
     """
     @notice Move an account's live tokens to lots of the auction until they are worth what it owes; or all its dead
@@ -988,7 +979,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
     credit: uint256 = 0
     paid: uint256 = 0
     for i: uint256 in range(collateral.MAX_TOKENS):
-        if ledger._headers[account] & slots.HAS_TOKENS == 0 or (live and credit == owed):
+        if ledger._headers[account] & slots.HAS_TOKENS == 0 or (live and credit >= owed):
             break
         h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
         if h.own == 0 or (h.status == prices.LIVE) != live:
@@ -999,6 +990,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
             due = h.credit
         elif live:
             amount = collateral.fewest(h, due)
+            due = collateral.credit_of(h, amount)
         header: uint256 = collateral.move(account, AUCTION.address, h, amount)
         if not live and header & slots.HAS_TOKENS == 0:
             due = unsafe_sub(owed, credit)

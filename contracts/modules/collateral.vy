@@ -78,7 +78,7 @@ def load(account: address, id: uint256) -> IClearinghouse.Holding:
     weight: uint256 = slots.weight_now(token.t0, token.t1, slots.MM, slots.MM_BEFORE)
     h.maintenance = self._weighed(worth, weight, scale, amount)
     h.kept_ppm = unsafe_sub(PPM, token.t0 >> slots.DISCOUNT)
-    h.credit = unsafe_div(unsafe_mul(worth, h.kept_ppm), PPM)
+    h.credit = self.credit_of(h, h.own)
     if h.status == prices.LIVE:
         weight = slots.weight_now(token.t0, token.t1, slots.IM, slots.IM_BEFORE)
         h.initial = self._weighed(worth, weight, scale, unsafe_mul(token.holding >> slots.TOTAL, h.unit))
@@ -114,6 +114,16 @@ def value(account: address, header: uint256) -> Backing:
                 if h.status == prices.LIVE:
                     sum.credit = unsafe_add(sum.credit, h.credit)
     return sum
+
+
+@internal
+@pure
+def credit_of(h: IClearinghouse.Holding, amount: uint256) -> uint256:
+    """
+    @notice What a seizure of `amount` [raw] is credited with: its worth less the discount, rounded down.
+    """
+    worth: uint256 = unsafe_div(unsafe_mul(unsafe_mul(amount, h.unit), h.price), WAD)
+    return unsafe_div(unsafe_mul(worth, h.kept_ppm), PPM)
 
 
 @internal
