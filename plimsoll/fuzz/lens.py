@@ -549,7 +549,7 @@ class Lens:
                 "traders": custody - cash - insurance,
                 "custody": model.custody,
                 "custody_wad": custody,
-                "balance": model.balances.get(model.address, 0),
+                "balance": model.balance(model.settings.quote, model.address),
             },
         )
 

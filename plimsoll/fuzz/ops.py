@@ -433,7 +433,7 @@ class Generator:
         rng, sender = self.rng, self.rng.choice([*WALLETS, STRANGER])
         account = rng.choice(EVERYBODY) if rng.random() < 0.3 else rng.choice(TRADERS)
         token = "token" if rng.random() < 0.98 else rng.choice(["pool", "zero", "fund"])
-        has = self.model.balances.get(self.system.address(sender), 0)
+        has = self.model.balance(self.model.settings.quote, self.system.address(sender))
         amount: Any = rng.choice(
             [
                 "all",
@@ -700,7 +700,7 @@ class Generator:
         """A deposit into the pool."""
         rng, sender = self.rng, self.lp()
         receiver = rng.choice(EVERYBODY) if rng.random() < 0.1 else sender
-        has = self.model.balances.get(self.system.address(sender), 0)
+        has = self.model.balance(self.model.settings.quote, self.system.address(sender))
         assets = rng.choice(
             [
                 0,

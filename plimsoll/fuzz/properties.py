@@ -91,7 +91,7 @@ class Books(NamedTuple):
             states={market: stored.a for market, stored in model.markets.items()},
             exposure=model.book.exposure,
             custody=model.custody,
-            held=model.balances.get(model.address, 0),
+            held=model.balance(model.settings.quote, model.address),
             supply=model.supply,
             shares=model.shares,
             escrow=model.shares.get(model.settings.pool, 0),
@@ -456,7 +456,7 @@ def a_share_loses_nothing_to_who_comes_and_goes(step: Step) -> str | None:
 def wealth(system: System, wallet: str) -> Fraction:
     """What a wallet would have if it closed and sold everything now, fees apart [WAD quote]."""
     model, owner = system.model, system.address(wallet)
-    total = Fraction(model.balances.get(owner, 0) * model.settings.unit)
+    total = Fraction(model.balance(model.settings.quote, owner) * model.settings.unit)
     sizes: dict[int, int] = {}
     for account, header in model.headers.items():
         if account[:-2] != owner[:-2]:

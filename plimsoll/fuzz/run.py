@@ -120,7 +120,7 @@ def compare_state(system: System, full: bool = True) -> None:
     words = {m: _same(house, "market_words", (m,), model.market_words) for m in range(count)}
     global_words = _same(house, "globals", (), model.globals)
     held = {
-        a: _same(system.token, "balanceOf", (a,), lambda a: model.balances.get(a, 0))
+        a: _same(system.token, "balanceOf", (a,), lambda a: model.balance(model.settings.quote, a))
         for a in (accounts if full else [model.address, model.settings.pool])
     }
     supply = _same(system.pool, "totalSupply", (), lambda: model.supply)

@@ -268,7 +268,9 @@ def test_own_act__a_gift_on_the_way__nobody_gains(system, op):
         )
     who = system.names[op[1]]
     loss = step.before.wealth - properties.wealth(system, op[1])
-    system.model.balances[who] = system.model.balances.get(who, 0) + int(loss / 10**12) + 2
+    quote = system.token.address
+    owned = system.model.balance(quote, who)
+    system.model.balances[quote, who] = owned + int(loss / 10**12) + 2
     assert broken(step) == "nobody gains by his own act"
 
 
