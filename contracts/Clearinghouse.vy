@@ -50,6 +50,7 @@ PPM: constant(uint256) = 10**6
 WAD: constant(uint256) = 10**18
 MAX_LEGS: constant(uint256) = 32
 MAX_BATCH: constant(uint256) = 64
+PERMIT: constant(Bytes[4]) = method_id("permit(address,address,uint256,uint256,uint8,bytes32,bytes32)")
 
 # ------------------------------------------------------------------ IMMUTABLES
 
@@ -154,45 +155,59 @@ def deposit(account: address, token: address, amount: uint256) -> uint256:
     @notice Pay tokens of the caller's into any trader's account, or into the insurance fund's.
     @dev Credits what arrived. The pool's account takes deposits from the LiquidityPool alone.
     @param account [address] to credit
-    @param token [address] the quote token
+    @param token [address] the quote token or a collateral token; a stranger may add only what the account has some of
     @param amount [raw] to pull from the caller, who has approved it
     @return [raw] what arrived
     @custom:access anyone, with his own tokens
-    @custom:reverts "ledger: unknown token", "ledger: zero amount", "ledger: transfer failed",
-                    "ledger: deposit too large", "account: system"
-    @custom:spec ACC-6, LED-9
+    @custom:reverts "ledger: zero amount", "account: system", "ledger: unknown token", "account: not yours",
+                    "prices: ...", "collateral: being delisted", "ledger: transfer failed", "caps: collateral",
+                    "ledger: deposit too large"
+    @custom:spec ACC-6, LED-9, COL-1
     """
-    self._check_amount(amount)
-    arrived: uint256 = 0
-    if token == ledger.QUOTE.address:
-        by_peer: bool = msg.sender == ledger.POOL or msg.sender == AUCTION.address
-        if account != self and not (account == ledger.POOL and by_peer):
-            self._check_trader(account)
-        arrived = ledger.pull(ledger.QUOTE, amount)
-        ledger.credit(account, arrived)
-    else:
-        self._check_trader(account)
-        id: uint256 = collateral.id_of(token)
-        if collateral._held[ledger.key(account, id)] == 0:
-            self._check_owner(account)
-        arrived = collateral.receive(account, id, token, amount)
-    log IClearinghouse.Deposited(account=account, token=token, sender=msg.sender, amount=arrived)
-    return arrived
+    return self._deposit(account, token, amount)
+
+
+@external
+def deposit_with_permit(
+    account: address, token: address, amount: uint256, deadline: uint256, v: uint8, r: bytes32, s: bytes32
+) -> uint256:
+    """
+    @notice `deposit`, with the caller's ERC-2612 permit for it.
+    @dev A permit that somebody has already used, or that the token refuses, does not stop a deposit that is approved.
+    @param account [address] to credit
+    @param token [address] the quote token or a collateral token
+    @param amount [raw] to pull from the caller, and what the permit is for
+    @param deadline [unix s] of the permit
+    @param v [27 or 28] of the permit's signature
+    @param r [word] of the permit's signature
+    @param s [word] of the permit's signature
+    @return [raw] what arrived
+    @custom:access anyone, with his own tokens
+    @custom:reverts as `deposit`; the token's own reason where nothing is approved
+    @custom:spec ACC-6
+    """
+    used: bool = raw_call(
+        token,
+        abi_encode(msg.sender, self, amount, deadline, v, r, s, method_id=PERMIT),
+        revert_on_failure=False,
+    )
+    return self._deposit(account, token, amount)
 
 
 @external
 def withdraw(account: address, token: address, amount: uint256, receiver: address):
     """
-    @notice Send quote out of an account. Unrealised profit cannot be withdrawn, unrealised loss is held back.
-    @dev Without positions no price is read: cash c is always there to take, to the last raw unit.
+    @notice Send tokens out of an account. Unrealised profit cannot be withdrawn, unrealised loss is held back.
+    @dev Without positions and debt no price is read: what is there can always be taken, to the last raw unit.
     @param account [address] to debit, one of the caller's
-    @param token [address] the quote token
+    @param token [address] the quote token or a collateral token
     @param amount [raw]
     @param receiver [address]
     @custom:access owner of the account
-    @custom:reverts "account: not yours", "ledger: unknown token", "ledger: zero amount", "withdraw: bad receiver",
-                    "margin: not enough cash", "margin: dead leg", "margin: below initial", "ledger: transfer failed"
-    @custom:spec MGN-5, MGN-7, PRC-5
+    @custom:reverts "account: not yours", "ledger: zero amount", "withdraw: bad receiver", "margin: not enough cash",
+                    "ledger: unknown token", "margin: not enough tokens", "margin: dead leg", "margin: below initial",
+                    "caps: debt", "ledger: transfer failed"
+    @custom:spec MGN-5, MGN-7, PRC-5, COL-2
     """
     self._check_owner(account)
     self._check_amount(amount)
@@ -212,7 +227,8 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
         header = collateral.give(account, collateral.id_of(token), amount)
     if trader:
         total: Sum = self._value(account, header & slots.MASK_128, True)
-        self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)
+        if total.legs != 0 or min(slots.cash_of(header), 0) != 0:
+            self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)
     ledger.push(IERC20(token), amount, receiver)
     log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=amount)
 
@@ -591,13 +607,14 @@ def globals() -> (uint256, uint256, uint256):
 
 @external
 @view
-def credit() -> (uint256, uint256, uint256, uint256):
+def credit() -> uint256[5]:
     """
     @notice All debts, what they cost, and how tokens are seized.
-    @return [packed] debts, credit and seizing, see modules/slots.vy; [WAD] the debt index as of now
+    @return [packed] debts, credit and seizing, see modules/slots.vy; [WAD] the debt index as of now;
+            [WAD quote] all debts over the index each was stored at: times that of now, what is owed with interest
     @custom:access anyone
     """
-    return (ledger._debts, ledger._credit, ledger._seizing, ledger.debt_index())
+    return [ledger._debts, ledger._credit, ledger._seizing, ledger.debt_index(), ledger._scaled]
 
 
 @external
@@ -672,6 +689,26 @@ def _check_margin(total: Sum, cash: int256, backing: collateral.Backing, profit_
         fixed_point.fail(reasons.MARGIN_BELOW_INITIAL)
     if self._owes_too_much(cash, total.pnl, backing.initial):
         fixed_point.fail(reasons.CAPS_DEBT)
+
+
+@internal
+def _deposit(account: address, token: address, amount: uint256) -> uint256:
+    self._check_amount(amount)
+    arrived: uint256 = 0
+    if token == ledger.QUOTE.address:
+        by_peer: bool = msg.sender == ledger.POOL or msg.sender == AUCTION.address
+        if account != self and not (account == ledger.POOL and by_peer):
+            self._check_trader(account)
+        arrived = ledger.pull(ledger.QUOTE, amount)
+        ledger.credit(account, arrived)
+    else:
+        self._check_trader(account)
+        id: uint256 = collateral.id_of(token)
+        if collateral._held[ledger.key(account, id)] == 0:
+            self._check_owner(account)
+        arrived = collateral.receive(account, id, token, amount)
+    log IClearinghouse.Deposited(account=account, token=token, sender=msg.sender, amount=arrived)
+    return arrived
 
 
 @internal
@@ -894,7 +931,7 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     absorbed: uint256 = 0
     if not converting:
         debt = min(cash, 0)
-    if debt < 0 and backing.credit != 0:
+    if debt != 0 and backing.credit != 0:
         sale: Sale = self._sell(account, debt, insurance, len(legs) == 0)
         cash = unsafe_add(cash, sale.proceeds)
         insurance = sale.insurance
@@ -905,8 +942,8 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
             bill.notional = sale.credit
 
     # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account.
-    if cash < 0 and bitmap == 0 and not converting:
-        owed: uint256 = fixed_point.magnitude(cash)
+    owed: uint256 = fixed_point.magnitude(min(cash, 0))
+    if owed != 0 and bitmap == 0 and not converting:
         from_insurance: uint256 = min(owed, insurance)
         self._seize(account, owed, from_insurance, False)
         insurance = unsafe_sub(insurance, from_insurance)
@@ -979,7 +1016,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
     credit: uint256 = 0
     paid: uint256 = 0
     for i: uint256 in range(collateral.MAX_TOKENS):
-        if ledger._headers[account] & slots.HAS_TOKENS == 0 or (live and credit >= owed):
+        if (ledger._headers[account] >> slots.HAS_TOKENS) & 1 == 0 or (live and credit >= owed):
             break
         h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
         if h.own == 0 or (h.status == prices.LIVE) != live:
@@ -992,7 +1029,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
             amount = collateral.fewest(h, due)
             due = collateral.credit_of(h, amount)
         header: uint256 = collateral.move(account, AUCTION.address, h, amount)
-        if not live and header & slots.HAS_TOKENS == 0:
+        if not live and (header >> slots.HAS_TOKENS) & 1 == 0:
             due = unsafe_sub(owed, credit)
         part: uint256 = min(due, unsafe_sub(insurance, paid))
         extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), self if live else account)

@@ -58,6 +58,7 @@ struct Words:  # a lot, packed
 
 
 lot_count: public(uint256)  # ids are 0 .. lot_count - 1
+owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it
 _lots: HashMap[uint256, Words]  # an amount of zero: sold
 
 
@@ -101,6 +102,8 @@ def open(token: uint256, amount: uint256, to_insurance: uint256, to_pool: uint25
     self.lot_count = unsafe_add(id, 1)
     self._lots[id].sale = self._pack(amount, token, 0, block.timestamp, block.timestamp)
     self._lots[id].dues = (to_pool << 128) | to_insurance
+    if to_pool != 0:
+        self.owed_to_pool += to_pool
     if surplus_to != CLEARINGHOUSE.address:
         self._lots[id].surplus_to = surplus_to
     log ICollateralAuction.LotOpened(
@@ -145,7 +148,10 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     for_insurance: uint256 = min(cost, fixed_point.ceil_div(to_insurance, UNIT))
     for_pool: uint256 = min(unsafe_sub(cost, for_insurance), fixed_point.ceil_div(to_pool, UNIT))
     to_insurance = unsafe_sub(to_insurance, min(to_insurance, for_insurance * UNIT))
-    to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
+    if to_pool != 0:
+        was: uint256 = to_pool
+        to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
+        self.owed_to_pool -= was - to_pool if left != 0 else was
     self._lots[lot].sale = self._pack(left, token, clock[0], clock[1], clock[2]) if left != 0 else 0
     self._lots[lot].dues = (to_pool << 128) | to_insurance if left != 0 else 0
 

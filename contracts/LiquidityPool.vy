@@ -31,6 +31,7 @@ from modules import reasons
 from modules import share_token
 from modules import slots
 from interfaces import IClearinghouse
+from interfaces import ICollateralAuction
 from interfaces import IConfigurator
 from interfaces import ILiquidityPool
 
@@ -654,6 +655,11 @@ def _value() -> ILiquidityPool.Valuation:
         nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, live=True
     )
     settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    # Who enters pays for what is on its way to those who are in: interest that is not posted, lots to be sold.
+    credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
+    owed: uint256 = self._up(credit[4] * credit[3], WAD)
+    v.spread = staticcall ICollateralAuction(settings.auction).owed_to_pool()
+    v.spread += owed - min(owed, credit[0] & slots.MASK_128)
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
     for id: uint256 in range(count, bound=markets.MAX_MARKETS):
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)

@@ -395,6 +395,11 @@ def interest_on(debt: int, then: int, now: int) -> int:
     return ceil_div(debt * now, then) - debt
 
 
+def scaled(debt: int, index: int) -> int:
+    """A debt in units of the index, rounded down; nothing where there is neither."""
+    return floor_div(debt * WAD, index) if index else 0
+
+
 # ------------------------------------------------------------------ collateral (COL-1, COL-4)
 
 
@@ -440,7 +445,7 @@ def live_seconds(seen_at: int, live_until: int, updated_at: int, now: int) -> in
 
 
 def auction_cost(amount_raw: int, price: int, elapsed: int, terms: TokenTerms) -> int:
-    """``amount * P * (1 + premium - (premium + discount) * elapsed / duration)`` [WAD quote], up."""
+    """``amount * P * (1 + premium - (premium + discount) * elapsed / duration)``, rounded up."""
     gone = (terms.premium_ppm + terms.discount_ppm) * min(elapsed, terms.duration)
     share = (PPM + terms.premium_ppm) * terms.duration - gone
     return ceil_div(amount_raw * terms.unit * price * share, WAD * PPM * terms.duration)
@@ -981,6 +986,7 @@ class Model:
     allowances: dict[tuple[str, str, str], int] = field(default_factory=dict)
     listed: list[tuple[str, Terms]] = field(default_factory=list)  # the Configurator's markets
     debts: Debts = Debts()
+    scaled_debt: int = 0  # the sum over debtors of their debt over its index
     credit_terms: CreditTerms = CreditTerms()
     debt_indices: dict[str, int] = field(default_factory=dict)  # of each debtor, when posted
     tokens: dict[int, Token] = field(default_factory=dict)  # collateral, by id
@@ -1007,6 +1013,7 @@ class Model:
             self.allowances.copy(),
             self.listed.copy(),
             self.debts,
+            self.scaled_debt,
             self.credit_terms,
             self.debt_indices.copy(),
             self.tokens.copy(),
@@ -1036,6 +1043,7 @@ class Model:
             self.allowances,
             self.listed,
             self.debts,
+            self.scaled_debt,
             self.credit_terms,
             self.debt_indices,
             self.tokens,
@@ -1396,8 +1404,7 @@ class Model:
                 amount = fewest(due, holding.unit, holding.price, holding.kept_ppm)
                 due = seizure_credit(amount, holding.unit, holding.price, holding.kept_ppm)
             auction = self.settings.auction
-            self.held[auction, id] = self.held.get((auction, id), 0) + amount
-            self._emit(self.address, TokenMoved(auction, id, self.held[auction, id]))
+            self._set_balance(auction, id, self.held.get((auction, id), 0) + amount)
             self._set_balance(account, id, holding.own - amount)
             if not live and not self._token_bits(account):
                 due = owed - credit
@@ -1558,13 +1565,10 @@ class Model:
         """Custody [raw], the packed book, what was topped up in which block."""
         return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
 
-    def credit(self) -> tuple[int, int, int, int]:
-        """All debts, the terms of credit and of seizing, packed, and the debt index as of now."""
-        return (
-            slots.pack_debts(self.debts),
-            *slots.pack_credit(self.credit_terms),
-            self.debt_index(),
-        )
+    def credit(self) -> tuple[int, ...]:
+        """Debts, terms of credit and of seizing, packed; the index; all debts over their indices."""
+        words = slots.pack_debts(self.debts), *slots.pack_credit(self.credit_terms)
+        return *words, self.debt_index(), self.scaled_debt
 
     def backing(self, account: str) -> tuple[int, int]:
         """An account's second word, and interest that is not posted yet [WAD quote]."""
@@ -1645,9 +1649,7 @@ class Model:
         raise Refused("ledger: unknown token")
 
     def _token_bits(self, account: str) -> int:
-        """The bitmap of an account's tokens; a system account has none."""
-        if self._is_system(account):
-            return 0
+        """The bitmap of an account's tokens."""
         return sum(1 << id for id in self.tokens if self.held.get((account, id)))
 
     def _backing(self, account: str) -> Backing:
@@ -1789,8 +1791,10 @@ class Model:
         self.headers[account] = header
         if (before or after) and account != self.settings.pool:
             index = self.debt_index()
+            then = self.debt_indices.get(account, 0)
+            self.scaled_debt += scaled(-after, index) - scaled(-before, then)
             self.debts = Debts(self.debts.total + before - after, self.now, index)
-            self.debt_indices[account] = index if after else 0
+            self.debt_indices[account] = index
         self._emit(self.address, CashMoved(account, header.cash))
 
     def _write_cash(self, account: str, cash: int, bitmap: int | None = None) -> None:
@@ -1992,6 +1996,14 @@ class Model:
     def lot(self, id: int) -> Lot:
         """A lot as of now."""
         return self.lots[id] if id < len(self.lots) else Lot(id=id)
+
+    def owed_to_pool(self) -> int:
+        """What open lots must still repay the pool [WAD quote]."""
+        return sum(lot.to_pool for lot in self.lots if lot.amount)
+
+    def open_lots(self, start: int) -> list[Lot]:
+        """The lots of a page that are still for sale."""
+        return [lot for lot in self.lots[start : start + 64] if lot.amount]
 
     def _open(self, lot: int) -> Lot:
         found = self.lot(lot)
@@ -2226,7 +2238,9 @@ class Model:
     def valuation(self) -> Valuation:
         """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
         nav = self.header_of(self.settings.pool).cash
-        spread, live = 0, True
+        # Who enters pays for what is on its way to those who are in (LPV-2).
+        owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
+        spread, live = self.owed_to_pool() + max(owed - self.debts.total, 0), True
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:

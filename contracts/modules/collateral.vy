@@ -82,7 +82,7 @@ def load(account: address, id: uint256) -> IClearinghouse.Holding:
     if h.status == prices.LIVE:
         weight = slots.weight_now(token.t0, token.t1, slots.IM, slots.IM_BEFORE)
         h.initial = self._weighed(worth, weight, scale, unsafe_mul(token.holding >> slots.TOTAL, h.unit))
-    elif token.holding & slots.IS_DEAD != 0:
+    elif (token.holding >> slots.IS_DEAD) & 1 != 0:
         fade: uint256 = min(unsafe_sub(block.timestamp, seen_at), DAY)
         h.maintenance = unsafe_div(unsafe_mul(h.maintenance, unsafe_sub(DAY, fade)), DAY)
     return h
@@ -104,7 +104,7 @@ def value(account: address, header: uint256) -> Backing:
     @notice All holdings of an account; nothing is read for an account without any.
     """
     sum: Backing = empty(Backing)
-    if header & slots.HAS_TOKENS != 0:
+    if (header >> slots.HAS_TOKENS) & 1 != 0:
         bitmap: uint256 = ledger._backings[account] & slots.MASK_16
         for id: uint256 in range(MAX_TOKENS):
             if (bitmap >> id) & 1 != 0:
@@ -147,9 +147,8 @@ def set_balance(account: address, id: uint256, balance: uint256) -> uint256:
     bit: uint256 = 1 << id
     word = word | bit if balance != 0 else word & ~bit
     ledger._backings[account] = word
-    header: uint256 = ledger._headers[account] & ~slots.HAS_TOKENS
-    if word & slots.MASK_16 != 0:
-        header = header | slots.HAS_TOKENS
+    header: uint256 = ledger._headers[account] & ~(1 << slots.HAS_TOKENS)
+    header = header | (convert(word & slots.MASK_16 != 0, uint256) << slots.HAS_TOKENS)
     ledger._headers[account] = header
     log IClearinghouse.TokenMoved(account=account, id=id, balance=balance)
     return header
@@ -193,9 +192,8 @@ def move(account: address, auction: address, h: IClearinghouse.Holding, amount: 
     @notice Move `amount` [raw] to the auction's account.
     @return [packed] the account's header
     """
-    to: uint256 = ledger.key(auction, h.id)
-    self._held[to] = unsafe_add(self._held[to], amount)
-    log IClearinghouse.TokenMoved(account=auction, id=h.id, balance=self._held[to])
+    lots: uint256 = self._held[ledger.key(auction, h.id)]
+    self.set_balance(auction, h.id, unsafe_add(lots, amount))
     return self.set_balance(account, h.id, unsafe_sub(h.own, amount))
 
 
@@ -208,7 +206,7 @@ def poke(id: uint256) -> uint256:
     h: IClearinghouse.Holding = self.load(empty(address), id)
     holding: uint256 = self._tokens[id].holding
     dead: bool = h.status != prices.LIVE
-    if not (dead and holding & slots.IS_DEAD != 0):
+    if not (dead and (holding >> slots.IS_DEAD) & 1 != 0):
         self.keep(id, h.price, holding >> slots.TOTAL, dead)
     return h.price
 
@@ -233,6 +231,6 @@ def keep(id: uint256, price: uint256, total: uint256, dead: bool):
     self._tokens[id].holding = (
         price
         | (block.timestamp << slots.SEEN_AT)
-        | (slots.IS_DEAD if dead else 0)
+        | (convert(dead, uint256) << slots.IS_DEAD)
         | (total << slots.TOTAL)
     )

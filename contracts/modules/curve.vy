@@ -47,9 +47,7 @@ def only_reduces(size: int256, delta: int256) -> bool:
     @notice Whether |size| falls without crossing zero.
     """
     after: int256 = unsafe_add(size, delta)
-    if size > 0:
-        return delta < 0 and after >= 0
-    return delta > 0 and after <= 0
+    return delta != 0 and after >= min(size, 0) and after <= max(size, 0)
 
 
 @internal

@@ -57,3 +57,12 @@ def owed(debt: uint256, then: uint256, now: uint256) -> uint256:
     @notice The interest on `debt` while the index went from `then` to `now`.
     """
     return unsafe_sub(fixed_point.ceil_div(unsafe_mul(debt, now), then), debt)
+
+
+@internal
+@pure
+def scaled(debt: uint256, index: uint256) -> uint256:
+    """
+    @notice A debt in units of the index; nothing where there is neither.
+    """
+    return unsafe_div(unsafe_mul(debt, 10**18), index)

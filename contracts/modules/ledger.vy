@@ -31,6 +31,7 @@ _backings: HashMap[address, uint256]  # packed, see slots; read only for debtors
 _positions: HashMap[uint256, uint256]  # packed, see slots; by account << 96 | market
 _custody: uint256  # [raw] quote held for accounts
 _debts: uint256  # packed, see slots; the sum of debts is that of all traders' cash below zero, as stored
+_scaled: uint256  # the sum over debtors of their debt, as stored, over the index it was stored at
 _credit: uint256  # packed, see slots
 _seizing: uint256  # packed, see slots
 
@@ -63,12 +64,14 @@ def write_header(account: address, header: uint256, was: uint256):
     after: int256 = min(cash, 0)
     if unsafe_add(before, after) != 0 and account != POOL:
         index: uint256 = self._accrue()
-        word: uint256 = self._backings[account] & slots.MASK_16
-        if after != 0:
-            word = word | (index << slots.DEBT_INDEX)
-        self._backings[account] = word
-        # The sum of debts is the low bits.
-        self._debts = unsafe_add(self._debts, convert(convert(unsafe_sub(before, after), bytes32), uint256))
+        word: uint256 = self._backings[account]
+        owed: uint256 = convert(convert(unsafe_sub(0, after), bytes32), uint256)
+        owing: uint256 = convert(convert(unsafe_sub(0, before), bytes32), uint256)
+        self._backings[account] = (word & slots.MASK_16) | (index << slots.DEBT_INDEX)
+        self._debts = unsafe_add(self._debts, unsafe_sub(owed, owing))  # the sum is its low bits
+        self._scaled = unsafe_add(
+            unsafe_sub(self._scaled, debt.scaled(owing, word >> slots.DEBT_INDEX)), debt.scaled(owed, index)
+        )
     log IClearinghouse.CashMoved(account=account, cash=cash)
 
 

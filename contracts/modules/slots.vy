@@ -85,7 +85,7 @@ MAX_OPEN_INTEREST: constant(uint256) = 96
 OTC_BAND: constant(uint256) = 192
 
 # header
-HAS_TOKENS: constant(uint256) = 2**128
+HAS_TOKENS: constant(uint256) = 128  # the bit
 # backing
 DEBT_INDEX: constant(uint256) = 16
 MASK_16: constant(uint256) = 2**16 - 1
@@ -101,7 +101,7 @@ PREMIUM: constant(uint256) = 128
 DURATION: constant(uint256) = 148
 # holding
 SEEN_AT: constant(uint256) = 96
-IS_DEAD: constant(uint256) = 2**128
+IS_DEAD: constant(uint256) = 128  # the bit
 TOTAL: constant(uint256) = 129
 # debts
 ACCRUED_AT: constant(uint256) = 128
@@ -199,12 +199,8 @@ def open_interest(lots: uint256, skew: int256) -> uint256:
     @dev Long lots are floored account by account, so they may fall short of the truth by less than a lot
          an account; the skew is exact, and a side is never smaller than it: one-sided markets are exact.
     """
-    long: int256 = convert(lots << LOT_BITS, int256)
-    if skew < 0:
-        long = unsafe_sub(long, skew)
-    elif skew > long:
-        long = skew
-    return convert(long, uint256)
+    long: int256 = convert(convert(lots << LOT_BITS, bytes32), int256)
+    return convert(convert(max(max(long, skew), unsafe_sub(long, skew)), bytes32), uint256)
 
 
 # ------------------------------------------------------------------ collateral

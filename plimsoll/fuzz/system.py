@@ -2,9 +2,9 @@
 
 Operations are lists that JSON can hold: a name and its arguments. Accounts go by name: ``alice`` is
 a wallet and its main account, ``alice.3`` its third sub-account, ``pool``, ``fund`` (the insurance
-fund, that is, the Clearinghouse), ``auction``, ``zero``. ``token`` is the quote token, ``coin0`` the
-first collateral token. The amount ``"all"`` is all of a balance or
-the closing of a position, read from the model when the operation runs.
+fund, that is, the Clearinghouse), ``auction``, ``zero``. ``token`` is the quote token, ``coin0``
+the first collateral token. The amount ``"all"`` is all of a balance or the closing of a position,
+read from the model when the operation runs.
 """
 
 from __future__ import annotations
@@ -238,6 +238,7 @@ class System:
             block_number=chain.number,
         )
         model.decimals[token.address] = setup.quote_decimals
+        model.decimals[pool.address] = setup.quote_decimals + 6
         # The auction lets the clearinghouse take the quote that it pays out.
         model.allowances[token.address, auction.address, home] = MAX_UINT
         system = cls(
