@@ -178,9 +178,9 @@ def deposit_with_permit(
     @param token [address] the quote token or a collateral token
     @param amount [raw] to pull from the caller, and what the permit is for
     @param deadline [unix s] of the permit
-    @param v [27 or 28] of the permit's signature
-    @param r [word] of the permit's signature
-    @param s [word] of the permit's signature
+    @param v [id] 27 or 28, of the permit's signature
+    @param r [packed] of the permit's signature
+    @param s [packed] of the permit's signature
     @return [raw] what arrived
     @custom:access anyone, with his own tokens
     @custom:reverts as `deposit`; the token's own reason where nothing is approved
@@ -311,17 +311,19 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
 
     # After: the initial margin, or no worse than before.
     total: Sum = self._with(others, leg, True)
-    tokens: int256 = convert(backing.maintenance, int256)
     if not reduces:
         self._check_margin(total, cash_after, backing, PROFIT_WEIGHT_PPM)
-    elif not margin.no_worse(
+        return price
+    tokens: int256 = convert(backing.maintenance, int256)
+    kept: bool = margin.no_worse(
         unsafe_add(unsafe_add(cash, before.pnl), tokens),
         before.maintenance,
         unsafe_add(unsafe_add(cash_after, total.pnl), tokens),
         total.maintenance,
-    ):
-        if total.dead or self._opening(total, cash_after, backing, PROFIT_WEIGHT_PPM) < convert(total.initial, int256):
-            fixed_point.fail(reasons.MARGIN_HEALTH_WOULD_FALL)
+    )
+    opening: int256 = self._opening(total, cash_after, backing, PROFIT_WEIGHT_PPM)
+    if not kept and (total.dead or opening < convert(total.initial, int256)):
+        fixed_point.fail(reasons.MARGIN_HEALTH_WOULD_FALL)
     return price
 
 
@@ -672,7 +674,7 @@ def _check_owner(account: address):
 @view
 def _opening(total: Sum, cash: int256, backing: collateral.Backing, profit_weight_ppm: uint256) -> int256:
     """
-    @notice Equity over the initial margin; below zero too if a leg is dead or the debt past its caps.
+    @notice Equity for opening, collateral at its initial weights included.
     """
     return unsafe_add(margin.equity(cash, total.pnl, profit_weight_ppm), convert(backing.initial, int256))
 
@@ -685,7 +687,8 @@ def _check_margin(total: Sum, cash: int256, backing: collateral.Backing, profit_
     """
     if total.dead:
         fixed_point.fail(reasons.MARGIN_DEAD_LEG)
-    if self._opening(total, cash, backing, profit_weight_ppm) < convert(total.initial, int256):
+    opening: int256 = self._opening(total, cash, backing, profit_weight_ppm)
+    if opening < convert(total.initial, int256):
         fixed_point.fail(reasons.MARGIN_BELOW_INITIAL)
     if self._owes_too_much(cash, total.pnl, backing.initial):
         fixed_point.fail(reasons.CAPS_DEBT)
@@ -924,7 +927,8 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     left: int256 = unsafe_add(unsafe_add(cash, min(dead_pnl, 0)), convert(backing.credit, int256))
     split: liquidation.Split = liquidation.split(bill, left, KEEPER_SHARE_PPM)
     cash = unsafe_sub(cash, convert(split.charged, int256))
-    insurance: uint256 = unsafe_add(self._insurance(), unsafe_sub(split.charged, split.reward))
+    insurance: uint256 = self._insurance()
+    insurance = unsafe_add(insurance, unsafe_sub(split.charged, split.reward))
     reward: uint256 = split.reward
 
     # Seize live tokens for what is missing: the fund, then the pool, stand in until their lots are sold.
@@ -960,7 +964,8 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     header = ledger._headers[account]
     ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
     ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
-    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, self._insurance()), bytes32), int256))
+    before: uint256 = self._insurance()
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, before), bytes32), int256))
     ledger.add_cash(msg.sender, convert(reward, int256))
     markets.book(exposure_change, absorbed)
     log IClearinghouse.Liquidated(

@@ -337,7 +337,8 @@ def _collect(cost: uint256):
     """
     before: uint256 = staticcall QUOTE.balanceOf(self)
     paid: bool = extcall QUOTE.transferFrom(msg.sender, self, cost, default_return_value=True)
-    if not paid or staticcall QUOTE.balanceOf(self) != before + cost:
+    after: uint256 = staticcall QUOTE.balanceOf(self)
+    if not paid or after != before + cost:
         fixed_point.fail(reasons.LEDGER_TRANSFER_FAILED)
 
 

@@ -22,11 +22,12 @@ from plimsoll.table import Table
 from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, unscaled
 
 FORMAT = 1
-CORE = ("configurator", "pool", "clearinghouse", "lens")
+CORE = ("configurator", "pool", "auction", "clearinghouse", "lens")
 SOURCES = {
     "quote": "TokenMock",
     "configurator": "Configurator",
     "pool": "LiquidityPool",
+    "auction": "CollateralAuction",
     "clearinghouse": "Clearinghouse",
     "lens": "Lens",
     "board": "FeedBoard",
@@ -57,6 +58,7 @@ class Deployment:
     quote: Any
     configurator: Any
     pool: Any
+    auction: Any
     clearinghouse: Any
     lens: Any
     feeds: dict[str, Any]
@@ -306,7 +308,12 @@ class Deployment:
         try:
             settings = self.chain.view(self.clearinghouse, "settings")
             listed = int(self.chain.view(self.configurator, "market_count"))
-            expected = {"pool": self.pool, "configurator": self.configurator, "quote": self.quote}
+            expected = {
+                "pool": self.pool,
+                "configurator": self.configurator,
+                "auction": self.auction,
+                "quote": self.quote,
+            }
             for part, contract in expected.items():
                 if address_of(getattr(settings, part)) != address_of(contract):
                     raise DeploymentError(f"{path}: the clearinghouse has another {part}; {mend}")
@@ -399,9 +406,9 @@ def deploy(
     table, quote, feeds, board = _outside(table, chain, sender, tell)
     real_feeds = {name for name, (_, mock) in feeds.items() if not mock}
 
-    tell("Clearinghouse, pool, Configurator, Lens")
+    tell("Clearinghouse, pool, auction, Configurator, Lens")
     nonce = chain.nonce(deployer)
-    predicted = created_at(deployer, nonce + 2)
+    predicted = created_at(deployer, nonce + 3)
     pool_spec = table.pool
     try:
         configurator = chain.deploy("Configurator", predicted, settings[0], sender=sender)
@@ -414,11 +421,20 @@ def deploy(
             pool_spec.cooldown,
             sender=sender,
         )
+        auction = chain.deploy(
+            "CollateralAuction",
+            predicted,
+            address_of(configurator),
+            address_of(quote[0]),
+            table.quote.decimals,
+            sender=sender,
+        )
         clearinghouse = chain.deploy(
             "Clearinghouse",
             address_of(quote[0]),
             address_of(pool),
             address_of(configurator),
+            address_of(auction),
             *settings,
             sender=sender,
         )
@@ -438,6 +454,7 @@ def deploy(
         quote=quote[0],
         configurator=configurator,
         pool=pool,
+        auction=auction,
         clearinghouse=clearinghouse,
         lens=lens,
         feeds={name: contract for name, (contract, _) in feeds.items()},

@@ -1187,9 +1187,8 @@ class Model:
             self._check_margin(total, cash, backing, weight)
             return price
         opening = equity(cash, total.pnl, weight) + backing.initial
-        fine = not total.dead and opening >= total.initial
         require(
-            fine
+            (not total.dead and opening >= total.initial)
             or no_worse(
                 header.cash + before.pnl + backing.maintenance,
                 before.maintenance,
@@ -1566,7 +1565,7 @@ class Model:
         return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
 
     def credit(self) -> tuple[int, ...]:
-        """Debts, terms of credit and of seizing, packed; the index; all debts over their indices."""
+        """Debts, terms of credit and seizing, packed; the index; all debts over their indices."""
         words = slots.pack_debts(self.debts), *slots.pack_credit(self.credit_terms)
         return *words, self.debt_index(), self.scaled_debt
 

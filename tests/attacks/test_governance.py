@@ -452,17 +452,23 @@ def test_116__ownership__goes_to_whom_it_is_given_in_two_steps_and_never_to_nobo
     "pass",
 )
 def test_118__second_clearinghouse_on_the_same_pool_or_configurator__is_not_deployed(venue):
-    """Perennial v2 (sherlock 2024-08 H-5): set up twice. Nothing has a second set-up: three contracts
+    """Perennial v2 (sherlock 2024-08 H-5): set up twice. Nothing has a second set-up: four contracts
     name each other at their making, and one that is named by others is refused."""
     puppet, attacker = venue.puppet(), venue.attacker
     token = address_of(venue.token)
-    for pool, configurator, reason in (
-        (address_of(venue.pool), puppet.address, "settings: pool of another"),
-        (puppet.address, address_of(venue.configurator), "settings: configurator of another"),
+    auction = address_of(venue.system.auction)
+    for pool, configurator, seller, reason in (
+        (address_of(venue.pool), puppet.address, puppet.address, "settings: pool of another"),
+        (
+            puppet.address,
+            address_of(venue.configurator),
+            puppet.address,
+            "settings: configurator of another",
+        ),
+        (puppet.address, puppet.address, auction, "settings: auction of another"),
     ):
-        args = (token, pool, configurator, 0, 0, 0, 10**6, 0)
-        if configurator != puppet.address:
-            args = (token, pool, configurator, 200_000, 0, 0, 10**6, 0)
+        share = 0 if configurator == puppet.address else 200_000
+        args = (token, pool, configurator, seller, share, 0, 0, 10**6, 0)
         refused = tried(
             lambda args=args: venue.chain.deploy("Clearinghouse", *args, sender=attacker)
         )

@@ -76,14 +76,22 @@ class Stage:
         self.puppet = ape.compilers.compile_source("vyper", source, contractName="Puppet")
         self.token = self.deployer.deploy(project.TokenMock, "Quote", "Q", 6)
         nonce = self.deployer.nonce
-        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 2)
+        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 3)
         self.configurator = self.deployer.deploy(project.Configurator, clearinghouse, KEEPER_SHARE)
         self.pool = self.deployer.deploy(self.puppet, clearinghouse)
+        self.auction = self.deployer.deploy(
+            project.CollateralAuction,
+            clearinghouse,
+            self.configurator,
+            self.token,
+            self.token.decimals(),
+        )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,
             self.token,
             self.pool,
             self.configurator,
+            self.auction,
             KEEPER_SHARE,
             INSURANCE_SHARE,
             PROFIT_WEIGHT,
