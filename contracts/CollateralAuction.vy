@@ -15,6 +15,7 @@
 """
 
 from ethereum.ercs import IERC20
+from ethereum.ercs import IERC20Detailed
 
 from interfaces import IClearinghouse
 from interfaces import ICollateralAuction
@@ -66,13 +67,14 @@ _lots: HashMap[uint256, Words]  # an amount of zero: sold
 
 
 @deploy
-def __init__(clearinghouse: address, configurator: address, quote: address, decimals: uint256):
+def __init__(clearinghouse: address, configurator: address, quote: address):
     """
     @param clearinghouse [address] which opens the lots; it may be deployed afterwards
     @param configurator [address] which knows the tokens
-    @param quote [address] what buyers pay with
-    @param decimals [count] of the quote token, 0..18
+    @param quote [address] what buyers pay with, 0..18 decimals
     """
+    decimals: uint256 = convert(staticcall IERC20Detailed(quote).decimals(), uint256)
+    assert decimals <= 18, "ledger: over 18 decimals"
     CLEARINGHOUSE = IClearinghouse(clearinghouse)
     CONFIGURATOR = IListing(configurator)
     QUOTE = IERC20(quote)

@@ -426,7 +426,6 @@ def deploy(
             predicted,
             address_of(configurator),
             address_of(quote[0]),
-            table.quote.decimals,
             sender=sender,
         )
         clearinghouse = chain.deploy(

@@ -196,9 +196,7 @@ class System:
         home = created_by(chain.deployer, chain.nonce(chain.deployer) + 3)
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
-        auction = chain.deploy(
-            artifacts.auction, home, configurator.address, token.address, setup.quote_decimals
-        )
+        auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
         settings = Settings(
             quote=token.address,
             unit=10 ** (18 - setup.quote_decimals),

@@ -115,7 +115,7 @@ class System:
         self.configurator = self.deployer.deploy(configurator, clearinghouse, keeper_share_ppm)
         self.pool = self.deployer.deploy(project.PuppetMock, clearinghouse, 0)
         self.auction = self.deployer.deploy(
-            project.CollateralAuction, clearinghouse, self.configurator, self.token, decimals
+            project.CollateralAuction, clearinghouse, self.configurator, self.token
         )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,

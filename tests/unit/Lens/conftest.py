@@ -84,7 +84,6 @@ class Stage:
             clearinghouse,
             self.configurator,
             self.token,
-            self.token.decimals(),
         )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,

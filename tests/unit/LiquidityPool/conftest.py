@@ -100,7 +100,6 @@ class Stage:
             clearinghouse,
             self.configurator,
             token,
-            self.token.decimals(),
         )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,

@@ -63,7 +63,6 @@ class Game:
             predicted,
             configurator.address,
             self.token.address,
-            decimals,
         )
         self.clearinghouse = deploy(
             compile_contract("Clearinghouse.vy"),
