@@ -228,7 +228,7 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
     if trader:
         total: Sum = self._value(account, header & slots.MASK_128, True)
         if total.legs != 0 or min(slots.cash_of(header), 0) != 0:
-            self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)
+            self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)
     ledger.push(IERC20(token), amount, receiver)
     log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=amount)
 
@@ -312,7 +312,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     # After: the initial margin, or no worse than before.
     total: Sum = self._with(others, leg, True)
     if not reduces:
-        self._check_margin(total, cash_after, backing, PROFIT_WEIGHT_PPM)
+        self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_PPM)
         return price
     tokens: int256 = convert(backing.maintenance, int256)
     kept: bool = margin.no_worse(
@@ -321,7 +321,9 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
         unsafe_add(unsafe_add(cash_after, total.pnl), tokens),
         total.maintenance,
     )
-    opening: int256 = self._opening(total, cash_after, backing, PROFIT_WEIGHT_PPM)
+    opening: int256 = unsafe_add(
+        margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM), convert(backing.initial, int256)
+    )
     if not kept and (total.dead or opening < convert(total.initial, int256)):
         fixed_point.fail(reasons.MARGIN_HEALTH_WOULD_FALL)
     return price
@@ -672,26 +674,31 @@ def _check_owner(account: address):
 
 @internal
 @view
-def _opening(total: Sum, cash: int256, backing: collateral.Backing, profit_weight_ppm: uint256) -> int256:
+def _check_margin(total: Sum, cash: int256, tokens: uint256, profit_weight_ppm: uint256):
     """
-    @notice Equity for opening, collateral at its initial weights included.
-    """
-    return unsafe_add(margin.equity(cash, total.pnl, profit_weight_ppm), convert(backing.initial, int256))
-
-
-@internal
-@view
-def _check_margin(total: Sum, cash: int256, backing: collateral.Backing, profit_weight_ppm: uint256):
-    """
-    @notice Whether an account may take on more risk, or give tokens away, and be as it then is.
+    @notice Whether an account may take on more risk, or give something away, and be as it then is.
+    @param tokens what its collateral counts at initial weights
     """
     if total.dead:
         fixed_point.fail(reasons.MARGIN_DEAD_LEG)
-    opening: int256 = self._opening(total, cash, backing, profit_weight_ppm)
-    if opening < convert(total.initial, int256):
+    opening: int256 = margin.equity(cash, total.pnl, profit_weight_ppm)
+    if unsafe_add(opening, convert(tokens, int256)) < convert(total.initial, int256):
         fixed_point.fail(reasons.MARGIN_BELOW_INITIAL)
-    if self._owes_too_much(cash, total.pnl, backing.initial):
-        fixed_point.fail(reasons.CAPS_DEBT)
+    debt: uint256 = self._debt(cash, total.pnl)
+    if debt != 0:
+        everybodys: uint256 = unsafe_add(ledger._debts & slots.MASK_128, debt)
+        everybodys = unsafe_sub(everybodys, fixed_point.magnitude(min(cash, 0)))  # his own is in it, as far as booked
+        if everybodys > ledger._credit & slots.MASK_96 or self._over_ratio(debt, tokens):
+            fixed_point.fail(reasons.CAPS_DEBT)
+
+
+@internal
+@pure
+def _debt(cash: int256, pnl: int256) -> uint256:
+    """
+    @notice Cash below zero; a net unrealised loss counts as debt too.
+    """
+    return fixed_point.magnitude(min(unsafe_add(cash, min(pnl, 0)), 0))
 
 
 @internal
@@ -716,20 +723,11 @@ def _deposit(account: address, token: address, amount: uint256) -> uint256:
 
 @internal
 @view
-def _owes_too_much(cash: int256, pnl: int256, initial: uint256) -> bool:
+def _over_ratio(debt: uint256, worth: uint256) -> bool:
     """
-    @notice Whether a debt is past the account's share of its collateral, or all debts past their cap. A net
-            unrealised loss counts as debt. `cash` is as stored.
+    @notice Whether a debt is more than collateral of such a `worth` may carry.
     """
-    debt: int256 = unsafe_sub(0, unsafe_add(cash, min(pnl, 0)))
-    if debt <= 0:
-        return False
-    terms: uint256 = ledger._credit
-    own: uint256 = convert(debt, uint256)
-    booked: uint256 = fixed_point.magnitude(min(cash, 0))
-    total: uint256 = unsafe_add(ledger._debts & slots.MASK_128, unsafe_sub(own, booked))
-    allowed: uint256 = unsafe_mul(initial, (terms >> slots.DEBT_RATIO) & slots.MASK_20)
-    return unsafe_mul(own, PPM) > allowed or total > terms & slots.MASK_96
+    return unsafe_mul(debt, PPM) > unsafe_mul(worth, (ledger._credit >> slots.DEBT_RATIO) & slots.MASK_20)
 
 
 @internal
@@ -888,7 +886,9 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
         called: bool = unsafe_mul(equity, 10**6) < convert(line, int256)
         bound: uint256 = unsafe_mul((terms >> slots.CONVERT_BOUND) & slots.MASK_32, WAD)
         debt = max(debt, unsafe_sub(0, convert(bound, int256)))
-        if debt == 0 or backing.credit == 0 or not (called or self._owes_too_much(cash, total.pnl, backing.initial)):
+        # By what others cannot move: his own depth, his own cap.
+        called = called or self._over_ratio(self._debt(cash, total.pnl), backing.maintenance)
+        if debt == 0 or backing.credit == 0 or not called:
             return (False, 0)
         legs = []
 
@@ -1024,7 +1024,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
         if (ledger._headers[account] >> slots.HAS_TOKENS) & 1 == 0 or (live and credit >= owed):
             break
         h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
-        if h.own == 0 or (h.status == prices.LIVE) != live:
+        if h.own == 0 or (h.status == prices.LIVE) != live or (live and h.credit == 0):
             continue
         due: uint256 = unsafe_sub(owed, credit)
         amount: uint256 = h.own

@@ -1204,20 +1204,18 @@ class Model:
         require(not total.dead, "margin: dead leg")
         opening = equity(cash, total.pnl, weight_ppm) + backing.initial
         require(opening >= total.initial, "margin: below initial")
-        require(not self._owes_too_much(cash, total.pnl, backing), "caps: debt")
-
-    def _owes_too_much(self, cash: int, pnl: int, backing: Backing) -> bool:
-        """Whether a debt is past the account's cap or all are past theirs (COL-2).
-
-        A net unrealised loss counts as debt. `cash` is as stored.
-        """
-        debt = -(cash + min(pnl, 0))
-        if debt <= 0:
-            return False
-        terms = self.credit_terms
+        debt = self._debt(cash, total.pnl)
         everybodys = self.debts.total + debt - max(-cash, 0)
-        allowed = backing.initial * terms.debt_ratio_ppm
-        return debt * PPM > allowed or everybodys > terms.debt_cap
+        within = everybodys <= self.credit_terms.debt_cap
+        require(debt == 0 or (within and not self._over_ratio(debt, backing.initial)), "caps: debt")
+
+    def _debt(self, cash: int, pnl: int) -> int:
+        """Cash below zero; a net unrealised loss counts as debt too (COL-2)."""
+        return max(-(cash + min(pnl, 0)), 0)
+
+    def _over_ratio(self, debt: int, value: int) -> bool:
+        """Whether a debt is more than collateral of such a value may carry (COL-2)."""
+        return debt * PPM > value * self.credit_terms.debt_ratio_ppm
 
     # -------------------------------------------------------------- liquidation
 
@@ -1255,7 +1253,8 @@ class Model:
         terms = self.credit_terms
         debt = min(-min(cash, 0), terms.conversion_bound * WAD)
         called = equity_now * PPM < total.maintenance * terms.call_line_ppm
-        due = called or self._owes_too_much(cash, total.pnl, backing)
+        # By what others cannot move: his own depth, his own cap.
+        due = called or self._over_ratio(self._debt(cash, total.pnl), backing.maintenance)
         if debt == 0 or backing.credit == 0 or not due:
             return None
         insurance = self.header_of(self.address).cash
@@ -1397,6 +1396,8 @@ class Model:
                 break
             holding = self.holding(account, id)
             if holding.own == 0 or (holding.status == LIVE) != live:
+                continue
+            if live and holding.credit == 0:  # dust is not worth a lot
                 continue
             amount, due = holding.own, min(holding.credit, owed - credit)
             if live and holding.credit > owed - credit:
