@@ -344,13 +344,7 @@ def liquidate(account: address) -> uint256:
     @custom:reverts "account: system", "liquidation: account is healthy", "prices: too little gas"
     @custom:spec LIQ-1 to LIQ-6
     """
-    self._check_trader(account)
-    done: bool = False
-    reward: uint256 = 0
-    done, reward = self._liquidate(account, False)
-    if not done:
-        fixed_point.fail(reasons.LIQUIDATION_ACCOUNT_IS_HEALTHY)
-    return reward
+    return self._must(account, False)
 
 
 @external
@@ -384,13 +378,7 @@ def convert_collateral(account: address) -> uint256:
     @custom:reverts "account: system", "convert: not called", "prices: too little gas"
     @custom:spec COL-3
     """
-    self._check_trader(account)
-    done: bool = False
-    reward: uint256 = 0
-    done, reward = self._liquidate(account, True)
-    if not done:
-        fixed_point.fail(reasons.CONVERT_NOT_CALLED)
-    return reward
+    return self._must(account, True)
 
 
 # ------------------------------------------------------------------ EXTERNAL: upkeep
@@ -855,6 +843,20 @@ def _fill(account: address, leg: IClearinghouse.Leg, delta: int256, price: uint2
 
 
 @internal
+def _must(account: address, converting: bool) -> uint256:
+    """
+    @notice Liquidate, or convert, one account, or say why not.
+    """
+    self._check_trader(account)
+    done: bool = False
+    reward: uint256 = 0
+    done, reward = self._liquidate(account, converting)
+    if not done:
+        fixed_point.fail(reasons.CONVERT_NOT_CALLED if converting else reasons.LIQUIDATION_ACCOUNT_IS_HEALTHY)
+    return reward
+
+
+@internal
 def _liquidate(account: address, converting: bool) -> (bool, uint256):
     """
     @notice Close every live leg of an unhealthy account against the pool, on the curve; share out what is left.
@@ -887,7 +889,8 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
         bound: uint256 = unsafe_mul((terms >> slots.CONVERT_BOUND) & slots.MASK_32, WAD)
         debt = max(debt, unsafe_sub(0, convert(bound, int256)))
         # By what others cannot move: his own depth, his own cap.
-        called = called or self._over_ratio(self._debt(cash, total.pnl), backing.maintenance)
+        owes: uint256 = fixed_point.magnitude(min(unsafe_add(cash, total.pnl), 0))
+        called = called or self._over_ratio(owes, backing.maintenance)
         if debt == 0 or backing.credit == 0 or not called:
             return (False, 0)
         legs = []
@@ -936,25 +939,31 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     if not converting:
         debt = min(cash, 0)
     if debt != 0 and backing.credit != 0:
-        sale: Sale = self._sell(account, debt, insurance, len(legs) == 0)
+        # A fee on what is seized, too, where less than that was closed: nobody keeps a crumb of a position to spare it.
+        charged: bool = bill.notional < fixed_point.magnitude(debt)
+        sale: Sale = self._sell(account, debt, insurance, charged)
         cash = unsafe_add(cash, sale.proceeds)
         insurance = sale.insurance
         absorbed = sale.from_pool
         reward = unsafe_add(reward, sale.share)
         split.charged = unsafe_add(split.charged, sale.fee)
-        if len(legs) == 0:
-            bill.notional = sale.credit
+        if charged:
+            bill.notional = unsafe_add(bill.notional, sale.credit)
 
-    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account.
+    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account whose
+    # dead tokens, as they fade, are no longer worth the debt.
     owed: uint256 = fixed_point.magnitude(min(cash, 0))
     if owed != 0 and bitmap == 0 and not converting:
-        from_insurance: uint256 = min(owed, insurance)
-        self._seize(account, owed, from_insurance, False)
-        insurance = unsafe_sub(insurance, from_insurance)
-        from_pool: uint256 = unsafe_sub(owed, from_insurance)
-        absorbed = unsafe_add(absorbed, from_pool)
-        cash = 0
-        log IClearinghouse.BadDebt(account=account, from_insurance=from_insurance, from_pool=from_pool)
+        backing = collateral.value(account, ledger._headers[account])
+        if backing.maintenance < owed:
+            from_insurance: uint256 = min(owed, insurance)
+            # Dead tokens that were worth the debt have their surplus; others leave it to the fund, whatever they bring.
+            self._seize(account, owed, from_insurance, False, account if backing.dead >= owed else self)
+            insurance = unsafe_sub(insurance, from_insurance)
+            from_pool: uint256 = unsafe_sub(owed, from_insurance)
+            absorbed = unsafe_add(absorbed, from_pool)
+            cash = 0
+            log IClearinghouse.BadDebt(account=account, from_insurance=from_insurance, from_pool=from_pool)
     if split.shortfall != 0:
         top_up: uint256 = self._top_up(min(split.shortfall, insurance))
         insurance = unsafe_sub(insurance, top_up)
@@ -990,7 +999,7 @@ def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> 
     fee_ppm: uint256 = (ledger._seizing >> slots.SEIZURE_FEE) & slots.MASK_20 if charged else 0
     from_insurance: uint256 = 0
     s.credit, from_insurance = self._seize(
-        account, fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm)), insurance, True
+        account, fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm)), insurance, True, self
     )
     s.fee = min(
         fixed_point.ceil_div(unsafe_mul(s.credit, fee_ppm), PPM), unsafe_sub(s.credit, min(owed, s.credit))
@@ -1009,12 +1018,11 @@ def _insurance() -> uint256:
 
 
 @internal
-def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (uint256, uint256):
+def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir: address) -> (uint256, uint256):
     """
     @notice Move an account's live tokens to lots of the auction until they are worth what it owes; or all its dead
-            ones, which then repay what others have paid for it, with any surplus to the account.
-    @dev What a dead lot must repay is its last known worth at the discount, and the last lot all that is left:
-         otherwise a worthless token could carry the debt and a good one none of it.
+            ones, which then repay what others have paid for it, each up to its last known worth at the discount.
+    @param heir to whose account goes what the lots bring beyond that
     @return (credit [WAD quote], how much of it the insurance fund pays; the rest is the pool's)
     """
     order: uint256 = ledger._seizing
@@ -1033,11 +1041,9 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
         elif live:
             amount = collateral.fewest(h, due)
             due = collateral.credit_of(h, amount)
-        header: uint256 = collateral.move(account, AUCTION.address, h, amount)
-        if not live and (header >> slots.HAS_TOKENS) & 1 == 0:
-            due = unsafe_sub(owed, credit)
+        collateral.move(account, AUCTION.address, h, amount)
         part: uint256 = min(due, unsafe_sub(insurance, paid))
-        extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), self if live else account)
+        extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), heir)
         credit = unsafe_add(credit, due)
         paid = unsafe_add(paid, part)
     return (credit, paid)

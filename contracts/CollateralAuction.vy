@@ -119,13 +119,12 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     @notice Buy some or all of a lot at its price of now.
     @dev The lot is written before the first token moves; the quote comes in before the collateral goes out.
     @param lot [id]
-    @param amount [raw] of the lot's token
+    @param amount [raw] of the lot's token; more than is left buys what is left, so that nobody's crumb stops a purchase
     @param max_cost [raw] of the quote token
     @param receiver [address] of what is bought
     @return [raw] the cost, rounded up
     @custom:access anyone, who has approved the cost
-    @custom:reverts "auction: no such lot", "auction: zero amount", "auction: more than is left", "prices: ...",
-                    "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
+    @custom:reverts "auction: no such lot", "auction: zero amount", "prices: ...", "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
     @custom:spec LIQ-7
     """
     words: Words = self._lots[lot]
@@ -134,17 +133,16 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
         fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
     if amount == 0:
         fixed_point.fail(reasons.AUCTION_ZERO_AMOUNT)
-    if amount > left:
-        fixed_point.fail(reasons.AUCTION_MORE_THAN_IS_LEFT)
+    bought: uint256 = min(amount, left)
     token: uint256 = (words.sale >> 128) & 255
     terms: uint256[4] = staticcall CLEARINGHOUSE.token_words(token)
     price: uint256 = 0
     clock: uint256[3] = empty(uint256[3])
     price, clock = self._look(words.sale, terms)
-    cost: uint256 = self._cost(amount, price, clock[0], terms)
+    cost: uint256 = self._cost(bought, price, clock[0], terms)
     if cost > max_cost:
         fixed_point.fail(reasons.AUCTION_COST_ABOVE_MAXIMUM)
-    left = unsafe_sub(left, amount)
+    left = unsafe_sub(left, bought)
     to_insurance: uint256 = words.dues & slots.MASK_128
     to_pool: uint256 = words.dues >> 128
     for_insurance: uint256 = min(cost, fixed_point.ceil_div(to_insurance, UNIT))
@@ -168,8 +166,8 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     if for_pool != 0:
         settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
         self._pay(settings.pool, for_pool)
-    extcall CLEARINGHOUSE.withdraw(self, staticcall CONFIGURATOR.collateral_token(token), amount, receiver)
-    log ICollateralAuction.LotSold(lot=lot, buyer=msg.sender, amount=amount, cost=cost, left=left)
+    extcall CLEARINGHOUSE.withdraw(self, staticcall CONFIGURATOR.collateral_token(token), bought, receiver)
+    log ICollateralAuction.LotSold(lot=lot, buyer=msg.sender, amount=bought, cost=cost, left=left)
     if left == 0:
         log ICollateralAuction.LotClosed(lot=lot, unpaid_insurance=to_insurance, unpaid_pool=to_pool)
     return cost

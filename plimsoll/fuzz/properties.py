@@ -387,8 +387,9 @@ def a_liquidation_leaves_dead_legs_alone(step: Step) -> str | None:
         live = [m for m in markets_of(header.bitmap) if model.leg(account, m).status == LIVE]
         if live:
             return f"{account} still has {live}"
-        if header.cash < 0 and not header.bitmap and step.op[0] != "convert":
-            return f"{account} is flat and owes {-header.cash}"
+        worth = model._backing(account).maintenance
+        if header.cash + worth < 0 and not header.bitmap:
+            return f"{account} is flat and owes {-header.cash}, its tokens are worth {worth}"
         if account in broke and header.cash != 0 and account != keeper:
             return f"{account} was bankrupt and has {header.cash}"
     return None
@@ -606,7 +607,8 @@ def cash_if_closed(system: System, account: str) -> int | None:
 
 def moves_prices(op: Op) -> bool:
     """Whether an operation brings new prices, or the time for funding and for feeds to die."""
-    return op[0] in MOVES_PRICES or (op[0] == "configure" and "feed" in op[4])
+    configures = op[0] in ("configure", "configure_coin")
+    return op[0] in MOVES_PRICES or (configures and "feed" in op[4])
 
 
 def about_shares(op: Op) -> bool:

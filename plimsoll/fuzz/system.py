@@ -262,12 +262,12 @@ class System:
         for i, market in enumerate(self.setup.markets):
             self.must("feed", market.decimals, market.price)
             self.must("list", "owner", f"M{i}", i, {})
+        if self.setup.credit is not None:
+            self.must("configure_credit", "owner", self.setup.credit)
         for i, coin in enumerate(self.setup.coins):
             self.must("feed", coin.feed_decimals, coin.price)
             self.must("coin", coin.decimals)
             self.must("list_coin", "owner", f"coin{i}", i, {})
-        if self.setup.credit is not None:
-            self.must("configure_credit", "owner", self.setup.credit)
         if self.setup.pool_cash:
             self.must("mint", "lender", self.setup.pool_cash * raw)
             self.must("pool_deposit", "lender", self.setup.pool_cash * raw, "lender")
