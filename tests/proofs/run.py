@@ -30,9 +30,11 @@ from plimsoll.slots import (
     WAD,
     Position,
     StateA,
+    StateB,
     Terms,
     pack_position,
     pack_state_a,
+    pack_state_b,
     pack_terms,
 )
 
@@ -153,7 +155,9 @@ PLAIN = Terms(
     max_velocity_ppm=500_000,
     max_rate_ppm=10_000,
 )
-PRICE = 2_000 * WAD
+PRICE = 2_003 * WAD + 70_000_000_000_000_003
+FUNDING_INDEX = 12_340_000_000_000_000_011
+FUNDING_RATE = -WAD // 300
 SKEW = 7 * WAD
 POSITION = Position(size=5 * WAD, basis=9_000 * WAD)
 
@@ -236,6 +240,8 @@ def code_of(root: Path, mutant: bool) -> str:
         "POSITIONS": ledger["_positions"]["slot"],
         "CUSTODY": ledger["_custody"]["slot"],
         "MARKETS": markets["_markets"]["slot"],
+        "BOOK": markets["_book"]["slot"],
+        "PLAIN_B": pack_state_b(StateB(FUNDING_INDEX, FUNDING_RATE)),
         "PLAIN_T1": t1,
         "PLAIN_A": pack_state_a(StateA(SKEW // LOT, PRICE, SKEW)),
         "PLAIN_POSITION": pack_position(POSITION),
