@@ -250,6 +250,7 @@ def code_of(root: Path, mutant: bool) -> str:
     lines += [
         f"uint96 constant PLAIN_T0 = {t0 >> 160};",
         f"int256 constant PLAIN_PRICE = {PRICE};",
+        f"int256 constant PLAIN_INDEX = {FUNDING_INDEX};",
         f"bool constant MUTANT = {str(mutant).lower()};",
         f'bytes constant CLEARINGHOUSE = hex"{bytecode.removeprefix("0x")}";',
     ]
