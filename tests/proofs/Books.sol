@@ -66,7 +66,7 @@ contract Books is Venue {
         liquidate(-HELD, 0, 60.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_by_the_owner(address who, uint256 key) public {
+    function check_liquidation_pays_the_owner(address who, uint256 key) public {
         liquidate(-HELD, 0, 150.000000000000000007 ether, TRADER, who, key);
     }
 
@@ -74,19 +74,19 @@ contract Books is Venue {
         liquidate(HELD, 0, 5.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_in_debt(address who, uint256 key) public {
+    function check_liquidation_topped_up_in_debt(address who, uint256 key) public {
         liquidate(HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_of_short_in_debt(address who, uint256 key) public {
+    function check_liquidation_topped_up_in_debt_of_short(address who, uint256 key) public {
         liquidate(-HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_beside_a_dead_leg(address who, uint256 key) public {
+    function check_liquidation_pays_beside_a_dead_leg(address who, uint256 key) public {
         liquidate(HELD, -PART, 200.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_in_debt_beside_a_dead_leg(address who, uint256 key) public {
+    function check_liquidation_topped_up_beside_a_dead_leg(address who, uint256 key) public {
         liquidate(HELD, -PART, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
@@ -102,22 +102,14 @@ contract Books is Venue {
 
     function liquidate(int256 held, int256 dead, int256 money, address keeper, address who, uint256 key) internal {
         uint256 markets = dead == 0 ? 1 : 2;
-        stand(0, held, true);
-        if (markets == 2) stand(1, dead, false);
+        stand(0, held, true, 0);
+        if (markets == 2) stand(1, dead, false, 0);
         write(slot_of(TRADER), (uint256(money) << 136) | (2 ** markets - 1));
         Sums memory before = sums(markets, who, key);
         vm.prank(keeper);
         try clearinghouse.liquidate(TRADER) {
             same(before, sums(markets, who, key));
         } catch {}
-    }
-
-    /// A position that neither gains nor loses much.
-    function stand(uint256 id, int256 held, bool live) internal {
-        plain(id, held, live);
-        uint256 slot = slot_of_position(key_of(TRADER) | id);
-        int256 price = live ? Code.PLAIN_PRICE : int256(LAST_PRICE);
-        write(slot, (uint256((held * (price - Code.PLAIN_INDEX)) / 1 ether) << 128) | uint128(int128(held)));
     }
 
     function sums(uint256 markets, address who, uint256 key) internal returns (Sums memory s) {

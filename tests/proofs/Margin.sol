@@ -46,12 +46,6 @@ library Spec {
         }
     }
 
-    function reduces(int256 held, int256 delta) internal pure returns (bool) {
-        unchecked {
-            return held > 0 ? delta < 0 && held + delta >= 0 : delta > 0 && held + delta <= 0;
-        }
-    }
-
     function larger(uint256 x, uint256 y) internal pure returns (uint256 z) {
         assembly {
             z := xor(mul(gt(x, y), xor(y, x)), y)
@@ -75,34 +69,49 @@ contract Margin is Venue {
     }
 
     /// MGN-6, MGN-7: whoever was allowed a trade that does more than reduce cannot be liquidated in the same
-    /// block. One function a shape of trade; cash and basis are free.
+    /// block. One function a shape of trade; his cash is free, and his basis where the trade leaves none of it.
     function check_trade_opens_long() public {
-        trade(0, HELD);
+        plain(0, 0, true);
+        trade(HELD);
     }
 
     function check_trade_opens_short() public {
-        trade(0, -HELD);
+        plain(0, 0, true);
+        trade(-HELD);
     }
 
-    function check_trade_adds_long() public {
-        trade(HELD, PART);
+    function check_trade_adds_long_in_profit() public {
+        stand(0, HELD, true, 1_000 ether);
+        trade(PART);
     }
 
-    function check_trade_adds_short() public {
-        trade(-HELD, -PART);
+    function check_trade_adds_long_in_loss() public {
+        stand(0, HELD, true, -1_000 ether);
+        trade(PART);
+    }
+
+    function check_trade_adds_short_in_profit() public {
+        stand(0, -HELD, true, 1_000 ether);
+        trade(-PART);
+    }
+
+    function check_trade_adds_short_in_loss() public {
+        stand(0, -HELD, true, -1_000 ether);
+        trade(-PART);
     }
 
     function check_trade_crosses_to_short() public {
-        trade(PART, -HELD - PART);
+        plain(0, PART, true);
+        trade(-PART - HELD);
     }
 
     function check_trade_crosses_to_long() public {
-        trade(-PART, HELD + PART);
+        plain(0, -PART, true);
+        trade(PART + HELD);
     }
 
-    function trade(int256 held, int256 delta) internal {
-        plain(0, held, true);
-        bitmap(held == 0 ? 0 : 1);
+    function trade(int256 delta) internal {
+        bitmap(size(TRADER) == 0 ? 0 : 1);
         vm.prank(TRADER);
         try clearinghouse.trade(TRADER, 0, delta, delta > 0 ? type(uint256).max : 0) {
             vm.prank(KEEPER);

@@ -120,6 +120,14 @@ abstract contract Venue {
         write(slot, free | uint128(int128(held)));
     }
 
+    /// The same with a basis that makes about this profit.
+    function stand(uint256 id, int256 held, bool live, int256 profit) internal {
+        plain(id, held, live);
+        int256 price = live ? Code.PLAIN_PRICE : int256(LAST_PRICE);
+        int256 stands_at = (held * (price - Code.PLAIN_INDEX)) / 1 ether - profit;
+        write(slot_of_position(key_of(TRADER) | id), (uint256(stands_at) << 128) | uint128(int128(held)));
+    }
+
     /// The markets that the trader is in.
     function bitmap(uint256 bits) internal {
         write(slot_of(TRADER), (header(TRADER) & ~uint256(type(uint128).max)) | bits);
