@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 pragma solidity ^0.8.30;
 
+import {Code} from "./Code.sol";
 import {Venue} from "./Venue.sol";
 
 /// What SPEC.md says of margin, written once more, independently of the contract.
@@ -62,56 +63,58 @@ contract Margin is Venue {
         vm.prank(TRADER);
         try clearinghouse.withdraw(TRADER, pool, amount, receiver) {
             unchecked {
-                (int256 pnl, uint256 initial,) = leg(answer);
+                (int256 pnl, uint256 initial) = leg(answer);
                 assert(cash(TRADER) + (pnl > 0 ? int256(0) : pnl) >= int256(initial));
             }
         } catch {}
     }
 
     /// MGN-6, MGN-7: whoever was allowed a trade that does more than reduce cannot be liquidated in the same
-    /// block. One function a shape of trade; his cash is free, and his basis where the trade leaves none of it.
+    /// block. One function a shape of trade; his cash is free, or against a mutant what is named last.
     function check_trade_opens_long() public {
-        plain(0, 0, true);
-        trade(HELD);
+        stand(0, 0, true, 0);
+        trade(HELD, 100 ether);
     }
 
     function check_trade_opens_short() public {
-        plain(0, 0, true);
-        trade(-HELD);
+        stand(0, 0, true, 0);
+        trade(-HELD, 100 ether);
     }
 
     function check_trade_adds_long_in_profit() public {
-        stand(0, HELD, true, 1_000 ether);
-        trade(PART);
+        stand(0, HELD, true, 300 ether);
+        trade(PART, -100 ether);
     }
 
     function check_trade_adds_long_in_loss() public {
-        stand(0, HELD, true, -1_000 ether);
-        trade(PART);
+        stand(0, HELD, true, -300 ether);
+        trade(PART, 400 ether);
     }
 
     function check_trade_adds_short_in_profit() public {
-        stand(0, -HELD, true, 1_000 ether);
-        trade(-PART);
+        stand(0, -HELD, true, 300 ether);
+        trade(-PART, -100 ether);
     }
 
     function check_trade_adds_short_in_loss() public {
-        stand(0, -HELD, true, -1_000 ether);
-        trade(-PART);
+        stand(0, -HELD, true, -300 ether);
+        trade(-PART, 400 ether);
     }
 
     function check_trade_crosses_to_short() public {
-        plain(0, PART, true);
-        trade(-PART - HELD);
+        stand(0, PART, true, 0);
+        trade(-PART - HELD, 100 ether);
     }
 
     function check_trade_crosses_to_long() public {
-        plain(0, -PART, true);
-        trade(PART + HELD);
+        stand(0, -PART, true, 0);
+        trade(PART + HELD, 100 ether);
     }
 
-    function trade(int256 delta) internal {
-        bitmap(size(TRADER) == 0 ? 0 : 1);
+    function trade(int256 delta, int256 money) internal {
+        uint256 bits = size(TRADER) == 0 ? 0 : 1;
+        bitmap(bits);
+        if (Code.MUTANT) write(slot_of(TRADER), (uint256(money) << 136) | bits);
         vm.prank(TRADER);
         try clearinghouse.trade(TRADER, 0, delta, delta > 0 ? type(uint256).max : 0) {
             vm.prank(KEEPER);
@@ -121,8 +124,8 @@ contract Margin is Venue {
         } catch {}
     }
 
-    /// The trader's leg: its unrealised PnL and what it asks for.
-    function leg(int256 answer) internal view returns (int256 pnl, uint256 initial, uint256 maintenance) {
+    /// The trader's leg: its unrealised PnL and the initial margin that it asks for.
+    function leg(int256 answer) internal view returns (int256 pnl, uint256 initial) {
         unchecked {
             int256 held = size(TRADER);
             pnl = Spec.floor(held * (answer - funding_index()), 1 ether) - basis(TRADER);
@@ -130,7 +133,6 @@ contract Margin is Venue {
             uint256 notional = Spec.notional_of(own, uint256(answer));
             uint256 crowd = Spec.larger(own, Spec.magnitude(skew()));
             initial = Spec.required(notional, Spec.weight(im_ppm(), crowd, scale()), scale()) + reward();
-            maintenance = Spec.required(notional, Spec.weight(mm_ppm(), own, scale()), scale()) + reward();
         }
     }
 }

@@ -16,7 +16,6 @@ interface IClearinghouse {
     function withdraw(address account, address token, uint256 amount, address receiver) external;
     function trade(address account, uint256 market, int256 delta, uint256 limit) external returns (uint256);
     function liquidate(address account) external returns (uint256);
-    function health(address account) external view returns (uint256);
 }
 
 /// The Clearinghouse's three peers in one: quote token of 18 decimals, pool and configurator.
@@ -50,7 +49,6 @@ contract Feed {
 /// The real Clearinghouse with every storage slot a free symbol, and a market or two of it put in order.
 abstract contract Venue {
     Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
-    uint256 constant PPM = 1e6;
     uint256 constant PROFIT_WEIGHT_PPM = 500_000;
     address constant TRADER = address(0x7AADE200);
     address constant KEEPER = address(0x4EE9E200);
@@ -183,10 +181,6 @@ abstract contract Venue {
         return int256(word(MARKET + 3)) >> 160;
     }
 
-    function mm_ppm() internal view returns (uint256) {
-        return (word(MARKET) >> 192) & (2 ** 20 - 1);
-    }
-
     function im_ppm() internal view returns (uint256) {
         return (word(MARKET) >> 212) & (2 ** 20 - 1);
     }
@@ -197,12 +191,5 @@ abstract contract Venue {
 
     function reward() internal view returns (uint256) {
         return ((word(MARKET + 1) >> 193) & (2 ** 22 - 1)) * 1e16;
-    }
-
-    /// Conditions without a branch: `&&` would double the paths each time.
-    function all(bool a, bool b, bool c, bool d, bool e) internal pure returns (bool every) {
-        assembly {
-            every := and(a, and(b, and(c, and(d, e))))
-        }
     }
 }
