@@ -91,8 +91,13 @@ contract Books is Venue {
     }
 
     function trade(int256 held, int256 delta, address who, uint256 key) internal {
+        uint256 bits = held == 0 ? 0 : 1;
         plain(0, held, true);
-        bitmap(held == 0 ? 0 : 1);
+        bitmap(bits);
+        if (Code.MUTANT) {
+            stand(0, held, true, 0);
+            write(slot_of(TRADER), (uint256(10_000 ether) << 136) | bits);
+        }
         Sums memory before = sums(1, who, key);
         vm.prank(TRADER);
         try clearinghouse.trade(TRADER, 0, delta, delta > 0 ? type(uint256).max : 0) {
