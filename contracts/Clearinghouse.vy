@@ -998,12 +998,9 @@ def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> 
     owed: uint256 = fixed_point.magnitude(debt)
     fee_ppm: uint256 = (ledger._seizing >> slots.SEIZURE_FEE) & slots.MASK_20 if charged else 0
     from_insurance: uint256 = 0
-    s.credit, from_insurance = self._seize(
-        account, fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm)), insurance, True, self
-    )
-    s.fee = min(
-        fixed_point.ceil_div(unsafe_mul(s.credit, fee_ppm), PPM), unsafe_sub(s.credit, min(owed, s.credit))
-    )
+    want: uint256 = fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm))
+    s.credit, from_insurance = self._seize(account, want, insurance, True, self)
+    s.fee = min(unsafe_sub(want, owed), unsafe_sub(s.credit, min(owed, s.credit)))
     s.share = unsafe_mul(s.fee, KEEPER_SHARE_PPM) // PPM
     s.proceeds = convert(unsafe_sub(s.credit, s.fee), int256)
     s.insurance = unsafe_sub(unsafe_add(insurance, unsafe_sub(s.fee, s.share)), from_insurance)

@@ -41,6 +41,7 @@ interface IListing:
 PPM: constant(uint256) = 10**6
 WAD: constant(uint256) = 10**18
 PAGE: constant(uint256) = 64
+WRITE_OFF_AFTER: constant(uint256) = 30 * 86_400  # [s] since a lot's feed was seen live
 
 # ------------------------------------------------------------------ IMMUTABLES
 
@@ -192,6 +193,34 @@ def tick(lot: uint256) -> uint256:
     price, clock = self._look(sale, staticcall CLEARINGHOUSE.token_words(token))
     self._lots[lot].sale = self._pack(sale & slots.MASK_128, token, clock[0], clock[1], clock[2])
     return clock[0]
+
+
+@external
+def write_off(lot: uint256) -> uint256:
+    """
+    @notice Forget what a lot still owes the pool, if its feed is dead and has not been seen live for a month: those
+            who enter the pool would pay for it for ever. The lot stays for sale, should its feed return.
+    @param lot [id]
+    @return [WAD quote] what the pool bears
+    @custom:access anyone
+    @custom:reverts "auction: no such lot", "auction: not to be written off"
+    @custom:spec LIQ-7
+    """
+    sale: uint256 = self._lots[lot].sale
+    if sale == 0:
+        fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
+    price: uint256 = 0
+    status: uint256 = 0
+    most: uint256 = 0
+    price, status, most = prices.read(terms[0], terms[1], 0, 0)
+    if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
+        fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
+    dues: uint256 = self._lots[lot].dues
+    self._lots[lot].dues = dues & slots.MASK_128
+    self.owed_to_pool -= dues >> 128
+    log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
+    return dues >> 128
 
 
 # ------------------------------------------------------------------ VIEWS

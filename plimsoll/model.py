@@ -46,6 +46,7 @@ MAX_BATCH = 64  # accounts in one `liquidate_many`
 MAX_SURGE_PPM = 2**20 - 1
 MAX_CUSTODY = 2**100  # [WAD quote]
 MAX_TOKENS = 16
+WRITE_OFF_AFTER = 30 * DAY  # [s] since a lot's feed was seen live
 YEAR = 365 * DAY
 RAMP = 3 * DAY  # [s] in which lowered weights settle
 MAX_INDEX = 2**88 - 1  # of debt
@@ -711,6 +712,13 @@ class LotClosed(NamedTuple):
     unpaid_pool: int
 
 
+class LotWrittenOff(NamedTuple):
+    """What the pool no longer expects of a lot [WAD quote]; the auction's."""
+
+    lot: int
+    from_pool: int
+
+
 class CollateralListed(NamedTuple):
     """A new collateral token; the Configurator's."""
 
@@ -822,6 +830,7 @@ class Valuation(NamedTuple):
 
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
+    due: int  # [WAD quote] on its way: interest not posted, lots not sold
     live: bool
 
 
@@ -1401,7 +1410,7 @@ class Model:
         """Seize live tokens for what is `owed` and a fee on what is seized."""
         want = ceil_div(owed * PPM, PPM - fee_ppm)
         credit, from_insurance = self._seize(account, want, insurance, self.address, live=True)
-        fee = min(ceil_div(credit * fee_ppm, PPM), credit - min(owed, credit))
+        fee = min(want - owed, credit - min(owed, credit))
         return Sale(
             credit, from_insurance, fee, floor_div(fee * self.settings.keeper_share_ppm, PPM)
         )
@@ -2026,6 +2035,23 @@ class Model:
         self.lots[lot] = self._ticked(self._open(lot))
         return self.lots[lot].elapsed
 
+    @atomic
+    def write_off(self, sender: str, lot: int) -> int:
+        """Forget what a lot owes the pool, whose feed has not been seen live for a month (LIQ-7).
+
+        Returns:
+            What the pool bears [WAD quote].
+        """
+        was = self._open(lot)
+        terms = token_terms_of(self.tokens[was.token].words)
+        feed = self.feeds.get(terms.feed)
+        _, status = judge_price(feed.read() if feed else None, terms, 0, 0, self.now)
+        gone = status != LIVE and self.now > was.seen_at + WRITE_OFF_AFTER
+        require(gone, "auction: not to be written off")
+        self.lots[lot] = was._replace(to_pool=0)
+        self._emit(self.settings.auction, LotWrittenOff(lot, was.to_pool))
+        return was.to_pool
+
     def cost_of(self, lot: int, amount: int, wait: int) -> int:
         """What `amount` of a lot would cost after `wait` more live seconds [raw]."""
         return self._auction_cost(self._ticked(self._open(lot)), amount, wait)
@@ -2132,7 +2158,8 @@ class Model:
         self._check_exit(valuation)
         request = self.requests.get(controller, Request())
         total = fits_word(request.shares + shares)
-        worth = self._worth(total, valuation)
+        # A bound for the claim should not depend on what was seized just before.
+        worth = self._worth(total, valuation._replace(nav=valuation.nav + valuation.due))
         if request.shares and self.now <= request.claimable_at + CLAIM_WINDOW:
             worth = min(worth, floor_div(fits_word(request.worth * total), request.shares))
         require(worth != 0, "pool: zero assets")
@@ -2275,9 +2302,10 @@ class Model:
     def valuation(self) -> Valuation:
         """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
         nav = self.header_of(self.settings.pool).cash
-        # Who enters pays for what is on its way to those who are in (LPV-2).
+        # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
-        spread, live = self.owed_to_pool() + max(owed - self.debts.total, 0), True
+        due = self.owed_to_pool() + max(owed - self.debts.total, 0)
+        spread, live = 0, True
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:
@@ -2288,7 +2316,7 @@ class Model:
             nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, live)
+        return Valuation(nav, spread, due, live)
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""
@@ -2368,10 +2396,10 @@ class Model:
     def _shares_for(self, assets: int, v: Valuation) -> int:
         value = fits_word(assets * self.settings.unit)
         product = fits_word(value * (self.supply + VIRTUAL_SHARES))
-        return floor_div(product, max(v.nav, 0) + v.spread + self.settings.unit)
+        return floor_div(product, max(v.nav, 0) + v.spread + v.due + self.settings.unit)
 
     def _cost_of_shares(self, shares: int, v: Valuation) -> int:
-        product = fits_word(shares * (max(v.nav, 0) + v.spread + self.settings.unit))
+        product = fits_word(shares * (max(v.nav, 0) + v.spread + v.due + self.settings.unit))
         return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
 
     def _worth(self, shares: int, v: Valuation) -> int:

@@ -239,7 +239,9 @@ class CoinDraws:
         return self.queue.pop()
 
     def tick(self) -> Op:
-        """Anybody has a lot look at its feed."""
+        """Anybody has a lot look at its feed, or thinks that it is lost."""
+        if self.rng.random() < 0.3:
+            return ["write_off", STRANGER, self.rng.randrange(len(self.model.lots) + 1)]
         return ["tick", STRANGER, self.rng.randrange(len(self.model.lots) + 1)]
 
     # -------------------------------------------------------------- prices and terms

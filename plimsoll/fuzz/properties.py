@@ -34,7 +34,6 @@ from plimsoll.model import (
     Model,
     Refused,
     Sum,
-    ceil_div,
     equity,
     terms_of,
 )
@@ -567,8 +566,7 @@ def wealth(system: System, wallet: str) -> Fraction:
     shares = model.shares.get(owner, 0) + (request.shares if request else 0)
     if shares:
         nav = max(model.valuation().nav + model.settings.unit, 0)
-        # Interest that somebody's act posts was the pool's before.
-        nav += ceil_div(model.scaled_debt * model.debt_index(), WAD) - model.debts.total
+        nav += model.valuation().due  # what somebody's act brings it was the pool's before
         total += Fraction(shares * nav, model.supply + VIRTUAL_SHARES)
     return total
 

@@ -480,6 +480,9 @@ class System:
         worst = MAX_UINT if most is None else most
         return self._auction("buy_collateral", sender, lot, raw, worst, self.address(receiver))
 
+    def _op_write_off(self, sender: str, lot: int) -> tuple[Outcome, Outcome]:
+        return self._auction("write_off", sender, lot)
+
     def _op_tick(self, sender: str, lot: int) -> tuple[Outcome, Outcome]:
         return self._auction("tick", sender, lot)
 
