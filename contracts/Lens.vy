@@ -46,6 +46,7 @@ MAX_ACCOUNTS: constant(uint256) = 1024
 
 # ------------------------------------------------------------------ IMMUTABLES
 
+# The Clearinghouse is the reader's.
 MARGIN_CALL_LINE: immutable(uint256)  # [WAD] health below it is a margin call
 
 # ------------------------------------------------------------------ STORAGE
@@ -79,13 +80,14 @@ def __init__(clearinghouse_: address, margin_call_line_: uint256):
 @view
 def account(account: address) -> ILens.AccountView:
     """
-    @notice Everything about an account, as of this block: prices read, funding accrued.
-    @dev The pool's positions are minus the skews and its basis is in its cash: read `pool()` for it. For system
+    @notice Everything about an account, as of this block: prices read, funding accrued, interest taken off its cash.
+    @dev What stands behind it token by token is in `CollateralLens.account`.
+         The pool's positions are minus the skews and its basis is in its cash: read `pool()` for it. For system
          accounts nothing is withdrawable, and neither flag is raised: the pool pays out by rules of its own.
     @param account [address] of any account; an unused one reads as empty
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec MGN-1 to MGN-6, MGN-9
+    @custom:spec MGN-1 to MGN-6, MGN-9, COL-1, COL-2
     """
     s: IClearinghouse.Settings = reader.settings()
     p: reader.Purse = reader.purse(account)
@@ -196,7 +198,7 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     @param limit_price [WAD quote/base] the worst price to accept
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec QTE-1 to QTE-5, MGN-7
+    @custom:spec QTE-1 to QTE-5, MGN-7, COL-2
     """
     t: ILens.TradePreview = empty(ILens.TradePreview)
     s: IClearinghouse.Settings = reader.settings()
@@ -299,7 +301,8 @@ def preview_liquidation(account: address) -> ILens.LiquidationPreview:
     """
     @notice What `Clearinghouse.liquidate` would do to the account in this block.
     @dev Who calls it does not matter to these numbers. `remaining` is what is the account's before the keeper's
-         reward, should the keeper be its owner acting for this very account.
+         reward, should the keeper be its owner acting for this very account. Tokens that are seized become lots of
+         the auction, each for what the insurance fund and the pool stand in for.
     @param account [address] of any account
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
