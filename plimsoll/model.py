@@ -1231,10 +1231,14 @@ class Model:
         require(not total.dead, "margin: dead leg")
         opening = equity(cash, total.pnl, weight_ppm) + backing.initial
         require(opening >= total.initial, "margin: below initial")
-        debt = self._debt(cash, total.pnl)
+        require(not self.past_caps(cash, total.pnl, backing.initial), "caps: debt")
+
+    def past_caps(self, cash: int, pnl: int, initial: int) -> bool:
+        """Whether a debt is past the account's share of its collateral, or all past their cap."""
+        debt = self._debt(cash, pnl)
         everybodys = self.debts.total + debt - max(-cash, 0)
-        within = everybodys <= self.credit_terms.debt_cap
-        require(debt == 0 or (within and not self._over_ratio(debt, backing.initial)), "caps: debt")
+        past = everybodys > self.credit_terms.debt_cap or self._over_ratio(debt, initial)
+        return debt > 0 and past
 
     def _debt(self, cash: int, pnl: int) -> int:
         """Cash below zero; a net unrealised loss counts as debt too (COL-2)."""
