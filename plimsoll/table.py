@@ -392,6 +392,11 @@ class Table:
             f"no collateral {symbol!r} in the table; {f'there are {there}' if there else 'none is'}"
         )
 
+    def priced(self, name: str) -> MarketSpec | CollateralSpec:
+        """The market of that name, or the collateral token of that symbol."""
+        is_coin = any(coin.symbol == name for coin in self.collateral)
+        return self.coin(name) if is_coin else self.spec(name)
+
     def only(self, *names: str) -> Table:
         """The same table with these markets alone, in this order; collateral stays."""
         return replace(self, markets=tuple(self.spec(name) for name in names))
@@ -500,8 +505,7 @@ class Table:
         """
         places = decimals
         if places is None:
-            is_coin = any(coin.symbol == name for coin in self.collateral)
-            places = (self.coin(name) if is_coin else self.spec(name)).feed_decimals
+            places = self.priced(name).feed_decimals
         answer = round(price.scaleb(places, WIDE))
         if not 0 < answer < 1 << 191:  # which is what a feed keeps it in
             raise TableError(f"{name}: a feed of {places} decimals cannot say {price}")

@@ -236,8 +236,8 @@ def mends(findings: list[doctor.Finding]) -> dict[str, str]:
 def test_doctor__all_well__says_so(run: Run, saved: Path) -> None:
     result = run("doctor")
     assert re.search(r"^ok    ethereum:local:test: chain 1337, block \d+$", result.output, re.M)
-    assert "4 markets, all contracts in place" in result.output
-    assert "every market has a live price" in result.output
+    assert "4 markets, 2 collateral tokens, all contracts in place" in result.output
+    assert "every market and collateral token has a live price" in result.output
 
 
 def test_doctor__wrong_version_and_path__each_with_its_command(
@@ -306,5 +306,16 @@ def test_doctor__price_out_of_bounds__told_with_a_price_that_is_not(
     found = mends(list(doctor.check_deployment(ape_chain, saved.parent)))
     command = "ape run markets --set BTC=60000 --network ethereum:local:test"
     assert found == {"no live price: BTC (out of bounds)": command}
+    assert run("markets", *command.split()[3:5]).exit_code == 0
+    assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}
+
+
+def test_doctor__token_without_a_price__told_with_one(
+    system: Deployment, ape_chain: ApeChain, run: Run, saved: Path
+) -> None:
+    system.set_price("WETH", "0.01")
+    found = mends(list(doctor.check_deployment(ape_chain, saved.parent)))
+    command = "ape run markets --set WETH=3000 --network ethereum:local:test"
+    assert found == {"no live price: WETH (out of bounds)": command}
     assert run("markets", *command.split()[3:5]).exit_code == 0
     assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}
