@@ -13,7 +13,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from plimsoll.client import Account, Conservation, Entry, Market, Pool, Shock
+from plimsoll.client import (
+    Account,
+    Conservation,
+    Credit,
+    Entry,
+    Lot,
+    Market,
+    Pool,
+    Shock,
+    Token,
+)
 from plimsoll.demo import BOOKS, ROLES, Story
 from plimsoll.deployment import Deployment
 from plimsoll.doctor import Finding
@@ -148,7 +158,12 @@ def account_table(
     """An account and its positions; with `entries`, what each was opened at and has paid since."""
     head = table(f"account {account.address}", symbol)
     head.add_row("cash", money(account.cash, 2))
+    if account.debt.interest:
+        head.add_row("interest since it was posted", money(-account.debt.interest, 2))
     head.add_row("unrealised profit", money(account.pnl, 2))
+    if account.holdings:
+        counts = sum((h.maintenance for h in account.holdings), Decimal(0))
+        head.add_row("collateral, by its weight", money(counts, 2))
     head.add_row("equity", money(account.equity, 2))
     head.add_row("initial margin", money(account.initial, 2))
     head.add_row("maintenance margin", money(account.maintenance, 2))
@@ -157,6 +172,10 @@ def account_table(
     head.add_row("withdrawable", money(account.withdrawable, 2))
     head.add_row("buying power", money(account.buying_power, 2))
     parts: list[RenderableType] = [head]
+    if account.holdings:
+        parts.append(holdings_table(account, symbol))
+    if account.debt.amount:
+        parts.append(_debt_line(account))
     if account.positions:
         known = entries or {}
         more = ("entry", "funding") if known else ()
@@ -191,6 +210,87 @@ def account_table(
     return Group(*parts)
 
 
+def holdings_table(account: Account, symbol: str) -> RenderableType:
+    """An account's collateral tokens, and what each counts."""
+    made = table(
+        "collateral", "amount", "price", f"worth, {symbol}", "weight %", "counts", "initial %",
+        "counts for opening",
+    )  # fmt: skip
+    for h in account.holdings:
+        live = h.price_status == "live"
+        made.add_row(
+            h.token,
+            number(h.amount),
+            number(h.price) if live else Text(h.price_status, "red"),
+            money(h.value, 2),
+            per_cent(h.maintenance_weight),
+            money(h.maintenance, 2),
+            per_cent(h.initial_weight),
+            money(h.initial, 2),
+        )
+    return made
+
+
+def _debt_line(account: Account) -> Text:
+    debt = account.debt
+    text = (
+        f"Owes {money(debt.amount, 2)}, {money(debt.interest, 2)} of it interest not posted yet, "
+        f"at {percent(debt.rate, 4)} a year; its collateral allows {money(debt.most, 2)}."
+    )
+    return Text(text, style="bold red" if debt.amount > debt.most else "yellow")
+
+
+def tokens_table(tokens: Sequence[Token], credit: Credit, symbol: str) -> RenderableType:
+    """All collateral tokens, and what debt costs."""
+    made = table(
+        "id", "collateral", "price", "initial %", "weight %", "held", "cap", "discount %",
+        left=2,
+    )  # fmt: skip
+    for t in tokens:
+        live = t.price_status == "live"
+        made.add_row(
+            str(t.id),
+            t.symbol + (" (being delisted)" if t.delisted else ""),
+            number(t.price) if live else Text(t.price_status.removeprefix("prices: "), "red"),
+            per_cent(t.initial_weight, 1),
+            per_cent(t.maintenance_weight, 1),
+            number(t.total),
+            number(t.cap),
+            per_cent(t.discount, 1),
+        )
+    debts = Text(
+        f"Debts: {money(credit.debts, 2)} of {money(credit.cap)} {symbol}, "
+        f"at {percent(credit.rate, 4)} a year."
+    )
+    return Group(headline(f"Collateral: prices in {symbol}, amounts in tokens"), made, debts)
+
+
+def lots_table(lots: Sequence[Lot], minutes: int, symbol: str) -> RenderableType:
+    """What the auction has for sale."""
+    made = table(
+        "lot", "token", "left", f"price, {symbol}", f"in {minutes} min", "cost of all",
+        "to repay", left=2,
+    )  # fmt: skip
+    for lot in lots:
+        dear = lot.price is None or lot.price_later is None or lot.cost is None
+        made.add_row(
+            str(lot.id),
+            lot.token,
+            number(lot.amount),
+            *(
+                (Text("no live price", "red"), NOTHING, NOTHING)
+                if dear
+                else (
+                    number(lot.price or Decimal(0)),
+                    number(lot.price_later or Decimal(0)),
+                    money(lot.cost, 2),
+                )
+            ),
+            money(lot.to_insurance + lot.to_pool, 2),
+        )
+    return Group(headline("For sale: seized collateral"), made)
+
+
 def shock_table(shock: Shock, symbol: str) -> RenderableType:
     """An account before and after a sudden move."""
     moves = table("if prices moved at once", "now", "then")
@@ -200,7 +300,7 @@ def shock_table(shock: Shock, symbol: str) -> RenderableType:
     after.add_row(f"equity, {symbol}", money(shock.equity_before, 2), money(shock.equity, 2))
     after.add_row("health", health(shock.health_before), health(shock.health))
     if not shock.prices:
-        return Text("The account has no positions: no price can move it.")
+        return Text("The account has neither positions nor collateral: no price can move it.")
     verdict = (
         Text("Anyone could liquidate it then.", style="bold red")
         if shock.liquidatable
@@ -226,12 +326,25 @@ def conservation_table(books: Conservation) -> RenderableType:
     made.add_row("- held for accounts", f"{from_wad(books.custody):,.18f}")
     made.add_row("= difference in wei", verdict(books.difference))
     made.add_row("token balance, at least that", f"{from_wad(books.balance):,.18f}")
+    parts = _token_sums(books)
     return Group(
         headline("LED-2: in each market the sizes of all accounts sum to zero"),
         sizes,
         headline("LED-3: sum of cash - sum of basis = quote held for accounts"),
         made,
+        *parts,
     )
+
+
+def _token_sums(books: Conservation) -> list[RenderableType]:
+    held = [t for t in books.tokens if t.total or t.held]
+    if not held:
+        return []
+    made = table("token, raw units", "held", "booked", "difference", "token balance")
+    for t in held:
+        sums = f"{t.held:,}", f"{t.total:,}", verdict(t.difference), f"{t.balance:,}"
+        made.add_row(t.token, *sums)
+    return [headline("LED-4: a token's balances, lots for sale included, are its total"), made]
 
 
 def verdict(difference: int) -> Text:

@@ -154,6 +154,42 @@ def test_account_and_trade__open_shock_close__as_shown(
     assert client.deployment.quote.balanceOf(trader) == 9_000 * 10**6
 
 
+def test_account__collateral__paid_in_shown_and_taken_out(
+    run: Run, saved: Path, system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    me = ("--signer", "3")
+    assert run("account", *me, "--deposit", "1.5 weth").exit_code == 0
+    shown = run("account", *me)
+    assert re.search(r"WETH +1\.5 +3,000 +4,500\.00 +89\.99", shown.output), shown.output
+    assert re.search(r"collateral, by its weight +4,049\.64", shown.output)
+    assert "Owes" not in shown.output
+    client.trade("BTC", "0.1", signer=trader)
+    indebted = run("account", *me).output
+    assert re.search(r"Owes 3\.00, 0\.00 of it interest not posted yet", indebted), indebted
+    assert "its collateral allows 1,912.33" in indebted.replace("\n", " ")
+    shocked = run("shock", "WETH=-98", *me)
+    assert "Anyone could liquidate it then." in shocked.output, shocked.output
+    refuses(run("account", *me, "--withdraw", "1.5 WETH"), "margin: below initial")
+    assert run("account", *me, "--withdraw", "0.5 WETH").exit_code == 0
+    assert system.tokens["WETH"].balanceOf(trader) == 5 * 10**17
+
+
+def test_markets__collateral_and_lots__shown(
+    run: Run, saved: Path, system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    before = run("markets").output
+    assert re.search(r"0 +WETH +3,000 +85\.0 +90\.0 +0 +1,660 +5\.0", before), before
+    assert "Debts: 0.00 of 1,000,000 USDC" in before and "For sale" not in before
+    client.deposit(10, signer=trader, token="WETH")
+    client.trade("BTC", "2.5", signer=trader)
+    assert run("markets", "--set", "BTC=50000").exit_code == 0
+    client.liquidate(trader, trader)
+    after = run("markets").output
+    assert re.search(r"0 +WETH +9\.2929 +3,060 +3,042\.5 +28,43\d\.\d\d", after), after
+    assert run("markets", "--set", "WETH=0.01").exit_code == 0
+    assert re.search(r"0 +WETH +[\d.]+ +no live price", run("markets").output)
+
+
 def test_markets__set_and_refresh__moves_mock_feeds(
     run: Run, saved: Path, system: Deployment
 ) -> None:
@@ -188,6 +224,12 @@ def test_markets__set_and_refresh__moves_mock_feeds(
         (("account", "--signer", "bob"), "no signer 'bob'"),
         (("account", "--withdraw", "1"), "no more than 0.00 can be taken out now"),
         (("account", "--deposit", "-5"), "USDC: -5 is below zero"),
+        (("account", "--deposit", "1 DAI"), "no collateral 'DAI'; there are WETH, WBTC"),
+        (("account", "--deposit", "one WETH"), "--deposit: 'one' is not a number"),
+        (("account", "--deposit", "0 WETH"), "an amount of nothing"),
+        (("account", "--withdraw", "1 WETH"), "the account has 0 WETH; 1 are asked"),
+        (("account", "--signer", "1", "--deposit", "2000 WETH"), "caps: collateral (the venue"),
+        (("markets", "--set", "DAI=1"), "no market 'DAI'"),
         (("account", "300"), "sub-account 300: there are 0 to 255"),
         (("shock", "BTC=-100"), "leaves no price"),
         (("shock", "=5"), "no market before the sign"),
