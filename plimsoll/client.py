@@ -1045,6 +1045,7 @@ class TokenSum:
     held: int
     total: int
     balance: int  # what the token says; strays included
+    unit: int  # [WAD base] of one raw unit
 
     @property
     def difference(self) -> int:
@@ -1137,12 +1138,13 @@ def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) 
     )
 
 
-def _booked(deployment: Deployment, symbol: str) -> tuple[int, int]:
-    """What the Clearinghouse has of a token by its own books, and by the token's [raw]."""
+def _booked(deployment: Deployment, symbol: str) -> tuple[int, int, int]:
+    """What the Clearinghouse has of a token by its own books and by the token's, and the unit."""
     chain, house = deployment.chain, deployment.clearinghouse
     words = chain.view(house, "token_words", deployment.token_id(symbol))
     balance = chain.view(deployment.tokens[symbol], "balanceOf", address_of(house))
-    return slots.unpack_token_state(int(words[3])).total, int(balance)
+    unit = 10 ** (18 - deployment.table.coin(symbol).decimals)
+    return slots.unpack_token_state(int(words[3])).total, int(balance), unit
 
 
 # ------------------------------------------------------------------ inside

@@ -337,13 +337,15 @@ def conservation_table(books: Conservation) -> RenderableType:
 
 
 def _token_sums(books: Conservation) -> list[RenderableType]:
-    held = [t for t in books.tokens if t.total or t.held]
-    if not held:
+    some = [t for t in books.tokens if t.total or t.held]
+    if not some:
         return []
-    made = table("token, raw units", "held", "booked", "difference", "token balance")
-    for t in held:
-        sums = f"{t.held:,}", f"{t.total:,}", verdict(t.difference), f"{t.balance:,}"
-        made.add_row(t.token, *sums)
+    made = table("token", "of all accounts", "as booked", "difference, raw", "token balance")
+    for t in some:
+        held, total, balance = (
+            number(from_wad(raw * t.unit), 12) for raw in (t.held, t.total, t.balance)
+        )
+        made.add_row(t.token, held, total, verdict(t.difference), balance)
     return [headline("LED-4: a token's balances, lots for sale included, are its total"), made]
 
 
@@ -371,6 +373,7 @@ def story_report(story: Story) -> RenderableType:
         _scenes(story),
         _leo(story),
         _capital(story),
+        _mina(story),
         *([_gas(story)] if any(story.gas.values()) else []),
         *([conservation_table(story.conservation)] if story.conservation else []),
     )
@@ -382,7 +385,8 @@ def _gist(story: Story) -> RenderableType:
     assert leo and bitcoin and story.leo_after and story.conservation
     hana = story.needs["Hana"]
     lowest = min(h for s in story.scenes if (h := s.accounts["Hana"].health) is not None)
-    closed = (leo, *story.isolated.values())
+    mina = story.mina
+    closed = (leo, *story.isolated.values(), *([mina.liquidation] if mina else []))
     owed = sum((c.debt_to_insurance + c.debt_to_pool for c in closed), Decimal(0))
     debts = f"Bad debt: {money(owed, 2)}." if owed else "There was no bad debt."
     swing = 1 - crash.prices["BTC"] / opened.prices["BTC"]
@@ -465,6 +469,58 @@ def _capital(story: Story) -> RenderableType:
     return Group(
         headline("Collateral that opens the same book and lives through the same prices"), made
     )
+
+
+def _mina(story: Story) -> RenderableType:
+    mina = story.mina
+    assert mina
+    sale, lot = mina.purchase, mina.lot
+    held = mina.opened.holdings[0]
+    before, seized, after = mina.fund
+    owed = mina.day_later.debt
+    stands = mina.after.holdings[0].amount if mina.after.holdings else Decimal(0)
+    text = Text.assemble(
+        ("Ether for collateral. ", "bold"),
+        f"Mina paid in {number(held.amount)} {held.token} and no cash; worth {money(held.value)}, "
+        f"it counts {money(held.maintenance)}, its weight {percent(held.maintenance_weight, 1)}.\n",
+        ("- A loss is a debt. ", "bold"),
+        f"BTC fell, {money(-mina.fallen.pnl)} of loss was settled into cash that she did not have: "
+        f"she owed {money(mina.settled.debt.amount)} of the {money(mina.settled.debt.most)} that "
+        f"her ether allows. Her equity stayed the same.\n",
+        ("- It costs interest. ", "bold"),
+        f"{percent(owed.rate, 3)} a year while so little of the cap is used: "
+        f"{money(owed.interest, 2)} after a day, to the pool.\n",
+        ("- A liquidation seizes. ", "bold"),
+        f"Then ether crashed: health {mina.crashed.health or 0:.2f}. In one call her position was "
+        f"closed and {number(lot.amount)} {lot.token} seized, credited at the feed less the discount; "
+        f"the insurance fund paid {money(lot.to_insurance)} at once, the pool "
+        f"{money(lot.to_pool)}. {number(stands)} {lot.token} stayed hers, and no debt.\n",
+        ("- Somebody buys. ", "bold"),
+        f"The lot began at {number(lot.price or Decimal(0))}; an hour later it was bought for "
+        f"{number(sale.price)} apiece, the feed said {number(mina.feed_price)}.",
+    )
+    made = table("the insurance fund", "quote")
+    made.add_row("before", money(before, 2))
+    made.add_row("after it stood in, with its part of the fee", money(seized, 2))
+    made.add_row("after the sale", money(after, 2))
+    steps = table("Mina", "equity", "owes", "of it interest", "health")
+    for what, view in (
+        ("opened", mina.opened),
+        ("fallen", mina.fallen),
+        ("settled", mina.settled),
+        ("a day later", mina.day_later),
+        ("crashed", mina.crashed),
+        ("liquidated", mina.after),
+    ):
+        owes = view.debt
+        steps.add_row(
+            what,
+            money(view.equity, 2),
+            money(owes.amount, 2),
+            money(owes.interest, 2),
+            health(view.health),
+        )
+    return Group(Panel(text, border_style="cyan"), steps, made)
 
 
 def _gas(story: Story) -> RenderableType:

@@ -159,6 +159,30 @@ def test_play__story__goes_as_told(revm: RevmChain) -> None:
     assert story.keeper_before == 0 < story.keeper_after == story.liquidation.reward
     assert story.leo_after.cash > 0
     assert story.leo_after.cash - story.withdrawn < D("0.000001")
+    # Mina's loss becomes a debt within its cap, and costs interest.
+    mina = story.mina
+    assert mina and mina.opened.cash < 0 and mina.opened.holdings[0].amount == 100
+    assert mina.fallen.pnl < -100_000 and mina.settled.pnl == 0
+    assert abs(mina.fallen.equity - mina.settled.equity) < 1
+    owed = mina.settled.debt.amount
+    assert 100_000 < owed < mina.settled.debt.most
+    assert mina.day_later.debt.interest == pytest.approx(
+        owed * mina.settled.debt.rate / 365, rel=D("0.01")
+    )
+    # Her ether repays it, not all of it taken, and the fund is no worse off than the fee made it.
+    assert mina.settled.liquidatable is False and mina.crashed.liquidatable
+    assert mina.liquidation.closed == 1 and mina.liquidation.lots == (mina.lot.id,)
+    assert mina.after.debt.amount == 0 and not mina.after.positions
+    assert mina.lot.amount + mina.after.holdings[0].amount == 100
+    assert mina.lot.to_insurance == mina.liquidation.seized
+    assert mina.purchase.left == 0 and mina.purchase.price < mina.lot.price
+    assert mina.purchase.price == pytest.approx(mina.lot.price_later, rel=D("0.001"))
+    before, seized, after = mina.fund
+    assert (
+        seized
+        == before - mina.lot.to_insurance + mina.liquidation.charged - mina.liquidation.reward
+    )
+    assert after == seized + mina.purchase.cost
     # Nothing is lost to bad debt.
-    closed = (story.liquidation, *story.isolated.values())
+    closed = (story.liquidation, *story.isolated.values(), mina.liquidation)
     assert all(c.debt_to_insurance == c.debt_to_pool == 0 for c in closed)

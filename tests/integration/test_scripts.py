@@ -48,6 +48,8 @@ def test_demo__runs__zero_differences_and_no_chatter(run: Run) -> None:
     assert re.search(r"difference in wei +0 *\n", result.output)
     assert "NOT zero" not in result.output
     assert re.search(r"liquidate, three positions +\d{3},\d{3}", result.output)
+    assert re.search(r"buy a lot, all of it +\d{3},\d{3}", result.output)
+    assert "Somebody buys." in result.output and "LED-4" in result.output
     assert "INFO" not in result.output and "SUCCESS" not in result.output
 
 
