@@ -492,8 +492,8 @@ def _mina(story: Story) -> RenderableType:
         f"{money(owed.interest, 2)} after a day, to the pool.\n",
         ("- A liquidation seizes. ", "bold"),
         f"Then ether crashed: health {mina.crashed.health or 0:.2f}. In one call her position was "
-        f"closed and {number(lot.amount)} {lot.token} seized, credited at the feed less the discount; "
-        f"the insurance fund paid {money(lot.to_insurance)} at once, the pool "
+        f"closed and {number(lot.amount)} {lot.token} seized, credited at the feed less the "
+        f"discount; the insurance fund paid {money(lot.to_insurance)} at once, the pool "
         f"{money(lot.to_pool)}. {number(stands)} {lot.token} stayed hers, and no debt.\n",
         ("- Somebody buys. ", "bold"),
         f"The lot began at {number(lot.price or Decimal(0))}; an hour later it was bought for "
