@@ -28,7 +28,7 @@ from plimsoll.demo import BOOKS, ROLES, Story
 from plimsoll.deployment import Deployment
 from plimsoll.doctor import Finding
 from plimsoll.prices import Series, date
-from plimsoll.replay import Replay
+from plimsoll.replay import Replay, Seizures
 from plimsoll.units import WIDE, from_wad, plain
 
 NOTHING = "-"
@@ -541,6 +541,18 @@ def problems_report(series: Series, limit: int = 20) -> RenderableType:
     return Text("\n".join([f"{series.source}, left out or worth knowing:", *lines]), style="yellow")
 
 
+def _seizure_rows(made: Table, of: Seizures) -> None:
+    made.add_row(
+        "ether and bitcoin as collateral: seized, for",
+        f"{of.opened} lots, {money(of.seized, 2)}",
+    )
+    made.add_row("  of them in conversions", str(of.conversions))
+    made.add_row("  sold, for", f"{of.sold}, {money(of.proceeds, 2)}")
+    made.add_row("  below their credit, by", f"{of.below}, {money(of.unpaid, 2)}")
+    made.add_row("  highest debt of all", money(of.highest_debt, 2))
+    made.add_row("  interest to the pool", money(of.interest, 2))
+
+
 def replay_report(run: Replay) -> RenderableType:
     """What came of a replay."""
     title = f"{Path(run.source).name}\n{date(run.start)} to {date(run.end)} UTC, on {run.engine}"
@@ -567,6 +579,8 @@ def replay_report(run: Replay) -> RenderableType:
     made.add_row(
         "bad debt: insurance fund, pool", f"{money(from_insurance, 2)}, {money(from_pool, 2)}"
     )
+    if run.seizures:
+        _seizure_rows(made, run.seizures)
     for name, values in (("insurance fund", run.insurance), ("pool NAV", run.nav)):
         change = percent(values[-1] / values[0] - 1) if values[0] else NOTHING
         made.add_row(f"{name}: before", money(values[0], 2))

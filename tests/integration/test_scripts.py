@@ -66,6 +66,14 @@ def test_replay__file__problems_told_and_books_balance(run: Run, tmp_path: Path)
     assert re.search(r"difference in wei +0 *\n", result.output)
 
 
+def test_replay__wrong_way__told_what_was_seized(run: Run) -> None:
+    pytest.importorskip("pyrevm")
+    result = run("replay", "--wrong-way", "--hours", "12", "--traders", "4")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"ether and bitcoin as collateral: seized, for +\d+ lots", result.output)
+    assert re.search(r"difference in wei +0 *\n", result.output)
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
