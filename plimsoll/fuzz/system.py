@@ -79,7 +79,7 @@ class Setup:
 
     @classmethod
     def of(cls, table: Table) -> Setup:
-        """The deployment of a table, on mock feeds and a mock token."""
+        """The deployment of a table, on mock feeds and mock tokens."""
         keeper, insurance, profit, leverage, top_up = table.settings()
         markets = []
         for spec in table.markets:
@@ -87,8 +87,17 @@ class Setup:
             del terms["feed"]
             answer = table.answer(spec.name, spec.price)
             markets.append(MarketSetup(answer, spec.feed_decimals, terms))
+        coins = []
+        for coin in table.collateral:
+            terms = table.collateral_terms(coin.symbol, NOWHERE)._asdict()
+            del terms["feed"]
+            answer = table.answer(coin.symbol, coin.price)
+            coins.append(CoinSetup(answer, coin.feed_decimals, coin.decimals, terms))
+        credit = table.credit_terms()._asdict() if coins else None
         return cls(
             markets=markets,
+            coins=coins,
+            credit=credit and {**credit, "order": list(credit["order"])},
             quote_decimals=table.quote.decimals,
             keeper_share_ppm=keeper,
             insurance_share_ppm=insurance,
