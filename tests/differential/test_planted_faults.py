@@ -52,8 +52,8 @@ FAULTS = [
         "the funding of a fill is the trader's alone",
         HOUSE,
         "modules/curve.vy",
-        "return (after, basis + cost, 0, cost)",
-        "return (after, basis + cost, 0, self.cost_of(delta, price, 0))",
+        "return (after, unsafe_add(basis, cost), 0, cost)",
+        "return (after, unsafe_add(basis, cost), 0, self.cost_of(delta, price, 0))",
     ),
     Fault(
         "a closed position keeps its bit",
