@@ -641,7 +641,9 @@ def test_68__every_function__has_a_class_of_access(name):
     assert not any(entry["type"] in ("fallback", "receive") for entry in abi)
     more = {"type": "function", "name": "sweep", "inputs": [], "stateMutability": "nonpayable"}
     assert unclassed(name, [*abi, more]) == {"sweep()"}
-    hidden = [e for e in abi if e.get("name") not in ("settings", "refresh", "owner", "account", "lot")]
+    hidden = [
+        e for e in abi if e.get("name") not in ("settings", "refresh", "owner", "account", "lot")
+    ]
     assert unclassed(name, hidden) != set()
 
 
@@ -920,9 +922,7 @@ def test_68__call_everything_of_the_configurator__makes_a_stranger_no_richer(ven
     assert set(call_as_a_stranger(world, "Configurator", 250)) == {VIEW}
 
 
-@pytest.mark.defence(
-    "CollateralAuction.vy", "if msg.sender != CLEARINGHOUSE.address:", "if False:"
-)
+@pytest.mark.defence("CollateralAuction.vy", "if msg.sender != CLEARINGHOUSE.address:", "if False:")
 def test_68__call_everything_of_the_auction__makes_a_stranger_no_richer(venue_of):
     """The same of the auction, whose lots nobody but the Clearinghouse opens: what a stranger's own lot
     would owe the pool, whoever enters the pool would pay for."""

@@ -175,7 +175,7 @@ class Backed:
         pays in what is too much. The market's price is what it was in the end.
         """
         who = account.split(".")[0]
-        size = debt // 1_400 + 10**10  # base
+        size = debt // 1_490 + 10**10  # base
         self.do("trade", who, account, market, size)
         self.market_price(PRICE // 2, market)
         self.do("trade", who, account, market, -size)
