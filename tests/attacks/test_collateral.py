@@ -29,7 +29,7 @@ HAIRCUT = "PPM - terms.maintenance_weight_ppm >= terms.discount_ppm + fee_ppm"
 def in_trouble(b: Backed, account: str = "alice", size: int = 100, ether: int = 20) -> None:
     """An account of ether alone, long so far that a third off the market takes it below the line."""
     b.back(account, ETH, ether * WAD)
-    b.do("trade", account.split(".")[0], account, 0, size * WAD)
+    b.do("trade", account.split(".", maxsplit=1)[0], account, 0, size * WAD)
 
 
 def lot_of(b: Backed, account: str = "alice", keeper: str = "keeper") -> int:

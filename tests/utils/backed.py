@@ -135,13 +135,13 @@ class Backed:
 
     def fund(self, account: str, quote: int) -> None:
         """Quote [quote] of its owner's for an account."""
-        who = account.split(".")[0]
+        who = account.split(".", maxsplit=1)[0]
         self.do("mint", who, quote * self.raw)
         self.do("deposit", who, account, "token", quote * self.raw)
 
     def back(self, account: str, id: int, amount: int) -> None:
         """A token [raw] of its owner's for an account."""
-        who = account.split(".")[0]
+        who = account.split(".", maxsplit=1)[0]
         self.do("mint", who, amount, id)
         self.do("deposit", who, account, f"coin{id}", amount)
 
@@ -174,7 +174,7 @@ class Backed:
         It buys a lot of the market, which falls by what it is to owe and a bit; then it closes, and
         pays in what is too much. The market's price is what it was in the end.
         """
-        who = account.split(".")[0]
+        who = account.split(".", maxsplit=1)[0]
         size = debt // 1_490 + 10**10  # base
         self.do("trade", who, account, market, size)
         self.market_price(PRICE // 2, market)
