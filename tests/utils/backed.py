@@ -307,7 +307,11 @@ class Backed:
             [view("header", a) for a in who],
             [view("backing", a)[0] for a in who],
             [view("token_words", id) for id in range(16)],
-            [view("holding", a, id)[1] for a in who for id in range(min(len(self.system.coins), 16))],
+            [
+                view("holding", a, id)[1]
+                for a in who
+                for id in range(min(len(self.system.coins), 16))
+            ],
             [view("market_words", m) for m in range(len(self.system.setup.markets))],
             view("globals"),
             view("credit")[:3],

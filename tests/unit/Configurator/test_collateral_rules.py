@@ -49,7 +49,11 @@ BOUNDARIES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"duration": 600}, {"duration": 599}, "configurator: duration"),
     ({"duration": 604_800}, {"duration": 604_801}, "configurator: duration"),
     ({"discount_ppm": 150_000}, {"discount_ppm": 150_001}, "configurator: haircut"),
-    ({"maintenance_weight_ppm": 920_000}, {"maintenance_weight_ppm": 920_001}, "configurator: haircut"),
+    (
+        {"maintenance_weight_ppm": 920_000},
+        {"maintenance_weight_ppm": 920_001},
+        "configurator: haircut",
+    ),
     ({"cap": 0}, {"cap": 2**96}, "configurator: cap"),
     # cap * max_price stays under 2^100 quote.
     (
