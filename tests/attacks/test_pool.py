@@ -825,16 +825,16 @@ def test_78__buy_what_is_left_of_a_pool__pays_what_it_is_worth(venue_of):
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + UNIT)",
-    "return self._up(assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES), self._assets(v) + v.spread + UNIT)",
+    "return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + v.due + UNIT)",
+    "return self._up(assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES), self._assets(v) + v.spread + v.due + UNIT)",
 )
 @pytest.mark.defence(
     "LiquidityPool.vy",
     """    return self._up(
-        amount * (self._assets(v) + v.spread + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
+        amount * (self._assets(v) + v.spread + v.due + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
     )""",
     """    return (
-        amount * (self._assets(v) + v.spread + UNIT) // ((share_token.totalSupply + VIRTUAL_SHARES) * UNIT)
+        amount * (self._assets(v) + v.spread + v.due + UNIT) // ((share_token.totalSupply + VIRTUAL_SHARES) * UNIT)
     )""",
 )
 @pytest.mark.defence(
