@@ -282,8 +282,11 @@ class System:
         self.model.now, self.model.block_number = self.chain.now, self.chain.number
 
     def address(self, name: str) -> str:
-        """The address behind a name."""
-        return self.names.get(name, name)
+        """The address behind a name; ``pool.1`` is beside the pool's: ACC-1 makes it its owner."""
+        base, dot, sub = name.partition(".")
+        if name in self.names or not dot:
+            return self.names.get(name, name)
+        return f"0x{int(self.names[base], 16) ^ int(sub):040x}"
 
     def _scene(self, real: Outcome | None = None) -> tuple[Outcome, Outcome]:
         """The outcome of an operation that only sets the scene."""
