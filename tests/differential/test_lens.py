@@ -52,6 +52,8 @@ FAULTS = [
     ),
     Fault("a dead leg bars no withdrawal", "        if not total.dead:\n", "        if True:\n"),
 ]
+# A copy of the sources may have an edit in the line where one is planted.
+planted = pytest.mark.skipif("PLIMSOLL_CONTRACTS" in os.environ, reason="on our own sources")
 TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else FAULTS[1:2]
 
 
@@ -68,11 +70,13 @@ def test_lens__corpus__views_and_previews_equal_model(name):
     assert not report.mismatch, f"{report.mismatch}\n{describe(report)}"
 
 
+@planted
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
 def test_faults__each__has_its_place_in_the_lens(fault):
     assert (CONTRACTS / "Lens.vy").read_text().count(fault.old) == 1
 
 
+@planted
 @pytest.mark.parametrize("fault", TRIED, ids=lambda f: f.name)
 def test_lens__planted_fault__is_found(fault, tmp_path):
     """A few are tried by default, or all with ``PLIMSOLL_FAULTS=all``."""
