@@ -62,18 +62,20 @@ SUBJECTS = (
 # What a mutant that the fuzzer left alive still has to pass, by what it is in: tests that compile
 # what they deploy, the quickest first.
 PURE = ("tests/differential/test_vectors.py", "tests/differential/test_pure.py")
+ASIDE = "tests/differential/test_aside.py"
 SUITES = {
-    "Clearinghouse.vy": ("tests/attacks",),
-    "Configurator.vy": ("tests/unit/Configurator/test_rules.py",),
-    "Lens.vy": ("tests/differential/test_lens.py",),
+    "Clearinghouse.vy": (ASIDE, "tests/attacks"),
+    "Configurator.vy": ("tests/unit/Configurator/test_rules.py", ASIDE),
+    "Lens.vy": (ASIDE, "tests/differential/test_lens.py"),
     "LiquidityPool.vy": (
+        ASIDE,
         "tests/attacks/test_pool.py",
         "tests/unit/LiquidityPool/test_properties.py",
     ),
-    "modules/ledger.vy": ("tests/attacks/test_tokens.py", "tests/attacks/test_fills.py"),
-    "modules/markets.vy": ("tests/attacks",),
+    "modules/ledger.vy": (ASIDE, "tests/attacks/test_tokens.py", "tests/attacks/test_fills.py"),
+    "modules/markets.vy": (ASIDE, "tests/attacks"),
     "modules/prices.vy": ("tests/attacks/test_oracle.py", "tests/differential/test_starvation.py"),
-    "modules/share_token.vy": ("tests/unit/LiquidityPool/test_properties.py",),
+    "modules/share_token.vy": (ASIDE, "tests/unit/LiquidityPool/test_properties.py"),
 }
 CORPUS = Path("tests/corpus")
 DEPLOYED = {
