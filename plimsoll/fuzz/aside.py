@@ -1,22 +1,22 @@
 """What no list of operations does, each with its answer.
 
-Constants, permits and tokens that misbehave: the model knows nothing of these, and operations drawn
-at random would find nothing here but the few cases that are written down below. And as many markets
-as there can be, where comparing the whole state would take a minute.
+Constants, constructors, permits and tokens that misbehave: the model knows nothing of these, and
+operations drawn at random would find nothing here but the few cases that are written down below.
+And as many markets as there can be, where comparing the whole state would take a minute.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from plimsoll.fuzz.artifacts import compile_contract
+from plimsoll.fuzz.artifacts import Artifact, compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Chain, Contract
 from plimsoll.fuzz.lens import Lens
 from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import step
 from plimsoll.fuzz.system import STRANGER, Setup, System, compiled, created_by
-from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT
+from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM
 from plimsoll.slots import WAD
 
 SIGNER = b"\x11" * 32  # a private key that everybody knows
@@ -138,6 +138,49 @@ def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
     peers = token.address, pool.address, configurator.address
     shares = 200_000, 200_000, 500_000, 1_500_000, 0
     return chain.deploy(artifacts.clearinghouse, *peers, *shares), pool
+
+
+def check_construction(chain: Chain) -> None:
+    """What a constructor takes, and what lies one beside it.
+
+    Raises:
+        Mismatch: if it takes more or less.
+    """
+    artifacts, owner = compiled(), chain.deployer
+    token = chain.deploy(artifacts.token, "Quote", "QUOTE", 18).address
+    odd = chain.deploy(artifacts.token, "Quote", "QUOTE", 19).address
+
+    def made(artifact: Artifact, *args: Any) -> str:
+        try:
+            chain.deploy(artifact, *args)
+        except ValueError as error:
+            return str(error).partition(": ")[2].strip("'")
+        return ""
+
+    out_of_range = "pool: cooldown out of range"
+    for reason, home, quote, cooldown in (
+        (out_of_range, owner, token, 3_599),
+        ("", owner, token, 3_600),
+        ("", owner, token, 30 * DAY),
+        (out_of_range, owner, token, 30 * DAY + 1),
+        ("pool: over 18 decimals", owner, odd, DAY),
+        ("pool: no clearinghouse", NOWHERE, token, DAY),
+    ):
+        args = home, quote, "Pool", "POOL", cooldown
+        same(f"pool {args}", made(artifacts.pool, *args), reason)
+    for reason, share in (("", PPM - 1), ("configurator: keeper share", PPM)):
+        same(f"keeper share {share}", made(artifacts.configurator, owner, share), reason)
+    for reason, line in (("", WAD), ("lens: line below liquidation", WAD - 1)):
+        same(f"line {line}", made(compile_contract("Lens.vy"), owner, line), reason)
+
+    above = "settings: share above 1"
+    for reason, insurance, weight in (("", PPM, PPM), (above, PPM + 1, 0), (above, 0, PPM + 1)):
+        home = created_by(owner, chain.nonce(owner) + 2)
+        configurator = chain.deploy(artifacts.configurator, home, 0).address
+        pool = chain.deploy(artifacts.pool, home, token, "Pool", "POOL", DAY).address
+        shares = 0, insurance, weight, 0, 0
+        found = made(artifacts.clearinghouse, token, pool, configurator, *shares)
+        same(f"shares {shares}", found, reason)
 
 
 def check_odd_token(chain: Chain) -> None:

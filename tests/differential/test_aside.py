@@ -1,4 +1,4 @@
-"""Constants, permits, tokens that misbehave, and the last market there can be."""
+"""Constants, constructors, permits, tokens that misbehave, and the last market there can be."""
 
 from __future__ import annotations
 
@@ -62,6 +62,10 @@ def test_permits__signed_for_another_pool__do_not(system):
     v, r, s = aside.sign(system, *arguments, 0, system.chain.now)
     reason = other.pool.call("permit", *arguments, system.chain.now, v, r, s).reason
     assert reason == "shares: bad signature"
+
+
+def test_construction__at_each_bound_and_one_past__takes_what_it_should():
+    aside.check_construction(new_chain(1_750_000_000))
 
 
 def test_odd_token__refusing_or_taking_a_fee__is_not_taken_at_its_word():
