@@ -61,7 +61,7 @@ SUBJECTS = (
 )
 # What a mutant that the fuzzer left alive still has to pass, by what it is in: tests that compile
 # what they deploy, the quickest first.
-PURE = ("tests/differential/test_vectors.py", "tests/differential/test_pure.py")
+PURE = tuple(f"tests/differential/test_{name}.py" for name in ("small_numbers", "vectors", "pure"))
 ASIDE = "tests/differential/test_aside.py"
 SUITES = {
     "Clearinghouse.vy": (ASIDE, "tests/attacks"),

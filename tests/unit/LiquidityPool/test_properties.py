@@ -312,11 +312,9 @@ def test_max_redeem__pool_of_a_few_wei__is_the_most_that_can_be_claimed(puppet):
             more = pool.attempt(claim, most + 1, LP, LP, worst, sender=LP).reason
             assert more is not None, (seed, claim)
             bounds[f"{claim}: {more}" if most else f"{claim}: none"] += 1
-            # What is claimable, in the other's unit.
-            if view == "maxRedeem" and most:
-                assert pool.attempt(claim, most, LP, LP, 0, sender=LP).value == pool.view(
-                    "maxWithdraw", LP
-                )
+        both = [pool.view(view, LP) for view in ("maxRedeem", "maxWithdraw")]
+        paid = pool.attempt("redeem", both[0], LP, LP, 0, sender=LP).value if both[0] else 0
+        assert paid == both[1], seed
     refusals = (
         "pool: more than requested",
         "pool: exposure too high",
