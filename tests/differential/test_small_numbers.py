@@ -46,7 +46,7 @@ def test_margin__all_small_numbers__match_the_model(modules):
 
 def test_split__all_small_numbers__match_the_model(modules):
     bills = product(
-        (0, 99, 100, 200), (0, 1, PPM, PPM + 1), (0, 1, 4 * PPM // 5, 2 * PPM), (0, 1, 2), (0, 1, 2)
+        (0, 99, 100, 200), (0, 1, PPM, PPM + 1), (0, 1, PPM, 4 * PPM), (0, 1, 2), (0, 1, 2)
     )
     rests = tuple(product((-1, 0, 1, 2, 3), (0, 1, 200_000, PPM - 1)))
     for bill, rest in product((model.Bill(*b) for b in bills), rests):
@@ -54,10 +54,19 @@ def test_split__all_small_numbers__match_the_model(modules):
 
 
 def test_accrue__all_small_numbers__match_the_model(modules):
-    states = tuple(product((-65, -64, -1, 0, 1, 64, 65), (-(10**12), -1, 0, 1, 10**12 + 1), SIGNED))
-    terms = tuple(product((1, 2), (0, 1, PPM), (0, 1), (1,), (0, WAD), (1, DAY)))
+    rates = -(10**12), -1, 0, 1, 10**12
+    states = tuple(product((-65, -64, -63, -1, 0, 1, 63, 64, 65), rates, SIGNED))
+    # A wei of skew in 10^7 moves the rate by 1 in a second; a rate of 10^12 the index by 1 in a day.
+    terms = tuple(product((1, 10**7), (0, 1, PPM), (0, 1), (1,), (10**6, WAD), (1, DAY)))
     for state, rest in product(states, terms):
         assert modules.accrue(*state, *rest) == model.accrue(*state, *rest), (state, rest)
+
+
+def test_accrue__beside_the_bound_of_the_slot__match_the_model(modules):
+    for index, rate in product(range(2**95 - 3, 2**95), (0, 10**12)):
+        for sign in (1, -1):
+            args = sign * index, sign * rate, 0, 1, 0, 1, 2**96 - 1, 10**6, DAY
+            assert modules.accrue(*args) == model.accrue(*args), args
 
 
 def test_open_interest__all_small_numbers__match_the_model(modules):
