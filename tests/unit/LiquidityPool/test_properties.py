@@ -301,7 +301,8 @@ def test_max_redeem__pool_of_a_few_wei__is_the_most_that_can_be_claimed(puppet):
         chain.advance(DAY)
         nav, custody = rng.randrange(60), rng.choice([rng.randrange(40), 60])
         exposure = rng.choice([0, rng.randrange(nav + 1)])
-        house.call("say", nav, custody, exposure << 40, rng.choice([0, PPM, 1_500_000]))
+        leverage = rng.choice([0, PPM, 1_500_000])
+        house.call("say", nav, custody, exposure << 40, leverage)
         for view, claim, worst in (
             ("maxRedeem", "redeem", 0),
             ("maxWithdraw", "withdraw", MAX_UINT),
@@ -312,9 +313,13 @@ def test_max_redeem__pool_of_a_few_wei__is_the_most_that_can_be_claimed(puppet):
             more = pool.attempt(claim, most + 1, LP, LP, worst, sender=LP).reason
             assert more is not None, (seed, claim)
             bounds[f"{claim}: {more}" if most else f"{claim}: none"] += 1
+        # What stays must carry the exposure.
+        stays = -(-exposure * PPM // leverage) if leverage else exposure * MAX_UINT
+        worth = min(requested * (nav + 1) // (shares + VIRTUAL), pool.view("request_of", LP)[1])
+        expected = min(worth, max(nav - stays, 0), custody)
         both = [pool.view(view, LP) for view in ("maxRedeem", "maxWithdraw")]
         paid = pool.attempt("redeem", both[0], LP, LP, 0, sender=LP).value if both[0] else 0
-        assert paid == both[1], seed
+        assert paid == both[1] == expected, seed
     refusals = (
         "pool: more than requested",
         "pool: exposure too high",
