@@ -20,6 +20,8 @@ from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM
 from plimsoll.slots import WAD
 
 SIGNER = b"\x11" * 32  # a private key that everybody knows
+# Says, to whatever it is asked, five words: the second its gas, the fourth the time.
+GAS_FEED = bytes.fromhex("5a6020524260605260a06000f3")
 INTERFACES = {
     "ERC-165": "01ffc9a7",
     "ERC-7540, operators": "e3bc4e65",
@@ -33,7 +35,7 @@ PERMIT = [
     {"name": "nonce", "type": "uint256"},
     {"name": "deadline", "type": "uint256"},
 ]
-REFUSES, TAKES_A_FEE = 2, 4  # modes of OddTokenMock
+SILENT, REFUSES, TAKES_A_FEE = 1, 2, 4  # modes of OddTokenMock
 
 
 def same(about: str, real: Any, ideal: Any) -> None:
@@ -184,10 +186,10 @@ def check_construction(chain: Chain) -> None:
 
 
 def check_odd_token(chain: Chain) -> None:
-    """A token that answers false, and one that keeps a part of what it moves.
+    """A token that answers nothing, one that answers false, one that keeps a part of what it moves.
 
     Raises:
-        Mismatch: if they are taken at their word.
+        Mismatch: if the first is not believed, or the others are.
     """
     owner = chain.deployer
     token = chain.deploy(compile_contract("mocks/OddTokenMock.vy"), 6)
@@ -199,6 +201,14 @@ def check_odd_token(chain: Chain) -> None:
         house.call("deposit", owner, token.address, 10**6),
     ):
         same("odd token", call.reason, None)
+
+    token.call("set_mode", SILENT, 0)
+    for call in (
+        house.call("deposit", owner, token.address, 10**6),
+        house.call("withdraw", owner, token.address, 10**6, owner),
+        pool.call("deposit", 10**6, owner, 0),
+    ):
+        same("token that answers nothing", call.reason, None)
 
     token.call("set_mode", REFUSES, 0)
     for reason, call in (
@@ -217,6 +227,23 @@ def check_odd_token(chain: Chain) -> None:
     same("token that keeps a tenth", short.reason, "pool: too little arrived")
     # Of 100, 90 reach the pool and 81 the Clearinghouse; a share is a millionth of a raw unit.
     same("token that keeps a tenth", pool.call("deposit", 100, owner, 0).value, 81 * 10**6)
+
+
+def check_feed_gas(chain: Chain) -> None:
+    """A feed gets 60,000 gas (PRC-2).
+
+    Raises:
+        Mismatch: if it gets more or less.
+    """
+    system = System.build(Setup([free_coin()]), chain=chain)
+    creation = bytes.fromhex(f"60{len(GAS_FEED):02x}600c60003960{len(GAS_FEED):02x}6000f3")
+    feed = chain.deploy(Artifact("GasFeed", [], creation + GAS_FEED))
+    bounds = {"min_price": WAD, "max_price": 10**6 * WAD}
+    terms = system._terms(0, bounds)._replace(feed=feed.address)
+    call = system.configurator.call("list_market", "gas", terms, sender=system.names["owner"])
+    same("feed that answers its gas", call.reason, None)
+    # To ask for it takes 2.
+    same("gas of a feed", system.clearinghouse.call("poke", 1).value, (60_000 - 2) * WAD)
 
 
 def check_last_market(chain: Chain) -> None:

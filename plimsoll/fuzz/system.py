@@ -282,11 +282,12 @@ class System:
         self.model.now, self.model.block_number = self.chain.now, self.chain.number
 
     def address(self, name: str) -> str:
-        """The address behind a name; ``pool.1`` is beside the pool's: ACC-1 makes it its owner."""
+        """The address behind a name; ``pool.1`` is beside the pool's, and its owner's by ACC-1."""
         base, dot, sub = name.partition(".")
-        if name in self.names or not dot:
-            return self.names.get(name, name)
-        return f"0x{int(self.names[base], 16) ^ int(sub):040x}"
+        if dot and name not in self.names:
+            self.names[name] = f"0x{int(self.names[base], 16) ^ int(sub):040x}"
+            self.labels[self.names[name]] = name
+        return self.names.get(name, name)
 
     def _scene(self, real: Outcome | None = None) -> tuple[Outcome, Outcome]:
         """The outcome of an operation that only sets the scene."""
