@@ -74,7 +74,11 @@ SUITES = {
     ),
     "modules/ledger.vy": (ASIDE, "tests/attacks/test_tokens.py", "tests/attacks/test_fills.py"),
     "modules/markets.vy": (ASIDE, "tests/attacks"),
-    "modules/prices.vy": (ASIDE, "tests/attacks/test_oracle.py", "tests/differential/test_starvation.py"),
+    "modules/prices.vy": (
+        ASIDE,
+        "tests/attacks/test_oracle.py",
+        "tests/differential/test_starvation.py",
+    ),
     "modules/share_token.vy": (ASIDE, "tests/unit/LiquidityPool/test_properties.py"),
 }
 CORPUS = Path("tests/corpus")
