@@ -12,6 +12,12 @@ from plimsoll.slots import LOT, WAD
 SIGNED = range(-2, 3)
 
 
+def test_divisions__all_small_numbers__round_as_named(modules):
+    for x, y in product(range(-7, 8), range(1, 4)):
+        assert modules.floor_div(x, y) == x // y
+        assert x < 0 or modules.ceil_div(x, y) == -(-x // y)
+
+
 def test_fill__all_small_numbers__match_the_model(modules):
     prices = ((1, 0), (WAD, 0), (WAD, 1), (0, WAD))
     for size, delta in product(SIGNED, SIGNED):
