@@ -11,7 +11,7 @@ from typing import Any
 
 from plimsoll.fuzz.artifacts import Artifact, compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Chain, Contract
-from plimsoll.fuzz.lens import Lens
+from plimsoll.fuzz.lens import PAGE, Lens
 from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import step
@@ -35,6 +35,7 @@ PERMIT = [
     {"name": "nonce", "type": "uint256"},
     {"name": "deadline", "type": "uint256"},
 ]
+ACCOUNTS = 1_024  # that the Lens takes at a time
 SILENT, REFUSES, TAKES_A_FEE = 1, 2, 4  # modes of OddTokenMock
 
 
@@ -268,6 +269,11 @@ def check_last_market(chain: Chain) -> None:
         lens.check_liquidation(alice)
         lens.check_lists([alice])
         same(f"last market: {op[0]}", step(system, op).reason, reason)
+    page = lens.contract.view("markets", 0, MAX_UINT)
+    same("a page of markets", [m[0] for m in page], list(range(PAGE)))
+    for reason, count in ((None, ACCOUNTS), ("", ACCOUNTS + 1)):
+        call = lens.contract.call("liquidatable", [alice] * count, count - 1, 1)
+        same(f"{count} accounts", call.reason, reason)
     lens.check_market(last)
     lens.check_pages()
     lens.check_pool()
