@@ -12,7 +12,7 @@ from plimsoll.chain import RevmChain
 from plimsoll.client import Client, conservation, known_accounts, sub_account
 from plimsoll.deployment import Deployment, deploy
 from plimsoll.errors import DeploymentError, Reverted
-from plimsoll.table import Table, default_table
+from plimsoll.table import PoolSpec, Table, default_table
 from tests.utils.calls import refusal
 
 D = Decimal
@@ -156,6 +156,17 @@ def test_debt__fee_without_cash__grows_by_its_rate_and_is_posted(
     assert paid.debt.amount == paid.debt.interest == 0
     assert paid.cash == pytest.approx(1_000 - later.debt.amount, abs=D("1e-9"))
     assert conservation(venue).holds
+
+
+def test_account__pool_whose_cash_is_below_zero__owes_nothing(revm: RevmChain) -> None:
+    table = replace(default_table().only("BTC"), pool=PoolSpec(seed=D(1_000_000)))
+    venue = deploy(table, revm, revm.signers[0])
+    client = Client(venue, revm.signers[3])
+    client.deposit(200_000)
+    client.trade("BTC", -20)
+    pool = client.account(venue.pool)
+    assert pool.cash < 0 and pool.debt.amount == 0 and not pool.liquidatable
+    assert client.debt(venue.pool).amount == 0 and client.credit().debts == 0
 
 
 def test_settle__loss__is_cash_and_equity_stays(venue: Deployment, desk: Client) -> None:
