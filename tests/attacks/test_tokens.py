@@ -1,6 +1,6 @@
 """G. Collateral and tokens (91 to 102), as far as there is one token: the quote.
 
-There is no further collateral and no auction yet, so 91 to 95 and 101 have nothing to attack; the
+Of the quote alone; other tokens, debt and the auction are in test_collateral.py. The
 limit on custody (100) is in tests/unit/Clearinghouse/test_deposit.py, over 18 decimals (99) there and
 in tests/unit/LiquidityPool/test_deployment.py.
 """
