@@ -126,7 +126,7 @@ def venue_of(
     made: list[Venue] = []
 
     def make(table: Table | None = None, **options: Any) -> Venue:
-        table = table or default_table().only("BTC", "ETH", "SOL", "LINK")
+        table = table or default_table().only("BTC", "ETH", "SOL", "LINK").with_collateral()
         made.append(Venue(table, chain_of(project, artifact), **options))
         return made[-1]
 

@@ -43,7 +43,7 @@ class Carrier(NamedTuple):
 
 def a_few_markets() -> Table:
     """A young pool: two markets, and a lot of room."""
-    return default_table().only("ETH", "SOL")
+    return default_table().only("ETH", "SOL").with_collateral()
 
 
 class Hostile:
@@ -237,6 +237,7 @@ class Hostile:
                 "open": (0, 1, 0, 0, me),
                 "buy_collateral": (0, 1, MAX_UINT, me),
                 "tick": (0,),
+                "write_off": (0,),
                 "cost_of": (0, 1, 0),
                 "lot": (0,),
                 "open_lots": (0,),
@@ -264,5 +265,5 @@ def encoded(calls: Iterable[tuple[Any, ...]]) -> list[tuple[str, bytes]]:
 
 def table_with(decimals: int, *markets: str, **changes: Any) -> Table:
     """Default markets that settle in a quote of so many decimals."""
-    table = default_table().only(*(markets or ("ETH", "SOL")))
+    table = default_table().only(*(markets or ("ETH", "SOL"))).with_collateral()
     return replace(table, quote=replace(table.quote, decimals=decimals), **changes)

@@ -502,6 +502,7 @@ ACCESS: dict[str, dict[str, str]] = {
         "buy_collateral(uint256,uint256,uint256)": OWN,
         "buy_collateral(uint256,uint256,uint256,address)": OWN,
         "tick(uint256)": UPKEEP,
+        "write_off(uint256)": UPKEEP,
         "clearinghouse()": VIEW,
         "cost_of(uint256,uint256,uint256)": VIEW,
         "lot(uint256)": VIEW,

@@ -29,7 +29,9 @@ OPENING = "self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_
 @pytest.fixture
 def still(venue_of: Callable[..., Venue]) -> Venue:
     """The default venue with funding that stands still."""
-    return venue_of(without_funding(default_table().only("BTC", "ETH", "SOL", "LINK")))
+    return venue_of(
+        without_funding(default_table().only("BTC", "ETH", "SOL", "LINK").with_collateral())
+    )
 
 
 def take_out(venue: Venue, who: Any) -> Decimal:
