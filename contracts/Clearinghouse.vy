@@ -228,7 +228,7 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
     if trader:
         total: Sum = self._value(account, header & slots.MASK_128, True)
         if total.legs != 0 or min(slots.cash_of(header), 0) != 0:
-            self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)
+            self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)
     ledger.push(IERC20(token), amount, receiver)
     log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=amount)
 
@@ -312,7 +312,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     # After: the initial margin, or no worse than before.
     total: Sum = self._with(others, leg, True)
     if not reduces:
-        self._check_margin(total, cash_after, backing, PROFIT_WEIGHT_PPM)
+        self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_PPM)
         return price
     tokens: int256 = convert(backing.maintenance, int256)
     kept: bool = margin.no_worse(
@@ -321,7 +321,9 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
         unsafe_add(unsafe_add(cash_after, total.pnl), tokens),
         total.maintenance,
     )
-    opening: int256 = self._opening(total, cash_after, backing, PROFIT_WEIGHT_PPM)
+    opening: int256 = unsafe_add(
+        margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM), convert(backing.initial, int256)
+    )
     if not kept and (total.dead or opening < convert(total.initial, int256)):
         fixed_point.fail(reasons.MARGIN_HEALTH_WOULD_FALL)
     return price
@@ -342,13 +344,7 @@ def liquidate(account: address) -> uint256:
     @custom:reverts "account: system", "liquidation: account is healthy", "prices: too little gas"
     @custom:spec LIQ-1 to LIQ-6
     """
-    self._check_trader(account)
-    done: bool = False
-    reward: uint256 = 0
-    done, reward = self._liquidate(account, False)
-    if not done:
-        fixed_point.fail(reasons.LIQUIDATION_ACCOUNT_IS_HEALTHY)
-    return reward
+    return self._must(account, False)
 
 
 @external
@@ -382,13 +378,7 @@ def convert_collateral(account: address) -> uint256:
     @custom:reverts "account: system", "convert: not called", "prices: too little gas"
     @custom:spec COL-3
     """
-    self._check_trader(account)
-    done: bool = False
-    reward: uint256 = 0
-    done, reward = self._liquidate(account, True)
-    if not done:
-        fixed_point.fail(reasons.CONVERT_NOT_CALLED)
-    return reward
+    return self._must(account, True)
 
 
 # ------------------------------------------------------------------ EXTERNAL: upkeep
@@ -672,26 +662,31 @@ def _check_owner(account: address):
 
 @internal
 @view
-def _opening(total: Sum, cash: int256, backing: collateral.Backing, profit_weight_ppm: uint256) -> int256:
+def _check_margin(total: Sum, cash: int256, tokens: uint256, profit_weight_ppm: uint256):
     """
-    @notice Equity for opening, collateral at its initial weights included.
-    """
-    return unsafe_add(margin.equity(cash, total.pnl, profit_weight_ppm), convert(backing.initial, int256))
-
-
-@internal
-@view
-def _check_margin(total: Sum, cash: int256, backing: collateral.Backing, profit_weight_ppm: uint256):
-    """
-    @notice Whether an account may take on more risk, or give tokens away, and be as it then is.
+    @notice Whether an account may take on more risk, or give something away, and be as it then is.
+    @param tokens what its collateral counts at initial weights
     """
     if total.dead:
         fixed_point.fail(reasons.MARGIN_DEAD_LEG)
-    opening: int256 = self._opening(total, cash, backing, profit_weight_ppm)
-    if opening < convert(total.initial, int256):
+    opening: int256 = margin.equity(cash, total.pnl, profit_weight_ppm)
+    if unsafe_add(opening, convert(tokens, int256)) < convert(total.initial, int256):
         fixed_point.fail(reasons.MARGIN_BELOW_INITIAL)
-    if self._owes_too_much(cash, total.pnl, backing.initial):
-        fixed_point.fail(reasons.CAPS_DEBT)
+    debt: uint256 = self._debt(cash, total.pnl)
+    if debt != 0:
+        everybodys: uint256 = unsafe_add(ledger._debts & slots.MASK_128, debt)
+        everybodys = unsafe_sub(everybodys, fixed_point.magnitude(min(cash, 0)))  # his own is in it, as far as booked
+        if everybodys > ledger._credit & slots.MASK_96 or self._over_ratio(debt, tokens):
+            fixed_point.fail(reasons.CAPS_DEBT)
+
+
+@internal
+@pure
+def _debt(cash: int256, pnl: int256) -> uint256:
+    """
+    @notice Cash below zero; a net unrealised loss counts as debt too.
+    """
+    return fixed_point.magnitude(min(unsafe_add(cash, min(pnl, 0)), 0))
 
 
 @internal
@@ -716,20 +711,11 @@ def _deposit(account: address, token: address, amount: uint256) -> uint256:
 
 @internal
 @view
-def _owes_too_much(cash: int256, pnl: int256, initial: uint256) -> bool:
+def _over_ratio(debt: uint256, worth: uint256) -> bool:
     """
-    @notice Whether a debt is past the account's share of its collateral, or all debts past their cap. A net
-            unrealised loss counts as debt. `cash` is as stored.
+    @notice Whether a debt is more than collateral of such a `worth` may carry.
     """
-    debt: int256 = unsafe_sub(0, unsafe_add(cash, min(pnl, 0)))
-    if debt <= 0:
-        return False
-    terms: uint256 = ledger._credit
-    own: uint256 = convert(debt, uint256)
-    booked: uint256 = fixed_point.magnitude(min(cash, 0))
-    total: uint256 = unsafe_add(ledger._debts & slots.MASK_128, unsafe_sub(own, booked))
-    allowed: uint256 = unsafe_mul(initial, (terms >> slots.DEBT_RATIO) & slots.MASK_20)
-    return unsafe_mul(own, PPM) > allowed or total > terms & slots.MASK_96
+    return unsafe_mul(debt, PPM) > unsafe_mul(worth, (ledger._credit >> slots.DEBT_RATIO) & slots.MASK_20)
 
 
 @internal
@@ -857,6 +843,20 @@ def _fill(account: address, leg: IClearinghouse.Leg, delta: int256, price: uint2
 
 
 @internal
+def _must(account: address, converting: bool) -> uint256:
+    """
+    @notice Liquidate, or convert, one account, or say why not.
+    """
+    self._check_trader(account)
+    done: bool = False
+    reward: uint256 = 0
+    done, reward = self._liquidate(account, converting)
+    if not done:
+        fixed_point.fail(reasons.CONVERT_NOT_CALLED if converting else reasons.LIQUIDATION_ACCOUNT_IS_HEALTHY)
+    return reward
+
+
+@internal
 def _liquidate(account: address, converting: bool) -> (bool, uint256):
     """
     @notice Close every live leg of an unhealthy account against the pool, on the curve; share out what is left.
@@ -888,7 +888,10 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
         called: bool = unsafe_mul(equity, 10**6) < convert(line, int256)
         bound: uint256 = unsafe_mul((terms >> slots.CONVERT_BOUND) & slots.MASK_32, WAD)
         debt = max(debt, unsafe_sub(0, convert(bound, int256)))
-        if debt == 0 or backing.credit == 0 or not (called or self._owes_too_much(cash, total.pnl, backing.initial)):
+        # By what others cannot move: his own depth, his own cap.
+        owes: uint256 = fixed_point.magnitude(min(unsafe_add(cash, total.pnl), 0))
+        called = called or self._over_ratio(owes, backing.maintenance)
+        if debt == 0 or backing.credit == 0 or not called:
             return (False, 0)
         legs = []
 
@@ -936,25 +939,31 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     if not converting:
         debt = min(cash, 0)
     if debt != 0 and backing.credit != 0:
-        sale: Sale = self._sell(account, debt, insurance, len(legs) == 0)
+        # A fee on what is seized, too, where less than that was closed: nobody keeps a crumb of a position to spare it.
+        charged: bool = bill.notional < fixed_point.magnitude(debt)
+        sale: Sale = self._sell(account, debt, insurance, charged)
         cash = unsafe_add(cash, sale.proceeds)
         insurance = sale.insurance
         absorbed = sale.from_pool
         reward = unsafe_add(reward, sale.share)
         split.charged = unsafe_add(split.charged, sale.fee)
-        if len(legs) == 0:
-            bill.notional = sale.credit
+        if charged:
+            bill.notional = unsafe_add(bill.notional, sale.credit)
 
-    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account.
+    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account whose
+    # dead tokens, as they fade, are no longer worth the debt.
     owed: uint256 = fixed_point.magnitude(min(cash, 0))
     if owed != 0 and bitmap == 0 and not converting:
-        from_insurance: uint256 = min(owed, insurance)
-        self._seize(account, owed, from_insurance, False)
-        insurance = unsafe_sub(insurance, from_insurance)
-        from_pool: uint256 = unsafe_sub(owed, from_insurance)
-        absorbed = unsafe_add(absorbed, from_pool)
-        cash = 0
-        log IClearinghouse.BadDebt(account=account, from_insurance=from_insurance, from_pool=from_pool)
+        backing = collateral.value(account, ledger._headers[account])
+        if backing.maintenance < owed:
+            from_insurance: uint256 = min(owed, insurance)
+            # Dead tokens that were worth the debt have their surplus; others leave it to the fund, whatever they bring.
+            self._seize(account, owed, from_insurance, False, account if backing.dead >= owed else self)
+            insurance = unsafe_sub(insurance, from_insurance)
+            from_pool: uint256 = unsafe_sub(owed, from_insurance)
+            absorbed = unsafe_add(absorbed, from_pool)
+            cash = 0
+            log IClearinghouse.BadDebt(account=account, from_insurance=from_insurance, from_pool=from_pool)
     if split.shortfall != 0:
         top_up: uint256 = self._top_up(min(split.shortfall, insurance))
         insurance = unsafe_sub(insurance, top_up)
@@ -989,12 +998,9 @@ def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> 
     owed: uint256 = fixed_point.magnitude(debt)
     fee_ppm: uint256 = (ledger._seizing >> slots.SEIZURE_FEE) & slots.MASK_20 if charged else 0
     from_insurance: uint256 = 0
-    s.credit, from_insurance = self._seize(
-        account, fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm)), insurance, True
-    )
-    s.fee = min(
-        fixed_point.ceil_div(unsafe_mul(s.credit, fee_ppm), PPM), unsafe_sub(s.credit, min(owed, s.credit))
-    )
+    want: uint256 = fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm))
+    s.credit, from_insurance = self._seize(account, want, insurance, True, self)
+    s.fee = min(unsafe_sub(want, owed), unsafe_sub(s.credit, min(owed, s.credit)))
     s.share = unsafe_mul(s.fee, KEEPER_SHARE_PPM) // PPM
     s.proceeds = convert(unsafe_sub(s.credit, s.fee), int256)
     s.insurance = unsafe_sub(unsafe_add(insurance, unsafe_sub(s.fee, s.share)), from_insurance)
@@ -1009,12 +1015,11 @@ def _insurance() -> uint256:
 
 
 @internal
-def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (uint256, uint256):
+def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir: address) -> (uint256, uint256):
     """
     @notice Move an account's live tokens to lots of the auction until they are worth what it owes; or all its dead
-            ones, which then repay what others have paid for it, with any surplus to the account.
-    @dev What a dead lot must repay is its last known worth at the discount, and the last lot all that is left:
-         otherwise a worthless token could carry the debt and a good one none of it.
+            ones, which then repay what others have paid for it, each up to its last known worth at the discount.
+    @param heir to whose account goes what the lots bring beyond that
     @return (credit [WAD quote], how much of it the insurance fund pays; the rest is the pool's)
     """
     order: uint256 = ledger._seizing
@@ -1024,7 +1029,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
         if (ledger._headers[account] >> slots.HAS_TOKENS) & 1 == 0 or (live and credit >= owed):
             break
         h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
-        if h.own == 0 or (h.status == prices.LIVE) != live:
+        if h.own == 0 or (h.status == prices.LIVE) != live or (live and h.credit == 0):
             continue
         due: uint256 = unsafe_sub(owed, credit)
         amount: uint256 = h.own
@@ -1033,11 +1038,9 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool) -> (
         elif live:
             amount = collateral.fewest(h, due)
             due = collateral.credit_of(h, amount)
-        header: uint256 = collateral.move(account, AUCTION.address, h, amount)
-        if not live and (header >> slots.HAS_TOKENS) & 1 == 0:
-            due = unsafe_sub(owed, credit)
+        collateral.move(account, AUCTION.address, h, amount)
         part: uint256 = min(due, unsafe_sub(insurance, paid))
-        extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), self if live else account)
+        extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), heir)
         credit = unsafe_add(credit, due)
         paid = unsafe_add(paid, part)
     return (credit, paid)

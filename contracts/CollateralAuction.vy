@@ -41,6 +41,7 @@ interface IListing:
 PPM: constant(uint256) = 10**6
 WAD: constant(uint256) = 10**18
 PAGE: constant(uint256) = 64
+WRITE_OFF_AFTER: constant(uint256) = 30 * 86_400  # [s] since a lot's feed was seen live
 
 # ------------------------------------------------------------------ IMMUTABLES
 
@@ -119,13 +120,12 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     @notice Buy some or all of a lot at its price of now.
     @dev The lot is written before the first token moves; the quote comes in before the collateral goes out.
     @param lot [id]
-    @param amount [raw] of the lot's token
+    @param amount [raw] of the lot's token; more than is left buys what is left, so that nobody's crumb stops a purchase
     @param max_cost [raw] of the quote token
     @param receiver [address] of what is bought
     @return [raw] the cost, rounded up
     @custom:access anyone, who has approved the cost
-    @custom:reverts "auction: no such lot", "auction: zero amount", "auction: more than is left", "prices: ...",
-                    "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
+    @custom:reverts "auction: no such lot", "auction: zero amount", "prices: ...", "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
     @custom:spec LIQ-7
     """
     words: Words = self._lots[lot]
@@ -134,17 +134,16 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
         fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
     if amount == 0:
         fixed_point.fail(reasons.AUCTION_ZERO_AMOUNT)
-    if amount > left:
-        fixed_point.fail(reasons.AUCTION_MORE_THAN_IS_LEFT)
+    bought: uint256 = min(amount, left)
     token: uint256 = (words.sale >> 128) & 255
     terms: uint256[4] = staticcall CLEARINGHOUSE.token_words(token)
     price: uint256 = 0
     clock: uint256[3] = empty(uint256[3])
     price, clock = self._look(words.sale, terms)
-    cost: uint256 = self._cost(amount, price, clock[0], terms)
+    cost: uint256 = self._cost(bought, price, clock[0], terms)
     if cost > max_cost:
         fixed_point.fail(reasons.AUCTION_COST_ABOVE_MAXIMUM)
-    left = unsafe_sub(left, amount)
+    left = unsafe_sub(left, bought)
     to_insurance: uint256 = words.dues & slots.MASK_128
     to_pool: uint256 = words.dues >> 128
     for_insurance: uint256 = min(cost, fixed_point.ceil_div(to_insurance, UNIT))
@@ -168,8 +167,8 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     if for_pool != 0:
         settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
         self._pay(settings.pool, for_pool)
-    extcall CLEARINGHOUSE.withdraw(self, staticcall CONFIGURATOR.collateral_token(token), amount, receiver)
-    log ICollateralAuction.LotSold(lot=lot, buyer=msg.sender, amount=amount, cost=cost, left=left)
+    extcall CLEARINGHOUSE.withdraw(self, staticcall CONFIGURATOR.collateral_token(token), bought, receiver)
+    log ICollateralAuction.LotSold(lot=lot, buyer=msg.sender, amount=bought, cost=cost, left=left)
     if left == 0:
         log ICollateralAuction.LotClosed(lot=lot, unpaid_insurance=to_insurance, unpaid_pool=to_pool)
     return cost
@@ -194,6 +193,34 @@ def tick(lot: uint256) -> uint256:
     price, clock = self._look(sale, staticcall CLEARINGHOUSE.token_words(token))
     self._lots[lot].sale = self._pack(sale & slots.MASK_128, token, clock[0], clock[1], clock[2])
     return clock[0]
+
+
+@external
+def write_off(lot: uint256) -> uint256:
+    """
+    @notice Forget what a lot still owes the pool, if its feed is dead and has not been seen live for a month: those
+            who enter the pool would pay for it for ever. The lot stays for sale, should its feed return.
+    @param lot [id]
+    @return [WAD quote] what the pool bears
+    @custom:access anyone
+    @custom:reverts "auction: no such lot", "auction: not to be written off"
+    @custom:spec LIQ-7
+    """
+    sale: uint256 = self._lots[lot].sale
+    if sale == 0:
+        fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
+    price: uint256 = 0
+    status: uint256 = 0
+    most: uint256 = 0
+    price, status, most = prices.read(terms[0], terms[1], 0, 0)
+    if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
+        fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
+    dues: uint256 = self._lots[lot].dues
+    self._lots[lot].dues = dues & slots.MASK_128
+    self.owed_to_pool -= dues >> 128
+    log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
+    return dues >> 128
 
 
 # ------------------------------------------------------------------ VIEWS

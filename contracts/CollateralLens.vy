@@ -297,14 +297,16 @@ def _bounded(s: State) -> uint256:
 def _called(s: State) -> bool:
     """
     @notice Whether a conversion goes through: of an account that stands, with a debt and something to sell for it,
-            past the caps on debt or under the line of its margin call.
+            past its own share of its collateral's maintenance value, or under the line of its margin call.
     """
     equity: int256 = self._equity(s)
     maintenance: int256 = convert(s.total.maintenance, int256)
     if s.is_system or equity < maintenance or s.purse.credit == 0 or self._bounded(s) == 0:
         return False
     line: int256 = convert((s.credit[2] >> slots.CALL_LINE) & slots.MASK_24, int256)
-    return s.room < 0 or equity * 10**6 < maintenance * line
+    owes: int256 = max(-s.purse.cash - s.total.pnl, 0)
+    allowed: int256 = s.purse.maintenance * convert((s.credit[1] >> slots.DEBT_RATIO) & slots.MASK_20, int256)
+    return owes * 10**6 > allowed or equity * 10**6 < maintenance * line
 
 
 @internal

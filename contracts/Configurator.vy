@@ -185,6 +185,7 @@ def list_collateral(token: address, terms: IConfigurator.CollateralTerms) -> uin
     quote: address = (staticcall CLEARINGHOUSE.settings()).quote
     assert token != quote and not self._is_collateral[token], "configurator: token taken"
     assert not terms.delisted, "configurator: delisted"
+    assert self._credit.call_line_ppm != 0, "configurator: no credit terms"  # nor an order of seizures
     self._is_collateral[token] = True
     self.collateral_token[id] = token
     self.collateral_count = id + 1
@@ -210,15 +211,16 @@ def configure_collateral(id: uint256, terms: IConfigurator.CollateralTerms):
     words: uint256[4] = staticcall CLEARINGHOUSE.token_words(id)
     if words[3] >> slots.TOTAL != 0:
         held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(empty(address), id)
-        assert (
-            terms.min_price == old.min_price and terms.max_price == old.max_price
-        ), "configurator: bounds of held token"
+        # A price that left its bounds for good, or a feed that died, can be helped; a live one stays as it is.
+        dead: bool = held.status != prices.LIVE
+        bounds: bool = terms.min_price == old.min_price and terms.max_price == old.max_price
+        assert bounds or dead, "configurator: bounds of held token"
         kept: bool = terms.feed == old.feed and terms.max_age == old.max_age
-        replaced: bool = terms.feed != old.feed and held.status != prices.LIVE
-        assert kept or replaced, "configurator: feed of held token"
+        assert kept or (dead and terms.feed != old.feed), "configurator: feed of held token"
         assert terms.scale >= old.scale, "configurator: needs a ramp"
-    now: uint256 = slots.weight_now(words[0], words[1], slots.MM, slots.MM_BEFORE)
-    self._set_collateral(id, terms, now, slots.weight_now(words[0], words[1], slots.IM, slots.IM_BEFORE))
+    maintenance: uint256 = slots.weight_now(words[0], words[1], slots.MM, slots.MM_BEFORE)
+    initial: uint256 = slots.weight_now(words[0], words[1], slots.IM, slots.IM_BEFORE)
+    self._set_collateral(id, terms, maintenance, initial)
     log IConfigurator.CollateralReconfigured(id=id, terms=terms)
 
 
@@ -246,7 +248,9 @@ def configure_credit(terms: IConfigurator.CreditTerms):
         seen = seen | (1 << terms.order[i])
         seizing = seizing | (terms.order[i] << (4 * i))
         if i < self.collateral_count:
-            self._check_haircut(self._collateral[i], terms.liquidation_fee_ppm)
+            words: uint256[4] = staticcall CLEARINGHOUSE.token_words(i)
+            weight: uint256 = slots.weight_now(words[0], words[1], slots.MM, slots.MM_BEFORE)
+            self._check_haircut(weight, self._collateral[i].discount_ppm, terms.liquidation_fee_ppm)
     self._credit = terms
     extcall CLEARINGHOUSE.set_credit(
         terms.debt_cap
@@ -440,7 +444,8 @@ def _set_collateral(id: uint256, terms: IConfigurator.CollateralTerms, maintenan
     assert terms.discount_ppm <= MAX_DISCOUNT_PPM, "configurator: discount"
     assert terms.premium_ppm <= MAX_PREMIUM_PPM, "configurator: premium"
     assert terms.duration >= MIN_DURATION and terms.duration <= MAX_DURATION, "configurator: duration"
-    self._check_haircut(terms, self._credit.liquidation_fee_ppm)
+    weight: uint256 = 0 if terms.delisted else terms.maintenance_weight_ppm
+    self._check_haircut(max(weight, maintenance_before), terms.discount_ppm, self._credit.liquidation_fee_ppm)
     token: address = self.collateral_token[id]
     decimals: uint256 = convert(staticcall IERC20Detailed(token).decimals(), uint256)
     assert decimals <= 18, "configurator: token decimals"
@@ -488,11 +493,11 @@ def _set_collateral(id: uint256, terms: IConfigurator.CollateralTerms, maintenan
 
 @internal
 @pure
-def _check_haircut(terms: IConfigurator.CollateralTerms, fee_ppm: uint256):
+def _check_haircut(weight_ppm: uint256, discount_ppm: uint256, fee_ppm: uint256):
     """
-    @notice A seizure never leaves an account worth less than before.
+    @notice A seizure never leaves an account worth less than before, at the weight of now.
     """
-    assert terms.delisted or PPM - terms.maintenance_weight_ppm >= terms.discount_ppm + fee_ppm, "configurator: haircut"
+    assert PPM - weight_ppm >= discount_ppm + fee_ppm, "configurator: haircut"
 
 
 @internal

@@ -354,7 +354,8 @@ def preview_liquidation(account: address) -> ILens.LiquidationPreview:
     p.charged = split.charged
     p.reward = split.reward
     if cash < 0 and q.credit != 0:
-        sale: reader.Sale = reader.sell(account, q, cash, fund, len(legs) == 0, s)
+        charged: bool = bill.notional < convert(-cash, uint256)
+        sale: reader.Sale = reader.sell(account, q, cash, fund, charged, s)
         cash += sale.proceeds
         fund = sale.insurance
         q.tokens = sale.seizure.tokens
@@ -363,16 +364,19 @@ def preview_liquidation(account: address) -> ILens.LiquidationPreview:
         p.lots = sale.seizure.lots
         p.charged += sale.fee
         p.reward += sale.share
-        if len(legs) == 0:
-            p.notional = p.seized
-    if cash < 0 and p.left_open == 0:
+        if charged:
+            p.notional += p.seized
+    left_over: int256 = 0  # what tokens that nobody would seize count: dead ones, and crumbs
+    if cash < 0:
+        left_over = reader.counted(account, q.tokens)
+    if cash + left_over < 0 and p.left_open == 0:
         due: uint256 = convert(-cash, uint256)
         p.debt_to_insurance = min(due, fund)
         p.debt_to_pool = due - p.debt_to_insurance
         fund -= p.debt_to_insurance
         cash = 0
         credit: uint256[5] = reader.credit()
-        rest: reader.Seizure = reader.seize(account, q.tokens, credit[2], due, p.debt_to_insurance, False)
+        rest: reader.Seizure = reader.seize(account, q.tokens, credit[2], due, p.debt_to_insurance, False, q.dead >= due)
         for lot: ILens.LotPreview in rest.lots:
             p.lots.append(lot)
     if split.shortfall != 0:

@@ -208,6 +208,7 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
 
     request: ILiquidityPool.Request = self._requests[controller]
     total: uint256 = request.shares + shares
+    v.nav += convert(v.due, int256)  # a bound for the claim should not depend on what was seized just before
     worth: uint256 = self._worth(total, v)
     if request.shares != 0 and block.timestamp <= request.claimable_at + CLAIM_WINDOW:
         worth = min(worth, request.worth * total // request.shares)
@@ -652,14 +653,13 @@ def _value() -> ILiquidityPool.Valuation:
          Widths: price, skew, scale 96 bits: P * k under 2**191, the remainder's product under 2**252.
     """
     v: ILiquidityPool.Valuation = ILiquidityPool.Valuation(
-        nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, live=True
+        nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, due=0, live=True
     )
     settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
-    # Who enters pays for what is on its way to those who are in: interest that is not posted, lots to be sold.
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
     owed: uint256 = self._up(credit[4] * credit[3], WAD)
-    v.spread = staticcall ICollateralAuction(settings.auction).owed_to_pool()
-    v.spread += owed - min(owed, credit[0] & slots.MASK_128)
+    v.due = staticcall ICollateralAuction(settings.auction).owed_to_pool()
+    v.due += owed - min(owed, credit[0] & slots.MASK_128)
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
     for id: uint256 in range(count, bound=markets.MAX_MARKETS):
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)
@@ -698,7 +698,7 @@ def _shares_for(assets: uint256, v: ILiquidityPool.Valuation) -> uint256:
     """
     @notice What `assets` [raw] buy, rounded down.
     """
-    return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + UNIT)
+    return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + v.due + UNIT)
 
 
 @internal
@@ -708,7 +708,7 @@ def _cost_of(amount: uint256, v: ILiquidityPool.Valuation) -> uint256:
     @notice What `amount` of new shares costs [raw], rounded up.
     """
     return self._up(
-        amount * (self._assets(v) + v.spread + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
+        amount * (self._assets(v) + v.spread + v.due + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
     )
 
 

@@ -46,6 +46,7 @@ MAX_BATCH = 64  # accounts in one `liquidate_many`
 MAX_SURGE_PPM = 2**20 - 1
 MAX_CUSTODY = 2**100  # [WAD quote]
 MAX_TOKENS = 16
+WRITE_OFF_AFTER = 30 * DAY  # [s] since a lot's feed was seen live
 YEAR = 365 * DAY
 RAMP = 3 * DAY  # [s] in which lowered weights settle
 MAX_INDEX = 2**88 - 1  # of debt
@@ -494,8 +495,17 @@ def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None
         require(rule, f"configurator: {reason}")
 
 
-def check_collateral(terms: CollateralTerms, decimals: int, fee_ppm: int) -> None:
-    """The rules that keep a collateral token safe, with `fee_ppm` on seizures (MGN-3)."""
+def check_collateral(
+    terms: CollateralTerms, decimals: int, fee_ppm: int, before_ppm: int = 0
+) -> None:
+    """The rules that keep a collateral token safe (MGN-3).
+
+    Args:
+        terms: of the token.
+        decimals: of the token.
+        fee_ppm: on seizures.
+        before_ppm: the maintenance weight in effect, from which it comes down.
+    """
     t = terms
     whole = t.cap * 10 ** max(18 - decimals, 0)
     for rule, reason in (
@@ -509,21 +519,28 @@ def check_collateral(terms: CollateralTerms, decimals: int, fee_ppm: int) -> Non
         (t.discount_ppm <= 300_000, "discount"),
         (t.premium_ppm <= 300_000, "premium"),
         (600 <= t.duration <= 7 * DAY, "duration"),
-        (has_haircut(t, fee_ppm), "haircut"),
+        (
+            has_haircut(max(slots.weights_of(t)[0], before_ppm), t.discount_ppm, fee_ppm),
+            "haircut",
+        ),
         (decimals <= 18, "token decimals"),
         (whole < 2**96 and whole * t.max_price // WAD < 2**100, "cap"),
     ):
         require(rule, f"configurator: {reason}")
 
 
-def has_haircut(terms: CollateralTerms, fee_ppm: int) -> bool:
+def has_haircut(weight_ppm: int, discount_ppm: int, fee_ppm: int) -> bool:
     """Whether a seizure never leaves an account worth less than before."""
-    haircut = PPM - terms.maintenance_weight_ppm
-    return terms.delisted or haircut >= terms.discount_ppm + fee_ppm
+    return PPM - weight_ppm >= discount_ppm + fee_ppm
 
 
-def check_credit(terms: CreditTerms, collateral: list[CollateralTerms]) -> None:
-    """The rules for debt and seizures, and that each token's haircut still suffices."""
+def check_credit(terms: CreditTerms, tokens: list[tuple[int, int]]) -> None:
+    """The rules for debt and seizures.
+
+    Args:
+        terms: of credit.
+        tokens: maintenance weight in effect and discount of each token [ppm]: haircuts must do.
+    """
     t = terms
     for rule, reason in (
         (t.debt_cap < 2**96, "debt_cap"),
@@ -538,8 +555,8 @@ def check_credit(terms: CreditTerms, collateral: list[CollateralTerms]) -> None:
     for i in range(MAX_TOKENS):
         fresh = t.order[i] < MAX_TOKENS and t.order[i] not in t.order[:i]
         require(fresh, "configurator: order")
-        if i < len(collateral):
-            require(has_haircut(collateral[i], t.liquidation_fee_ppm), "configurator: haircut")
+        if i < len(tokens):
+            require(has_haircut(*tokens[i], t.liquidation_fee_ppm), "configurator: haircut")
 
 
 # ================================================================== EVENTS
@@ -695,6 +712,13 @@ class LotClosed(NamedTuple):
     unpaid_pool: int
 
 
+class LotWrittenOff(NamedTuple):
+    """What the pool no longer expects of a lot [WAD quote]; the auction's."""
+
+    lot: int
+    from_pool: int
+
+
 class CollateralListed(NamedTuple):
     """A new collateral token; the Configurator's."""
 
@@ -806,6 +830,7 @@ class Valuation(NamedTuple):
 
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
+    due: int  # [WAD quote] on its way: interest not posted, lots not sold
     live: bool
 
 
@@ -864,6 +889,7 @@ class Holding(NamedTuple):
     initial: int  # [WAD quote]
     kept_ppm: int
     credit: int  # [WAD quote]
+    fading: bool  # dead, and no answer of its feed is newer than the report of it
 
 
 class Backing(NamedTuple):
@@ -871,7 +897,8 @@ class Backing(NamedTuple):
 
     maintenance: int = 0
     initial: int = 0
-    credit: int = 0
+    credit: int = 0  # of live tokens
+    dead: int = 0  # what dead tokens would be credited with at their last known prices
 
 
 class Sale(NamedTuple):
@@ -1204,20 +1231,22 @@ class Model:
         require(not total.dead, "margin: dead leg")
         opening = equity(cash, total.pnl, weight_ppm) + backing.initial
         require(opening >= total.initial, "margin: below initial")
-        require(not self._owes_too_much(cash, total.pnl, backing), "caps: debt")
+        require(not self.past_caps(cash, total.pnl, backing.initial), "caps: debt")
 
-    def _owes_too_much(self, cash: int, pnl: int, backing: Backing) -> bool:
-        """Whether a debt is past the account's cap or all are past theirs (COL-2).
-
-        A net unrealised loss counts as debt. `cash` is as stored.
-        """
-        debt = -(cash + min(pnl, 0))
-        if debt <= 0:
-            return False
-        terms = self.credit_terms
+    def past_caps(self, cash: int, pnl: int, initial: int) -> bool:
+        """Whether a debt is past the account's share of its collateral, or all past their cap."""
+        debt = self._debt(cash, pnl)
         everybodys = self.debts.total + debt - max(-cash, 0)
-        allowed = backing.initial * terms.debt_ratio_ppm
-        return debt * PPM > allowed or everybodys > terms.debt_cap
+        past = everybodys > self.credit_terms.debt_cap or self._over_ratio(debt, initial)
+        return debt > 0 and past
+
+    def _debt(self, cash: int, pnl: int) -> int:
+        """Cash below zero; a net unrealised loss counts as debt too (COL-2)."""
+        return max(-(cash + min(pnl, 0)), 0)
+
+    def _over_ratio(self, debt: int, value: int) -> bool:
+        """Whether a debt is more than collateral of such a value may carry (COL-2)."""
+        return debt * PPM > value * self.credit_terms.debt_ratio_ppm
 
     # -------------------------------------------------------------- liquidation
 
@@ -1255,7 +1284,8 @@ class Model:
         terms = self.credit_terms
         debt = min(-min(cash, 0), terms.conversion_bound * WAD)
         called = equity_now * PPM < total.maintenance * terms.call_line_ppm
-        due = called or self._owes_too_much(cash, total.pnl, backing)
+        # By what others cannot move: his own depth, his own cap.
+        due = called or self._over_ratio(max(-(cash + total.pnl), 0), backing.maintenance)
         if debt == 0 or backing.credit == 0 or not due:
             return None
         insurance = self.header_of(self.address).cash
@@ -1323,23 +1353,29 @@ class Model:
         insurance = self.header_of(self.address).cash + shares.charged - shares.reward
         reward, charged, absorbed = shares.reward, shares.charged, 0
 
-        # Seize live tokens for what is missing (LIQ-4); where there was no leg, for a fee on it.
+        # Seize live tokens for what is missing (LIQ-4).
         if cash < 0 and backing.credit:
-            fee_ppm = 0 if legs else self.credit_terms.liquidation_fee_ppm
+            # Nobody keeps a crumb of a position to spare the fee on what is seized.
+            on_seized = bill.notional < -cash
+            fee_ppm = self.credit_terms.liquidation_fee_ppm if on_seized else 0
             sale = self._sell(account, -cash, insurance, fee_ppm)
             cash += sale.credit - sale.fee
             insurance += sale.fee - sale.share - sale.from_insurance
             absorbed = sale.credit - sale.from_insurance
             reward += sale.share
             charged += sale.fee
-            if not legs:
-                bill.notional = sale.credit
+            if on_seized:
+                bill.notional += sale.credit
 
-        # What is missing: the insurance fund's, then the pool's, once the account is flat (LIQ-5).
-        if cash < 0 and not bitmap:
+        # What is missing: the insurance fund's, then the pool's, once the account is flat (LIQ-5)
+        # and its dead tokens, as they fade, are not worth the debt.
+        backing = self._backing(account)
+        if cash < 0 and not bitmap and backing.maintenance < -cash:
             from_insurance = min(-cash, insurance)
             from_pool = -cash - from_insurance
-            self._seize(account, -cash, from_insurance, live=False)
+            # Dead tokens that were worth the debt have their surplus; others leave it to the fund.
+            heir = account if backing.dead >= -cash else self.address
+            self._seize(account, -cash, from_insurance, heir, live=False)
             insurance -= from_insurance
             absorbed += from_pool
             cash = 0
@@ -1377,16 +1413,18 @@ class Model:
     def _sell(self, account: str, owed: int, insurance: int, fee_ppm: int) -> Sale:
         """Seize live tokens for what is `owed` and a fee on what is seized."""
         want = ceil_div(owed * PPM, PPM - fee_ppm)
-        credit, from_insurance = self._seize(account, want, insurance, live=True)
-        fee = min(ceil_div(credit * fee_ppm, PPM), credit - min(owed, credit))
+        credit, from_insurance = self._seize(account, want, insurance, self.address, live=True)
+        fee = min(want - owed, credit - min(owed, credit))
         return Sale(
             credit, from_insurance, fee, floor_div(fee * self.settings.keeper_share_ppm, PPM)
         )
 
-    def _seize(self, account: str, owed: int, insurance: int, live: bool) -> tuple[int, int]:
+    def _seize(
+        self, account: str, owed: int, insurance: int, heir: str, live: bool
+    ) -> tuple[int, int]:
         """Move tokens to lots: live ones until they are worth what is owed, or all dead ones.
 
-        A dead lot must repay its last known worth at the discount, the last lot all that is left.
+        A dead lot must repay its last known worth at the discount; `heir` has the surplus of all.
 
         Returns:
             The credit, and how much of it the insurance fund pays [WAD quote].
@@ -1398,6 +1436,8 @@ class Model:
             holding = self.holding(account, id)
             if holding.own == 0 or (holding.status == LIVE) != live:
                 continue
+            if live and holding.credit == 0:  # dust is not worth a lot
+                continue
             amount, due = holding.own, min(holding.credit, owed - credit)
             if live and holding.credit > owed - credit:
                 amount = fewest(due, holding.unit, holding.price, holding.kept_ppm)
@@ -1405,10 +1445,8 @@ class Model:
             auction = self.settings.auction
             self._set_balance(auction, id, self.held.get((auction, id), 0) + amount)
             self._set_balance(account, id, holding.own - amount)
-            if not live and not self._token_bits(account):
-                due = owed - credit
             part = min(due, insurance - paid)
-            self._open_lot(id, amount, part, due - part, self.address if live else account)
+            self._open_lot(id, amount, part, due - part, heir)
             credit += due
             paid += part
         return credit, paid
@@ -1469,8 +1507,8 @@ class Model:
 
     def _poke_token(self, id: int) -> int:
         holding, state = self.holding(NOWHERE, id), self.tokens[id].state
-        dead = holding.status != LIVE
-        if not (dead and state.dead):
+        if not holding.fading:
+            dead = holding.status != LIVE
             self._keep_token(id, TokenState(holding.price, self.now, dead, state.total))
         return holding.price
 
@@ -1588,7 +1626,8 @@ class Model:
         own = self.held.get((account, id), 0)
         feed = self.feeds.get(terms.feed)
         said = feed.read() if feed else None
-        price, status = judge_price(said, terms, state.last_price, state.seen_at, self.now)
+        newer, status = judge_price(said, terms, 0, state.seen_at, self.now)
+        price, fading = newer or state.last_price, state.dead and not newer
         worth = floor_div(own * terms.unit * price, WAD)
         weight = weight_now(
             terms.maintenance_ppm, terms.maintenance_before_ppm, terms.settle_at, self.now
@@ -1600,7 +1639,7 @@ class Model:
                 terms.initial_ppm, terms.initial_before_ppm, terms.settle_at, self.now
             )
             initial = weighed(worth, weight, terms.scale, state.total * terms.unit)
-        elif state.dead:
+        elif fading:
             fade = min(self.now - state.seen_at, DAY)
             maintenance = floor_div(maintenance * (DAY - fade), DAY)
         kept = PPM - terms.discount_ppm
@@ -1614,6 +1653,7 @@ class Model:
             initial=initial,
             kept_ppm=kept,
             credit=seizure_credit(own, terms.unit, price, kept),
+            fading=fading,
         )
 
     def debt_index(self) -> int:
@@ -1660,6 +1700,7 @@ class Model:
                 total.maintenance + holding.maintenance,
                 total.initial + holding.initial,
                 total.credit + (holding.credit if holding.status == LIVE else 0),
+                total.dead + (0 if holding.status == LIVE else holding.credit),
             )
         return total
 
@@ -1878,6 +1919,7 @@ class Model:
         taken = [known.address for known in self.tokens.values()]
         require(token != self.settings.quote and token not in taken, "configurator: token taken")
         require(not terms.delisted, "configurator: delisted")
+        require(self.credit_terms.call_line_ppm != 0, "configurator: no credit terms")
         self.collateral.append(terms)
         self._configure_collateral(id, token, terms, NOWHERE, (0, 0))
         self._emit(self.settings.configurator, CollateralListed(id, token, terms))
@@ -1891,25 +1933,30 @@ class Model:
         old, token = self.collateral[id], self.tokens[id]
         if token.state.total:
             bounds = (terms.min_price, terms.max_price) == (old.min_price, old.max_price)
-            require(bounds, "configurator: bounds of held token")
-            kept = (terms.feed, terms.max_age) == (old.feed, old.max_age)
             dead = self.holding(NOWHERE, id).status != LIVE
+            require(bounds or dead, "configurator: bounds of held token")
+            kept = (terms.feed, terms.max_age) == (old.feed, old.max_age)
             require(kept or (terms.feed != old.feed and dead), "configurator: feed of held token")
             require(terms.scale >= old.scale, "configurator: needs a ramp")
         then = token_terms_of(token.words)
         weights = (
-            weight_now(then.maintenance_ppm, then.maintenance_before_ppm, then.settle_at, self.now),
+            self._maintenance_weight(id),
             weight_now(then.initial_ppm, then.initial_before_ppm, then.settle_at, self.now),
         )
         self.collateral[id] = terms
         self._configure_collateral(id, token.address, terms, old.feed, weights)
         self._emit(self.settings.configurator, CollateralReconfigured(id, terms))
 
+    def _maintenance_weight(self, id: int) -> int:
+        """A token's maintenance weight in effect [ppm]."""
+        t = token_terms_of(self.tokens[id].words)
+        return weight_now(t.maintenance_ppm, t.maintenance_before_ppm, t.settle_at, self.now)
+
     def _configure_collateral(
         self, id: int, token: str, terms: CollateralTerms, old_feed: str, before: tuple[int, int]
     ) -> None:
         decimals = self.decimals[token]
-        check_collateral(terms, decimals, self.credit_terms.liquidation_fee_ppm)
+        check_collateral(terms, decimals, self.credit_terms.liquidation_fee_ppm, before[0])
         feed = self.feeds.get(terms.feed)
         if feed is None:
             raise Refused("configurator: feed")
@@ -1928,7 +1975,11 @@ class Model:
     def configure_credit(self, sender: str, terms: CreditTerms) -> None:
         """Change what debt may be and costs, and how collateral is seized (COL-2, COL-3, LIQ-4)."""
         require(sender == self.owner, "ownable: caller is not the owner")
-        check_credit(terms, self.collateral)
+        tokens = [
+            (self._maintenance_weight(id), terms.discount_ppm)
+            for id, terms in enumerate(self.collateral)
+        ]
+        check_credit(terms, tokens)
         self.set_credit(self.settings.configurator, *slots.pack_credit(terms))
         self._emit(self.settings.configurator, CreditReconfigured(terms))
 
@@ -1952,7 +2003,7 @@ class Model:
         """Buy some of a lot at its price of now; the cost [raw], rounded up (LIQ-7)."""
         was = self._open(lot)
         require(amount != 0, "auction: zero amount")
-        require(amount <= was.amount, "auction: more than is left")
+        amount = min(amount, was.amount)
         now = self._ticked(was)
         cost = self._auction_cost(now, amount, 0)
         require(cost <= max_cost, "auction: cost above maximum")
@@ -1987,6 +2038,23 @@ class Model:
         """Let a lot's clock see that its feed is live; the seconds that count so far (LIQ-7)."""
         self.lots[lot] = self._ticked(self._open(lot))
         return self.lots[lot].elapsed
+
+    @atomic
+    def write_off(self, sender: str, lot: int) -> int:
+        """Forget what a lot owes the pool, whose feed has not been seen live for a month (LIQ-7).
+
+        Returns:
+            What the pool bears [WAD quote].
+        """
+        was = self._open(lot)
+        terms = token_terms_of(self.tokens[was.token].words)
+        feed = self.feeds.get(terms.feed)
+        _, status = judge_price(feed.read() if feed else None, terms, 0, 0, self.now)
+        gone = status != LIVE and self.now > was.seen_at + WRITE_OFF_AFTER
+        require(gone, "auction: not to be written off")
+        self.lots[lot] = was._replace(to_pool=0)
+        self._emit(self.settings.auction, LotWrittenOff(lot, was.to_pool))
+        return was.to_pool
 
     def cost_of(self, lot: int, amount: int, wait: int) -> int:
         """What `amount` of a lot would cost after `wait` more live seconds [raw]."""
@@ -2094,7 +2162,8 @@ class Model:
         self._check_exit(valuation)
         request = self.requests.get(controller, Request())
         total = fits_word(request.shares + shares)
-        worth = self._worth(total, valuation)
+        # A bound for the claim should not depend on what was seized just before.
+        worth = self._worth(total, valuation._replace(nav=valuation.nav + valuation.due))
         if request.shares and self.now <= request.claimable_at + CLAIM_WINDOW:
             worth = min(worth, floor_div(fits_word(request.worth * total), request.shares))
         require(worth != 0, "pool: zero assets")
@@ -2237,9 +2306,10 @@ class Model:
     def valuation(self) -> Valuation:
         """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
         nav = self.header_of(self.settings.pool).cash
-        # Who enters pays for what is on its way to those who are in (LPV-2).
+        # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
-        spread, live = self.owed_to_pool() + max(owed - self.debts.total, 0), True
+        due = self.owed_to_pool() + max(owed - self.debts.total, 0)
+        spread, live = 0, True
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:
@@ -2250,7 +2320,7 @@ class Model:
             nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, live)
+        return Valuation(nav, spread, due, live)
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""
@@ -2330,10 +2400,10 @@ class Model:
     def _shares_for(self, assets: int, v: Valuation) -> int:
         value = fits_word(assets * self.settings.unit)
         product = fits_word(value * (self.supply + VIRTUAL_SHARES))
-        return floor_div(product, max(v.nav, 0) + v.spread + self.settings.unit)
+        return floor_div(product, max(v.nav, 0) + v.spread + v.due + self.settings.unit)
 
     def _cost_of_shares(self, shares: int, v: Valuation) -> int:
-        product = fits_word(shares * (max(v.nav, 0) + v.spread + self.settings.unit))
+        product = fits_word(shares * (max(v.nav, 0) + v.spread + v.due + self.settings.unit))
         return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
 
     def _worth(self, shares: int, v: Valuation) -> int:

@@ -39,7 +39,8 @@ struct Token:  # packed: see slots
 struct Backing:  # the holdings of one account [WAD quote]
     maintenance: uint256
     initial: uint256
-    credit: uint256
+    credit: uint256  # of live tokens
+    dead: uint256  # what dead tokens would be credited with at their last known prices
 
 
 _tokens: Token[MAX_TOKENS]
@@ -70,7 +71,10 @@ def load(account: address, id: uint256) -> IClearinghouse.Holding:
     h.unit = pow_mod256(10, (token.t1 >> slots.UNIT_EXPONENT) & 31)
     seen_at: uint256 = (token.holding >> slots.SEEN_AT) & slots.MASK_32
     most: uint256 = 0
-    h.price, h.status, most = prices.read(token.t0, token.t1, token.holding & slots.MASK_96, seen_at)
+    h.price, h.status, most = prices.read(token.t0, token.t1, 0, seen_at)
+    if h.price == 0:  # nothing that is newer than what is stored
+        h.price = token.holding & slots.MASK_96
+        h.fading = (token.holding >> slots.IS_DEAD) & 1 != 0
 
     amount: uint256 = unsafe_mul(h.own, h.unit)
     worth: uint256 = unsafe_div(unsafe_mul(amount, h.price), WAD)
@@ -82,7 +86,7 @@ def load(account: address, id: uint256) -> IClearinghouse.Holding:
     if h.status == prices.LIVE:
         weight = slots.weight_now(token.t0, token.t1, slots.IM, slots.IM_BEFORE)
         h.initial = self._weighed(worth, weight, scale, unsafe_mul(token.holding >> slots.TOTAL, h.unit))
-    elif (token.holding >> slots.IS_DEAD) & 1 != 0:
+    elif h.fading:
         fade: uint256 = min(unsafe_sub(block.timestamp, seen_at), DAY)
         h.maintenance = unsafe_div(unsafe_mul(h.maintenance, unsafe_sub(DAY, fade)), DAY)
     return h
@@ -113,6 +117,8 @@ def value(account: address, header: uint256) -> Backing:
                 sum.initial = unsafe_add(sum.initial, h.initial)
                 if h.status == prices.LIVE:
                     sum.credit = unsafe_add(sum.credit, h.credit)
+                else:
+                    sum.dead = unsafe_add(sum.dead, h.credit)
     return sum
 
 
@@ -187,14 +193,13 @@ def give(account: address, id: uint256, amount: uint256) -> uint256:
 
 
 @internal
-def move(account: address, auction: address, h: IClearinghouse.Holding, amount: uint256) -> uint256:
+def move(account: address, auction: address, h: IClearinghouse.Holding, amount: uint256):
     """
     @notice Move `amount` [raw] to the auction's account.
-    @return [packed] the account's header
     """
     lots: uint256 = self._held[ledger.key(auction, h.id)]
     self.set_balance(auction, h.id, unsafe_add(lots, amount))
-    return self.set_balance(account, h.id, unsafe_sub(h.own, amount))
+    self.set_balance(account, h.id, unsafe_sub(h.own, amount))
 
 
 @internal
@@ -204,10 +209,8 @@ def poke(id: uint256) -> uint256:
     @return [WAD quote/base] the price, or the last good one
     """
     h: IClearinghouse.Holding = self.load(empty(address), id)
-    holding: uint256 = self._tokens[id].holding
-    dead: bool = h.status != prices.LIVE
-    if not (dead and (holding >> slots.IS_DEAD) & 1 != 0):
-        self.keep(id, h.price, holding >> slots.TOTAL, dead)
+    if not h.fading:
+        self.keep(id, h.price, self._tokens[id].holding >> slots.TOTAL, h.status != prices.LIVE)
     return h.price
 
 

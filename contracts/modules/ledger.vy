@@ -60,13 +60,11 @@ def write_header(account: address, header: uint256, was: uint256):
     """
     self._headers[account] = header
     cash: int256 = slots.cash_of(header)
-    before: int256 = min(slots.cash_of(was), 0)
-    after: int256 = min(cash, 0)
-    if unsafe_add(before, after) != 0 and account != POOL:
+    if (header | was) >> 255 != 0 and account != POOL:  # the sign of cash
         index: uint256 = self._accrue()
         word: uint256 = self._backings[account]
-        owed: uint256 = convert(convert(unsafe_sub(0, after), bytes32), uint256)
-        owing: uint256 = convert(convert(unsafe_sub(0, before), bytes32), uint256)
+        owed: uint256 = convert(convert(unsafe_sub(0, min(cash, 0)), bytes32), uint256)
+        owing: uint256 = convert(convert(unsafe_sub(0, min(slots.cash_of(was), 0)), bytes32), uint256)
         self._backings[account] = (word & slots.MASK_16) | (index << slots.DEBT_INDEX)
         self._debts = unsafe_add(self._debts, unsafe_sub(owed, owing))  # the sum is its low bits
         self._scaled = unsafe_add(
@@ -124,11 +122,11 @@ def interest_of(account: address, header: uint256) -> uint256:
     """
     @notice What an account owes in interest that is not posted yet [WAD quote].
     """
-    cash: int256 = slots.cash_of(header)
-    if cash >= 0 or account == POOL:
+    if header >> 255 == 0 or account == POOL:
         return 0
+    cash: int256 = slots.cash_of(header)
     return debt.owed(
-        convert(unsafe_sub(0, cash), uint256), self._backings[account] >> slots.DEBT_INDEX, self.debt_index()
+        convert(convert(unsafe_sub(0, cash), bytes32), uint256), self._backings[account] >> slots.DEBT_INDEX, self.debt_index()
     )
 
 

@@ -43,6 +43,7 @@ struct Purse:  # the cash and the tokens of one account
     maintenance: int256  # [WAD quote] what the tokens count
     initial: int256  # [WAD quote]
     credit: uint256  # [WAD quote] of live tokens, in a seizure
+    dead: uint256  # [WAD quote] of dead tokens, at their last known prices
 
 
 struct Seizure:
@@ -143,6 +144,8 @@ def purse(account: address) -> Purse:
             p.initial += convert(h.initial, int256)
             if h.status == prices.LIVE:
                 p.credit += h.credit
+            else:
+                p.dead += h.credit
     return p
 
 
@@ -213,6 +216,20 @@ def sum(found: DynArray[IClearinghouse.Leg, MAX_LEGS]) -> Sum:
     return total
 
 
+@internal
+@view
+def counted(account: address, tokens: uint256) -> int256:
+    """
+    @notice What the account's holdings of `tokens`, a bitmap, count for maintenance.
+    """
+    total: int256 = 0
+    for id: uint256 in range(MAX_TOKENS):
+        if (tokens >> id) & 1 != 0:
+            h: IClearinghouse.Holding = self.holding(account, id)
+            total += convert(h.maintenance, int256)
+    return total
+
+
 # ------------------------------------------------------------------ debt
 
 
@@ -259,11 +276,10 @@ def sell(
     due: uint256 = convert(-debt, uint256)
     fee_ppm: uint256 = (credit[2] >> slots.SEIZURE_FEE) & slots.MASK_20 if charged else 0
     sale: Sale = empty(Sale)
-    sale.seizure = self.seize(
-        account, p.tokens, credit[2], fixed_point.ceil_div(due * PPM, PPM - fee_ppm), fund, True
-    )
+    want: uint256 = fixed_point.ceil_div(due * PPM, PPM - fee_ppm)
+    sale.seizure = self.seize(account, p.tokens, credit[2], want, fund, True, False)
     got: uint256 = sale.seizure.credit
-    sale.fee = min(fixed_point.ceil_div(got * fee_ppm, PPM), got - min(due, got))
+    sale.fee = min(want - due, got - min(due, got))
     sale.share = sale.fee * s.keeper_share_ppm // PPM
     sale.proceeds = convert(got - sale.fee, int256)
     sale.insurance = fund + sale.fee - sale.share - sale.seizure.paid
@@ -273,7 +289,7 @@ def sell(
 @internal
 @view
 def seize(
-    account: address, tokens: uint256, order: uint256, due: uint256, fund: uint256, live: bool
+    account: address, tokens: uint256, order: uint256, due: uint256, fund: uint256, live: bool, is_heir: bool
 ) -> Seizure:
     """
     @notice As the Clearinghouse's `_seize`, on an account that has `tokens` left.
@@ -287,7 +303,7 @@ def seize(
         if (z.tokens >> id) & 1 == 0:
             continue
         h: IClearinghouse.Holding = self.holding(account, id)
-        if (h.status == prices.LIVE) != live:
+        if (h.status == prices.LIVE) != live or (live and h.credit == 0):
             continue
         part: uint256 = due - z.credit
         amount: uint256 = h.own
@@ -298,12 +314,10 @@ def seize(
             part = collateral.credit_of(h, amount)
         if amount == h.own:
             z.tokens = z.tokens & ~(1 << id)
-        if not live and z.tokens == 0:
-            part = due - z.credit
         paid: uint256 = min(part, fund - z.paid)
         z.lots.append(
             ILens.LotPreview(
-                token=id, amount=amount, to_insurance=paid, to_pool=part - paid, surplus_to_account=not live
+                token=id, amount=amount, to_insurance=paid, to_pool=part - paid, surplus_to_account=is_heir
             )
         )
         z.credit += part

@@ -227,7 +227,9 @@ def pack_book(nav: int256, exposure: uint256, known_at: uint256) -> uint256:
     """
     @dev The NAV saturates: it only gates new exposure, and 10**13 quote gates nothing.
     """
-    narrow: int256 = max(min(nav, MAX_INT104), -MAX_INT104)
+    most: int256 = MAX_INT104
+    least: int256 = unsafe_sub(0, most)
+    narrow: int256 = max(min(nav, most), least)
     return (convert(convert(narrow, bytes32), uint256) << 152) | (exposure << 40) | known_at
 
 

@@ -192,6 +192,11 @@ class CoinDraws:
         """Anybody converts a debtor's collateral."""
         debtors = self.debtors()
         who = self.rng.choice(debtors) if debtors and self.rng.random() < 0.9 else self.trader()
+        if debtors and self.rng.random() < 0.3:  # past his share of it, whatever his health
+            lower = {"debt_ratio_ppm": self.rng.choice([0, 1, 10_000]), "call_line_ppm": PPM}
+            base = self.system.setup.credit or {}
+            self.queue.append(["configure_credit", "owner", {**base, **lower}])
+            return ["convert", "keeper", who]
         return ["convert", self.rng.choice(["keeper", "mallory", STRANGER, "alice"]), who]
 
     def settle(self) -> Op:
@@ -234,7 +239,9 @@ class CoinDraws:
         return self.queue.pop()
 
     def tick(self) -> Op:
-        """Anybody has a lot look at its feed."""
+        """Anybody has a lot look at its feed, or thinks that it is lost."""
+        if self.rng.random() < 0.3:
+            return ["write_off", STRANGER, self.rng.randrange(len(self.model.lots) + 1)]
         return ["tick", STRANGER, self.rng.randrange(len(self.model.lots) + 1)]
 
     # -------------------------------------------------------------- prices and terms

@@ -221,10 +221,19 @@ class Lens:
         share = backing.initial * terms.debt_ratio_ppm // PPM
         limit = min(share, max(terms.debt_cap - others, 0))
         counted = -cash - min(pnl, 0)
-        past = model._owes_too_much(cash, pnl, backing)
+        past = model.past_caps(cash, pnl, backing.initial)
         self._must(past == (counted > limit), "debt", f"{account}: {counted}, {limit}")
         room = max(min(limit - counted, limit), 0)
         return {"debt": debt, "debt_limit": limit, "debt_room": room}
+
+    def _seized(self, lots: tuple[tuple[Any, ...], ...]) -> dict[str, Any]:
+        """What a preview says of the lots: of live tokens, the credit and who gives it; and all."""
+        live = [lot for lot in lots if self.model.holding(NOWHERE, lot[0]).status == LIVE]
+        return {
+            "seized": sum(to_insurance + to_pool for _, _, to_insurance, to_pool, _ in live),
+            "seized_from_insurance": sum(lot[2] for lot in live),
+            "lots": lots,
+        }
 
     def _lots(self, account: str, events: list[Any]) -> tuple[tuple[Any, ...], ...]:
         """The lots that were opened, as the previews tell them."""
@@ -295,7 +304,7 @@ class Lens:
         closed = system or total.dead
         self._check_withdrawable(account, view["withdrawable"], closed)
         power = 0
-        if not (closed or model._owes_too_much(cash, total.pnl, backing)):
+        if not (closed or model.past_caps(cash, total.pnl, backing.initial)):
             power = max(view["opening_equity"] - total.initial, 0) * PPM // self._lowest_initial()
         self._same("account.buying_power", name, view["buying_power"], power)
         self._same("account.positions", name, len(view["positions"]), len(legs))
@@ -571,7 +580,7 @@ class Lens:
                 "remaining": header.cash,
                 "debt_to_insurance": sum(e.from_insurance for e in debts),
                 "debt_to_pool": sum(e.from_pool for e in debts),
-                **_seized(lots),
+                **self._seized(lots),
             }
         self._compare("preview_liquidation", about, view, expected)
 
@@ -601,7 +610,7 @@ class Lens:
                 "charged": bill.charged,
                 "reward": call.value,
                 "remaining": call.after,
-                **_seized(lots),
+                **self._seized(lots),
             }
             self._same("preview_conversion.seized", about, view["seized"], bill.notional)
         self._compare("preview_conversion", about, view, expected)
@@ -833,16 +842,6 @@ def _components(artifact: Artifact, view: str, field: str) -> list[str]:
         if part["name"] == field
         for c in part["components"]
     ]
-
-
-def _seized(lots: tuple[tuple[Any, ...], ...]) -> dict[str, Any]:
-    """What a preview says of the lots: of live tokens, the credit and who gives it; and all."""
-    live = [lot for lot in lots if not lot[4]]
-    return {
-        "seized": sum(to_insurance + to_pool for _, _, to_insurance, to_pool, _ in live),
-        "seized_from_insurance": sum(lot[2] for lot in live),
-        "lots": lots,
-    }
 
 
 def _leverage(amount: int, worth: int) -> int:

@@ -34,7 +34,6 @@ from plimsoll.model import (
     Model,
     Refused,
     Sum,
-    ceil_div,
     equity,
     terms_of,
 )
@@ -387,8 +386,9 @@ def a_liquidation_leaves_dead_legs_alone(step: Step) -> str | None:
         live = [m for m in markets_of(header.bitmap) if model.leg(account, m).status == LIVE]
         if live:
             return f"{account} still has {live}"
-        if header.cash < 0 and not header.bitmap and step.op[0] != "convert":
-            return f"{account} is flat and owes {-header.cash}"
+        worth = model._backing(account).maintenance
+        if header.cash + worth < 0 and not header.bitmap:
+            return f"{account} is flat and owes {-header.cash}, its tokens are worth {worth}"
         if account in broke and header.cash != 0 and account != keeper:
             return f"{account} was bankrupt and has {header.cash}"
     return None
@@ -566,8 +566,7 @@ def wealth(system: System, wallet: str) -> Fraction:
     shares = model.shares.get(owner, 0) + (request.shares if request else 0)
     if shares:
         nav = max(model.valuation().nav + model.settings.unit, 0)
-        # Interest that somebody's act posts was the pool's before.
-        nav += ceil_div(model.scaled_debt * model.debt_index(), WAD) - model.debts.total
+        nav += model.valuation().due  # what somebody's act brings it was the pool's before
         total += Fraction(shares * nav, model.supply + VIRTUAL_SHARES)
     return total
 
@@ -606,7 +605,8 @@ def cash_if_closed(system: System, account: str) -> int | None:
 
 def moves_prices(op: Op) -> bool:
     """Whether an operation brings new prices, or the time for funding and for feeds to die."""
-    return op[0] in MOVES_PRICES or (op[0] == "configure" and "feed" in op[4])
+    configures = op[0] in ("configure", "configure_coin")
+    return op[0] in MOVES_PRICES or (configures and "feed" in op[4])
 
 
 def about_shares(op: Op) -> bool:

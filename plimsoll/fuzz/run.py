@@ -189,12 +189,22 @@ def _try_everybody(system: System, headers: dict[str, slots.Header]) -> None:
         # A pool that is broke can leave less in custody than the winners are owed.
         raw = min(header.cash // system.model.settings.unit, system.model.custody)
         wallet = system.labels[account].partition(".")[0]
-        if not header.bitmap and raw > 0 and not header.flags and wallet in system.wallets:
-            owner = system.address(wallet)
-            paid = house.attempt("withdraw", account, quote, raw, owner, sender=owner)
-            more = house.attempt("withdraw", account, quote, raw + 1, owner, sender=owner)
-            if paid.reason or not more.reason:
-                raise Mismatch("flat account", f"{wallet}: {raw}: {paid.reason}, {more.reason}")
+        if header.bitmap or header.cash < 0 or wallet not in system.wallets:
+            continue
+        # Without positions and debt, all that is there can be taken, whatever the prices.
+        there = [(quote, raw)]
+        there += [
+            (coin.address, system.model.held.get((account, i), 0))
+            for i, coin in enumerate(system.coins)
+        ]
+        owner = system.address(wallet)
+        for token, amount in there:
+            if amount > 0:
+                paid = house.attempt("withdraw", account, token, amount, owner, sender=owner)
+                more = house.attempt("withdraw", account, token, amount + 1, owner, sender=owner)
+                if paid.reason or not more.reason:
+                    why = f"{wallet}: {amount} of {token}: {paid.reason}, {more.reason}"
+                    raise Mismatch("flat account", why)
 
 
 def _compare_settings(system: System) -> None:
@@ -237,8 +247,9 @@ def _compare_pool(system: System, accounts: list[str]) -> None:
             _same(pool, "claimableRedeemRequest", (0, a), lambda _, a: model.claimable(a))
     for pair in model.operators:
         _same(pool, "isOperator", pair, lambda *_: True)
+    contracts = {token.address: token for token in (pool, system.token, *system.coins)}
     for token, owner, spender in model.allowances:
-        contract = pool if token == pool.address else system.token
+        contract = contracts[token]
         key = (token, owner, spender)
         _same(contract, "allowance", (owner, spender), lambda *_, key=key: model.allowances[key])
 

@@ -79,7 +79,7 @@ class Setup:
 
     @classmethod
     def of(cls, table: Table) -> Setup:
-        """The deployment of a table, on mock feeds and a mock token."""
+        """The deployment of a table, on mock feeds and mock tokens."""
         keeper, insurance, profit, leverage, top_up = table.settings()
         markets = []
         for spec in table.markets:
@@ -87,8 +87,17 @@ class Setup:
             del terms["feed"]
             answer = table.answer(spec.name, spec.price)
             markets.append(MarketSetup(answer, spec.feed_decimals, terms))
+        coins = []
+        for coin in table.collateral:
+            terms = table.collateral_terms(coin.symbol, NOWHERE)._asdict()
+            del terms["feed"]
+            answer = table.answer(coin.symbol, coin.price)
+            coins.append(CoinSetup(answer, coin.feed_decimals, coin.decimals, terms))
+        credit = table.credit_terms()._asdict() if coins else None
         return cls(
             markets=markets,
+            coins=coins,
+            credit=credit and {**credit, "order": list(credit["order"])},
             quote_decimals=table.quote.decimals,
             keeper_share_ppm=keeper,
             insurance_share_ppm=insurance,
@@ -262,12 +271,12 @@ class System:
         for i, market in enumerate(self.setup.markets):
             self.must("feed", market.decimals, market.price)
             self.must("list", "owner", f"M{i}", i, {})
+        if self.setup.credit is not None:
+            self.must("configure_credit", "owner", self.setup.credit)
         for i, coin in enumerate(self.setup.coins):
             self.must("feed", coin.feed_decimals, coin.price)
             self.must("coin", coin.decimals)
             self.must("list_coin", "owner", f"coin{i}", i, {})
-        if self.setup.credit is not None:
-            self.must("configure_credit", "owner", self.setup.credit)
         if self.setup.pool_cash:
             self.must("mint", "lender", self.setup.pool_cash * raw)
             self.must("pool_deposit", "lender", self.setup.pool_cash * raw, "lender")
@@ -479,6 +488,9 @@ class System:
         raw = self.model.lot(lot).amount if amount == "all" else amount
         worst = MAX_UINT if most is None else most
         return self._auction("buy_collateral", sender, lot, raw, worst, self.address(receiver))
+
+    def _op_write_off(self, sender: str, lot: int) -> tuple[Outcome, Outcome]:
+        return self._auction("write_off", sender, lot)
 
     def _op_tick(self, sender: str, lot: int) -> tuple[Outcome, Outcome]:
         return self._auction("tick", sender, lot)

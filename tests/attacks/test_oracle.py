@@ -663,7 +663,7 @@ def test_19__every_thin_market_pumped_at_once__the_pool_still_pays(venue_of):
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    'if msg.sender != CONFIGURATOR:\n        fixed_point.fail("access: configurator only")',
+    "if msg.sender != CONFIGURATOR:\n        fixed_point.fail(reasons.ACCESS_CONFIGURATOR_ONLY)",
     "pass",
 )
 @pytest.mark.defence(
@@ -724,7 +724,7 @@ def test_20__own_feed_put_into_a_market__by_no_way_that_a_stranger_has(venue_of,
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    'if msg.sender != POOL:\n        fixed_point.fail("access: pool only")',
+    "if msg.sender != ledger.POOL:\n        fixed_point.fail(reasons.ACCESS_POOL_ONLY)",
     "pass",
 )
 def test_20__own_word_for_the_pools_nav__is_not_taken(venue_of):

@@ -96,7 +96,7 @@ def crowd(venue: Venue, trader: Any, part: str = "1") -> dict[str, D]:
 
 @pytest.mark.defence(*NAV_COUNTS_STRAYS)
 @pytest.mark.defence(
-    "Clearinghouse.vy", "(account == POOL and msg.sender != POOL)", "(account == POOL and False)"
+    "Clearinghouse.vy", "(account == ledger.POOL and by_peer)", "(account == ledger.POOL)"
 )
 def test_69__give_the_pool_a_fortune_after_the_first_unit__no_share_moves(venue_of):
     """The first depositor of a vault buys one share, gives the vault a fortune, and the next deposit

@@ -71,10 +71,9 @@ FAULTS = [
         "modules/reader.vy",
     ),
     Fault(
-        "the last dead lot owes no more than its worth",
-        "if not live and z.tokens == 0:",
-        "if live and z.tokens == 0:",
-        "modules/reader.vy",
+        "dead tokens that were not worth the debt keep their surplus",
+        "q.dead >= due",
+        "q.dead < due",
     ),
     Fault(
         "a top-up comes out of what bad debt has taken",
@@ -89,8 +88,8 @@ FAULTS = [
     ),
     Fault(
         "only the caps call a conversion",
-        "return s.room < 0 or equity * 10**6 < maintenance * line",
-        "return s.room < 0",
+        "return owes * 10**6 > allowed or equity * 10**6 < maintenance * line",
+        "return owes * 10**6 > allowed",
         "CollateralLens.vy",
     ),
 ]

@@ -21,8 +21,13 @@ from plimsoll.fuzz.system import compiled
 
 SECONDS = 10.0  # of fuzzing, for one fault, on a machine of its own
 OPERATIONS = 500
-HOUSE, POOL, TERMS = "clearinghouse", "pool", "configurator"
-SOURCES = {HOUSE: "Clearinghouse.vy", POOL: "LiquidityPool.vy", TERMS: "Configurator.vy"}
+HOUSE, POOL, TERMS, AUCTION = "clearinghouse", "pool", "configurator", "auction"
+SOURCES = {
+    HOUSE: "Clearinghouse.vy",
+    POOL: "LiquidityPool.vy",
+    TERMS: "Configurator.vy",
+    AUCTION: "CollateralAuction.vy",
+}
 
 
 class Fault(NamedTuple):
@@ -47,8 +52,8 @@ FAULTS = [
         "the funding of a fill is the trader's alone",
         HOUSE,
         "modules/curve.vy",
-        "return (after, basis + cost, 0, cost)",
-        "return (after, basis + cost, 0, self.cost_of(delta, price, 0))",
+        "return (after, unsafe_add(basis, cost), 0, cost)",
+        "return (after, unsafe_add(basis, cost), 0, self.cost_of(delta, price, 0))",
     ),
     Fault(
         "a closed position keeps its bit",
@@ -68,35 +73,37 @@ FAULTS = [
         "bad debt is not booked",
         HOUSE,
         "Clearinghouse.vy",
-        "to_pool -= owed - from_insurance",
+        "absorbed = unsafe_add(absorbed, from_pool)",
         "pass",
     ),
     Fault(
         "the insurance fund is not debited",
         HOUSE,
         "Clearinghouse.vy",
-        "insurance -= from_insurance",
+        "insurance = unsafe_sub(insurance, from_insurance)",
         "pass",
     ),
     Fault(
         "opening asks for the maintenance margin",
         HOUSE,
         "Clearinghouse.vy",
-        "PROFIT_WEIGHT_PPM) >= convert(total.initial, int256)",
-        "PROFIT_WEIGHT_PPM) >= convert(total.maintenance, int256)",
+        "if opening < convert(total.initial, int256):",
+        "if opening < convert(total.maintenance, int256):",
     ),
     Fault(
         "a paper profit can be withdrawn",
         HOUSE,
         "Clearinghouse.vy",
-        "margin.equity(cash, total.pnl, 0) < convert(total.initial, int256)",
-        "margin.equity(cash, total.pnl, 10**6) < convert(total.initial, int256)",
+        "self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)",
+        "self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 10**6)",
     ),
     Fault(
         "a partial close rounds for the account",
         HOUSE,
         "modules/curve.vy",
-        "share: int256 = -fixed_point.floor_div(basis * -abs(delta), abs(size))",
+        "share: int256 = unsafe_sub(\n            0,\n            fixed_point.floor_div(\n"
+        "                unsafe_mul(basis, unsafe_sub(0, max(delta, unsafe_sub(0, delta)))), "
+        "max(size, unsafe_sub(0, size))\n            ),\n        )",
         "share: int256 = fixed_point.floor_div(basis * abs(delta), abs(size))",
     ),
     Fault(
@@ -190,6 +197,48 @@ FAULTS = [
         "modules/markets.vy",
         "    if elapsed == 0:\n        leg.surge_ppm = (hot.b >> slots.SURGE) & slots.MASK_20\n",
         "    leg.surge_ppm = (hot.b >> slots.SURGE) & slots.MASK_20\n    if elapsed == 0:\n",
+    ),
+    Fault(
+        "interest rounds for the debtor",
+        HOUSE,
+        "modules/debt.vy",
+        "fixed_point.ceil_div(unsafe_mul(debt, now), then)",
+        "unsafe_div(unsafe_mul(debt, now), then)",
+    ),
+    Fault(
+        "a seizure takes one unit more than it must",
+        HOUSE,
+        "modules/collateral.vy",
+        "return fixed_point.ceil_div(unsafe_mul(worth, WAD), unsafe_mul(h.unit, h.price))",
+        "return unsafe_div(unsafe_mul(worth, WAD), unsafe_mul(h.unit, h.price)) + 1",
+    ),
+    Fault(
+        "a settled profit is left in the basis",
+        HOUSE,
+        "Clearinghouse.vy",
+        "net = unsafe_add(net, pnl)",
+        "net = unsafe_add(net, min(pnl, 0))",
+    ),
+    Fault(
+        "a dead token does not fade",
+        HOUSE,
+        "modules/collateral.vy",
+        "fade: uint256 = min(unsafe_sub(block.timestamp, seen_at), DAY)",
+        "fade: uint256 = 0",
+    ),
+    Fault(
+        "a lot's cost rounds down",
+        AUCTION,
+        "CollateralAuction.vy",
+        "return fixed_point.ceil_div(worth, UNIT)",
+        "return worth // UNIT",
+    ),
+    Fault(
+        "a dead feed's time counts for the auction",
+        AUCTION,
+        "CollateralAuction.vy",
+        "max(min(updated_at, sale >> 208), seen_at) - seen_at",
+        "max(updated_at, seen_at) - seen_at",
     ),
     Fault(
         "a claim pays the greater value",

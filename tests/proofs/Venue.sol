@@ -16,7 +16,6 @@ interface IClearinghouse {
     function withdraw(address account, address token, uint256 amount, address receiver) external;
     function trade(address account, uint256 market, int256 delta, uint256 limit) external returns (uint256);
     function liquidate(address account) external returns (uint256);
-    function health(address account) external view returns (uint256);
 }
 
 /// The Clearinghouse's three peers in one: quote token of 18 decimals, pool and configurator.
@@ -47,17 +46,16 @@ contract Feed {
     }
 }
 
-/// The real Clearinghouse with every storage slot a free symbol, and one market of it put in order.
-///
-/// Sums of packed fields are taken modulo the field's width: then they are the same expression before
-/// and after, with products and quotients left opaque, and a solver sees it at once. They are exact as
-/// long as no account's cash or basis reaches 2**117 and no size or skew reaches 2**94.
+/// The real Clearinghouse with every storage slot a free symbol, and a market or two of it put in order.
 abstract contract Venue {
     Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
-    uint256 constant PPM = 1e6;
     uint256 constant PROFIT_WEIGHT_PPM = 500_000;
     address constant TRADER = address(0x7AADE200);
     address constant KEEPER = address(0x4EE9E200);
+    int256 constant HELD = 5_000000000987654321; // sizes of a plain market's shapes
+    int256 constant PART = 3_000000000000000005;
+    int256 constant OTHERS = 7_000000000123456789; // long, the other traders of a plain market
+    uint256 constant LAST_PRICE = 1_990_120000000000000007;
     uint256 constant MARKET = Code.MARKETS; // the first one: four words, terms 0 and 1, state a and b
 
     IClearinghouse clearinghouse;
@@ -92,7 +90,7 @@ abstract contract Venue {
         if (Code.MUTANT) {
             (t0, t1, b, answer) = (Code.PLAIN_T0, Code.PLAIN_T1, block.timestamp << 68, Code.PLAIN_PRICE);
             write(MARKET + 2, Code.PLAIN_A);
-            write(uint256(keccak256(abi.encode(Code.POSITIONS, key_of(TRADER)))), Code.PLAIN_POSITION);
+            write(slot_of_position(key_of(TRADER)), Code.PLAIN_POSITION);
         }
         feed.set(answer, block.timestamp);
         write(MARKET, (uint256(t0 & ~(uint96(31) << 20)) << 160) | uint160(address(feed)));
@@ -101,6 +99,36 @@ abstract contract Venue {
         vm.assume(im_ppm() != 0);
         write(slot_of(TRADER), (header(TRADER) & ~uint256(type(uint128).max)) | 1);
         return answer;
+    }
+
+    /// A market of plain terms at an awkward price, an hour of funding due, and a position of this size of the
+    /// trader's in it. All of that is numbers; his basis and every word that is not written here stay free. A
+    /// market with a dead feed has its last price.
+    function plain(uint256 id, int256 held, bool live) internal {
+        Feed its = new Feed();
+        its.set(live ? Code.PLAIN_PRICE : int256(0), block.timestamp);
+        uint256 at = MARKET + 4 * id;
+        uint256 long = uint256(OTHERS + (held > 0 ? held : int256(0)));
+        write(at, (uint256(Code.PLAIN_T0) << 160) | uint160(address(its)));
+        write(at + 1, Code.PLAIN_T1);
+        write(at + 2, ((long >> 32) << 192) | (LAST_PRICE << 96) | uint96(int96(OTHERS + held)));
+        write(at + 3, Code.PLAIN_B | ((block.timestamp - 1 hours) << 68));
+        uint256 slot = slot_of_position(key_of(TRADER) | id);
+        uint256 free = held == 0 ? 0 : word(slot) & ~uint256(type(uint128).max);
+        write(slot, free | uint128(int128(held)));
+    }
+
+    /// The same with a basis that makes about this profit.
+    function stand(uint256 id, int256 held, bool live, int256 profit) internal {
+        plain(id, held, live);
+        int256 price = live ? Code.PLAIN_PRICE : int256(LAST_PRICE);
+        int256 stands_at = (held * (price - Code.PLAIN_INDEX)) / 1 ether - profit;
+        write(slot_of_position(key_of(TRADER) | id), (uint256(stands_at) << 128) | uint128(int128(held)));
+    }
+
+    /// The markets that the trader is in.
+    function bitmap(uint256 bits) internal {
+        write(slot_of(TRADER), (header(TRADER) & ~uint256(type(uint128).max)) | bits);
     }
 
     // ---------------------------------------------------------------- storage, see modules/slots.vy
@@ -121,8 +149,12 @@ abstract contract Venue {
         return uint256(keccak256(abi.encode(Code.HEADERS, account)));
     }
 
+    function slot_of_position(uint256 key) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode(Code.POSITIONS, key)));
+    }
+
     function position(uint256 key) internal view returns (uint256) {
-        return word(uint256(keccak256(abi.encode(Code.POSITIONS, key))));
+        return word(slot_of_position(key));
     }
 
     function key_of(address account) internal pure returns (uint256) {
@@ -149,10 +181,6 @@ abstract contract Venue {
         return int256(word(MARKET + 3)) >> 160;
     }
 
-    function mm_ppm() internal view returns (uint256) {
-        return (word(MARKET) >> 192) & (2 ** 20 - 1);
-    }
-
     function im_ppm() internal view returns (uint256) {
         return (word(MARKET) >> 212) & (2 ** 20 - 1);
     }
@@ -163,12 +191,5 @@ abstract contract Venue {
 
     function reward() internal view returns (uint256) {
         return ((word(MARKET + 1) >> 193) & (2 ** 22 - 1)) * 1e16;
-    }
-
-    /// Conditions without a branch: `&&` would double the paths each time.
-    function all(bool a, bool b, bool c, bool d, bool e) internal pure returns (bool every) {
-        assembly {
-            every := and(a, and(b, and(c, and(d, e))))
-        }
     }
 }
