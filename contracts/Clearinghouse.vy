@@ -217,11 +217,11 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
     trader: bool = account != ledger.POOL  # whose lines its own contract keeps (LPV-3): its cash is mostly basis
     if token == ledger.QUOTE.address:
         custody: uint256 = ledger._custody
-        cash: int256 = slots.cash_of(header)
-        if amount > custody or (trader and cash < convert(unsafe_mul(amount, ledger.UNIT), int256)):
+        taken: int256 = convert(convert(unsafe_mul(min(amount, custody), ledger.UNIT), bytes32), int256)
+        if amount > custody or (trader and slots.cash_of(header) < taken):
             fixed_point.fail(reasons.MARGIN_NOT_ENOUGH_CASH)
         ledger._custody = unsafe_sub(custody, amount)
-        ledger.add_cash(account, unsafe_sub(0, convert(unsafe_mul(amount, ledger.UNIT), int256)))
+        ledger.add_cash(account, unsafe_sub(0, taken))
         header = ledger._headers[account]
     else:
         header = collateral.give(account, collateral.id_of(token), amount)

@@ -23,7 +23,7 @@ from plimsoll.table import CollateralSpec, MarketSpec, Table, TokenSpec
 from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, unscaled
 
 FORMAT = 2
-CORE = ("configurator", "pool", "auction", "clearinghouse", "lens")
+CORE = ("configurator", "pool", "auction", "clearinghouse", "lens", "collateral_lens")
 SOURCES = {
     "quote": "TokenMock",
     "configurator": "Configurator",
@@ -31,6 +31,7 @@ SOURCES = {
     "auction": "CollateralAuction",
     "clearinghouse": "Clearinghouse",
     "lens": "Lens",
+    "collateral_lens": "CollateralLens",
     "board": "FeedBoard",
 }
 FEEDS_AT_ONCE = 128  # that the board moves in a transaction
@@ -65,6 +66,7 @@ class Deployment:
     auction: Any
     clearinghouse: Any
     lens: Any
+    collateral_lens: Any
     feeds: dict[str, Any]
     board: Any | None
     ids: dict[str, int]
@@ -494,7 +496,7 @@ def deploy(
     outside = _outside(table, chain, sender, tell)
     table, quote = outside.table, address_of(outside.quote)
 
-    tell("Clearinghouse, pool, auction, Configurator, Lens")
+    tell("Clearinghouse, pool, auction, Configurator, lenses")
     nonce = chain.nonce(deployer)
     predicted = created_at(deployer, nonce + 3)
     pool_spec = table.pool
@@ -531,6 +533,7 @@ def deploy(
                 f"computed: {deployer} sent something else meanwhile; deploy again"
             )
         lens = chain.deploy("Lens", predicted, line, sender=sender)
+        collateral_lens = chain.deploy("CollateralLens", predicted, sender=sender)
     except Reverted as error:
         raise DeploymentError(f"{error.method} refuses: {error}") from None
 
@@ -544,6 +547,7 @@ def deploy(
         auction=auction,
         clearinghouse=clearinghouse,
         lens=lens,
+        collateral_lens=collateral_lens,
         feeds=outside.feeds,
         board=outside.board,
         ids={},
@@ -671,7 +675,7 @@ def list_markets(deployment: Deployment, sender: Any, progress: Progress | None 
 
 
 def list_collateral(deployment: Deployment, sender: Any, progress: Progress | None = None) -> None:
-    """List every collateral token of the table that has no id yet, in order; then set the credit.
+    """Set the credit; then list every collateral token of the table that has no id yet, in order.
 
     Without collateral there is no debt to have terms for.
 
@@ -680,6 +684,18 @@ def list_collateral(deployment: Deployment, sender: Any, progress: Progress | No
     """
     tell = progress or _silent
     chain, table = deployment.chain, deployment.table
+    if not table.collateral:
+        return
+    credit = table.credit_terms()
+    try:  # the order of seizures comes first: without it nothing can be listed
+        chain.send(
+            deployment.configurator,
+            "configure_credit",
+            (*credit[:-1], list(credit.order)),
+            sender=sender,
+        )
+    except Reverted as error:
+        raise DeploymentError(f"credit: {error}") from None
     for coin in table.collateral:
         symbol, number = coin.symbol, len(deployment.token_ids)
         if symbol in deployment.token_ids:
@@ -696,18 +712,6 @@ def list_collateral(deployment: Deployment, sender: Any, progress: Progress | No
         except Reverted as error:
             raise DeploymentError(f"{symbol}: {error}") from None
         deployment.token_ids[symbol] = number
-    if not table.collateral:
-        return
-    credit = table.credit_terms()
-    try:
-        chain.send(
-            deployment.configurator,
-            "configure_credit",
-            (*credit[:-1], list(credit.order)),
-            sender=sender,
-        )
-    except Reverted as error:
-        raise DeploymentError(f"credit: {error}") from None
 
 
 def _keep_fresh(deployment: Deployment, name: str, sender: Any) -> None:

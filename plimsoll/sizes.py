@@ -30,6 +30,7 @@ def measure() -> dict[str, int]:
         "Configurator": venue.configurator,
         "CollateralAuction": venue.auction,
         "Lens": venue.lens,
+        "CollateralLens": venue.collateral_lens,
     }
     return {name: len(chain.code(address_of(part))) for name, part in parts.items()}
 

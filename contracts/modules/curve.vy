@@ -63,19 +63,23 @@ def fill(size: int256, basis: int256, delta: int256, price: uint256, index: int2
     """
     cost: int256 = self.cost_of(delta, price, index)
     after: int256 = unsafe_add(size, delta)
+    kept: int256 = 0
+    realised: int256 = 0
     if after == 0:
-        return (0, 0, unsafe_sub(unsafe_sub(0, basis), cost), cost)
-    if size == 0 or (size > 0) == (delta > 0):
-        return (after, unsafe_add(basis, cost), 0, cost)
-    if (size > 0) == (after > 0):
+        realised = unsafe_sub(unsafe_sub(0, basis), cost)
+    elif size == 0 or (size > 0) == (delta > 0):
+        kept = unsafe_add(basis, cost)
+    elif (size > 0) == (after > 0):
         share: int256 = unsafe_sub(
             0,
             fixed_point.floor_div(
                 unsafe_mul(basis, unsafe_sub(0, max(delta, unsafe_sub(0, delta)))), max(size, unsafe_sub(0, size))
             ),
         )
-        return (after, unsafe_sub(basis, share), unsafe_sub(unsafe_sub(0, share), cost), cost)
-    closing_cost: int256 = self.cost_of(unsafe_sub(0, size), price, index)
-    return (
-        after, unsafe_sub(cost, closing_cost), unsafe_sub(unsafe_sub(0, basis), closing_cost), cost
-    )
+        kept = unsafe_sub(basis, share)
+        realised = unsafe_sub(unsafe_sub(0, share), cost)
+    else:
+        closing_cost: int256 = self.cost_of(unsafe_sub(0, size), price, index)
+        kept = unsafe_sub(cost, closing_cost)
+        realised = unsafe_sub(unsafe_sub(0, basis), closing_cost)
+    return (after, kept, realised, cost)

@@ -79,8 +79,14 @@ def add_cash(account: address, amount: int256):
     @notice Credit (or, below zero, debit) `account`. Read, modify, write: no copy outlives another's write.
     """
     if amount != 0:
-        header: uint256 = self.post(account)
-        self.write_header(account, slots.with_cash(header, unsafe_add(slots.cash_of(header), amount)), header)
+        self.post(account)
+        self._shift(account, amount)
+
+
+@internal
+def _shift(account: address, amount: int256):
+    header: uint256 = self._headers[account]
+    self.write_header(account, slots.with_cash(header, unsafe_add(slots.cash_of(header), amount)), header)
 
 
 @internal
@@ -104,16 +110,12 @@ def post(account: address) -> uint256:
     @notice Take what a debtor owes in interest from his cash, and give it to the pool.
     @return [packed] his header then
     """
-    header: uint256 = self._headers[account]
-    interest: uint256 = self.interest_of(account, header)
-    if interest != 0:
-        posted: uint256 = slots.with_cash(header, unsafe_sub(slots.cash_of(header), convert(interest, int256)))
-        self.write_header(account, posted, header)
-        pool: uint256 = self._headers[POOL]
-        self.write_header(POOL, slots.with_cash(pool, unsafe_add(slots.cash_of(pool), convert(interest, int256))), pool)
-        log IClearinghouse.InterestPaid(account=account, interest=interest)
-        return posted
-    return header
+    owed: int256 = convert(convert(self.interest_of(account, self._headers[account]), bytes32), int256)
+    if owed != 0:
+        self._shift(account, unsafe_sub(0, owed))
+        self._shift(POOL, owed)
+        log IClearinghouse.InterestPaid(account=account, interest=convert(convert(owed, bytes32), uint256))
+    return self._headers[account]
 
 
 @internal

@@ -127,11 +127,7 @@ def know_nav(nav: int256):
     """
     @notice Keep the pool's NAV as of now.
     """
-    known: int256 = 0
-    exposure: uint256 = 0
-    known_at: uint256 = 0
-    known, exposure, known_at = slots.unpack_book(self._book)
-    self._book = slots.pack_book(nav, exposure, block.timestamp)
+    self._book = slots.pack_book(nav, (self._book >> 40) & slots.MASK_112, block.timestamp)
     log IClearinghouse.NavKnown(nav=nav)
 
 

@@ -48,6 +48,7 @@ MASK_40: constant(uint256) = 2**40 - 1
 MASK_60: constant(uint256) = 2**60 - 1
 MASK_88: constant(uint256) = 2**88 - 1
 MASK_96: constant(uint256) = 2**96 - 1
+MASK_112: constant(uint256) = 2**112 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 MASK_136: constant(uint256) = 2**136 - 1
 MASK_160: constant(uint256) = 2**160 - 1
@@ -241,6 +242,6 @@ def unpack_book(word: uint256) -> (int256, uint256, uint256):
     """
     return (
         convert(convert(word, bytes32), int256) >> 152,
-        (word >> 40) & (2**112 - 1),
+        (word >> 40) & MASK_112,
         word & (2**40 - 1),
     )

@@ -56,15 +56,26 @@ def compile_contract(path: str, root: Path = CONTRACTS) -> Artifact:
     return Artifact(Path(path).stem, out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
 
 
-def compile_with_vyper(path: str, root: Path) -> dict[str, Any]:
-    """One contract's abi and bytecode, compiled in this process."""
+def compile_with_vyper(path: str, root: Path, signed: bool = True) -> dict[str, Any]:
+    """One contract's abi and bytecode, compiled in this process.
+
+    Args:
+        path: of the contract, relative to `root`.
+        root: the folder of the contracts.
+        signed: with the compiler's metadata at the end, a hash of the sources among them.
+    """
     from vyper.compiler import compile_from_file_input
     from vyper.compiler.input_bundle import FilesystemInputBundle
 
     places = [Path(p) for p in sys.path if p and Path(p).is_dir()]
     bundle = FilesystemInputBundle([*places, root])
     source = bundle.load_file(Path(path))
-    out = compile_from_file_input(source, input_bundle=bundle, output_formats=["abi", "bytecode"])
+    out = compile_from_file_input(
+        source,
+        input_bundle=bundle,
+        output_formats=["abi", "bytecode"],
+        no_bytecode_metadata=not signed,
+    )
     return {"abi": out["abi"], "bytecode": out["bytecode"]}
 
 

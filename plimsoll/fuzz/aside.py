@@ -1,25 +1,27 @@
 """What no list of operations does, each with its answer.
 
-Constants, permits and tokens that misbehave: the model knows nothing of these, and operations drawn
-at random would find nothing here but the few cases that are written down below. And as many markets
-as there can be, where comparing the whole state would take a minute.
+Constants, constructors, permits and tokens that misbehave: the model knows nothing of these, and
+operations drawn at random would find nothing here but the few cases that are written down below.
+And as many markets as there can be, where comparing the whole state would take a minute.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from plimsoll.fuzz.artifacts import compile_contract
+from plimsoll.fuzz.artifacts import Artifact, compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Chain, Contract
-from plimsoll.fuzz.lens import Lens
+from plimsoll.fuzz.lens import PAGE, Lens
 from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import step
 from plimsoll.fuzz.system import STRANGER, Setup, System, compiled, created_by
-from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT
+from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM
 from plimsoll.slots import WAD
 
 SIGNER = b"\x11" * 32  # a private key that everybody knows
+# Says, to whatever it is asked, five words: the second its gas, the fourth the time.
+GAS_FEED = bytes.fromhex("5a6020524260605260a06000f3")
 INTERFACES = {
     "ERC-165": "01ffc9a7",
     "ERC-7540, operators": "e3bc4e65",
@@ -33,7 +35,8 @@ PERMIT = [
     {"name": "nonce", "type": "uint256"},
     {"name": "deadline", "type": "uint256"},
 ]
-REFUSES, TAKES_A_FEE = 2, 4  # modes of OddTokenMock
+ACCOUNTS = 1_024  # that the Lens takes at a time
+SILENT, REFUSES, TAKES_A_FEE = 1, 2, 4  # modes of OddTokenMock
 
 
 def same(about: str, real: Any, ideal: Any) -> None:
@@ -140,11 +143,54 @@ def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
     return chain.deploy(artifacts.clearinghouse, *peers, *shares), pool
 
 
-def check_odd_token(chain: Chain) -> None:
-    """A token that answers false, and one that keeps a part of what it moves.
+def check_construction(chain: Chain) -> None:
+    """What a constructor takes, and what lies one beside it.
 
     Raises:
-        Mismatch: if they are taken at their word.
+        Mismatch: if it takes more or less.
+    """
+    artifacts, owner = compiled(), chain.deployer
+    token = chain.deploy(artifacts.token, "Quote", "QUOTE", 18).address
+    odd = chain.deploy(artifacts.token, "Quote", "QUOTE", 19).address
+
+    def made(artifact: Artifact, *args: Any) -> str:
+        try:
+            chain.deploy(artifact, *args)
+        except ValueError as error:
+            return str(error).partition(": ")[2].strip("'")
+        return ""
+
+    out_of_range = "pool: cooldown out of range"
+    for reason, home, quote, cooldown in (
+        (out_of_range, owner, token, 3_599),
+        ("", owner, token, 3_600),
+        ("", owner, token, 30 * DAY),
+        (out_of_range, owner, token, 30 * DAY + 1),
+        ("pool: over 18 decimals", owner, odd, DAY),
+        ("pool: no clearinghouse", NOWHERE, token, DAY),
+    ):
+        args = home, quote, "Pool", "POOL", cooldown
+        same(f"pool {args}", made(artifacts.pool, *args), reason)
+    for reason, share in (("", PPM - 1), ("configurator: keeper share", PPM)):
+        same(f"keeper share {share}", made(artifacts.configurator, owner, share), reason)
+    for reason, line in (("", WAD), ("lens: line below liquidation", WAD - 1)):
+        same(f"line {line}", made(compile_contract("Lens.vy"), owner, line), reason)
+
+    above = "settings: share above 1"
+    for reason, insurance, weight in (("", PPM, PPM), (above, PPM + 1, 0), (above, 0, PPM + 1)):
+        home = created_by(owner, chain.nonce(owner) + 2)
+        configurator = chain.deploy(artifacts.configurator, home, 0).address
+        pool = chain.deploy(artifacts.pool, home, token, "Pool", "POOL", DAY).address
+        shares = 0, insurance, weight, 0, 0
+        found = made(artifacts.clearinghouse, token, pool, configurator, *shares)
+        same(f"shares {shares}", found, reason)
+
+
+def check_odd_token(chain: Chain) -> None:
+    """A token that answers nothing, one that answers false, one that keeps a part of what it moves.
+
+    Raises:
+        Mismatch: if the first is not believed, or the others are.
     """
     owner = chain.deployer
     token = chain.deploy(compile_contract("mocks/OddTokenMock.vy"), 6)
@@ -156,6 +202,14 @@ def check_odd_token(chain: Chain) -> None:
         house.call("deposit", owner, token.address, 10**6),
     ):
         same("odd token", call.reason, None)
+
+    token.call("set_mode", SILENT, 0)
+    for call in (
+        house.call("deposit", owner, token.address, 10**6),
+        house.call("withdraw", owner, token.address, 10**6, owner),
+        pool.call("deposit", 10**6, owner, 0),
+    ):
+        same("token that answers nothing", call.reason, None)
 
     token.call("set_mode", REFUSES, 0)
     for reason, call in (
@@ -174,6 +228,23 @@ def check_odd_token(chain: Chain) -> None:
     same("token that keeps a tenth", short.reason, "pool: too little arrived")
     # Of 100, 90 reach the pool and 81 the Clearinghouse; a share is a millionth of a raw unit.
     same("token that keeps a tenth", pool.call("deposit", 100, owner, 0).value, 81 * 10**6)
+
+
+def check_feed_gas(chain: Chain) -> None:
+    """A feed gets 60,000 gas (PRC-2).
+
+    Raises:
+        Mismatch: if it gets more or less.
+    """
+    system = System.build(Setup([free_coin()]), chain=chain)
+    creation = bytes.fromhex(f"60{len(GAS_FEED):02x}600c60003960{len(GAS_FEED):02x}6000f3")
+    feed = chain.deploy(Artifact("GasFeed", [], creation + GAS_FEED))
+    bounds = {"min_price": WAD, "max_price": 10**6 * WAD}
+    terms = system._terms(0, bounds)._replace(feed=feed.address)
+    call = system.configurator.call("list_market", "gas", terms, sender=system.names["owner"])
+    same("feed that answers its gas", call.reason, None)
+    # To ask for it takes 2.
+    same("gas of a feed", system.clearinghouse.call("poke", 1).value, (60_000 - 2) * WAD)
 
 
 def check_last_market(chain: Chain) -> None:
@@ -198,6 +269,11 @@ def check_last_market(chain: Chain) -> None:
         lens.check_liquidation(alice)
         lens.check_lists([alice])
         same(f"last market: {op[0]}", step(system, op).reason, reason)
+    page = lens.contract.view("markets", 0, MAX_UINT)
+    same("a page of markets", [m[0] for m in page], list(range(PAGE)))
+    for reason, count in ((None, ACCOUNTS), ("", ACCOUNTS + 1)):
+        call = lens.contract.call("liquidatable", [alice] * count, count - 1, 1)
+        same(f"{count} accounts", call.reason, reason)
     lens.check_market(last)
     lens.check_pages()
     lens.check_pool()

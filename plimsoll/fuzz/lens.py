@@ -102,7 +102,7 @@ class Lens:
     def watch(self, operations: Iterable[Op], every: int = 20) -> Iterator[Op]:
         """Let operations through, and look before each of them.
 
-        Trades and liquidations are previewed as they come.
+        Trades and liquidations are previewed as they come; who is paid or liquidated is looked at.
 
         Args:
             operations: that somebody else runs, one after the other.
@@ -114,7 +114,10 @@ class Lens:
         for number, op in enumerate(operations, 1):
             if op[0] == "trade":
                 self.check_trade(*self._trade(*op[2:]))
+            elif op[0] == "withdraw":
+                self.check_account(self.system.address(op[2]))
             elif op[0] in ("liquidate", "convert"):
+                self.check_account(self.system.address(op[2]))
                 self.check_liquidation(self.system.address(op[2]))
                 self.check_conversion(self.system.address(op[2]))
                 self.check_lists(self.system.accounts())

@@ -336,7 +336,11 @@ class System:
         self.model.now, self.model.block_number = self.chain.now, self.chain.number
 
     def address(self, name: str) -> str:
-        """The address behind a name."""
+        """The address behind a name; ``pool.1`` is beside the pool's, and its owner's by ACC-1."""
+        base, dot, sub = name.partition(".")
+        if dot and name not in self.names:
+            self.names[name] = f"0x{int(self.names[base], 16) ^ int(sub):040x}"
+            self.labels[self.names[name]] = name
         return self.names.get(name, name)
 
     def _scene(self, real: Outcome | None = None) -> tuple[Outcome, Outcome]:

@@ -970,7 +970,7 @@ def test_106__the_same_account_many_times_and_empty_lists__are_paid_once_and_not
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "if opening < convert(total.initial, int256):",
+    "if unsafe_add(opening, convert(tokens, int256)) < convert(total.initial, int256):",
     "if opening < 0:",
 )
 @pytest.mark.parametrize("name", ["BTC", "SOL"])

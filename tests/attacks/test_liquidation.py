@@ -690,7 +690,7 @@ def test_35__dust_and_small_moves_before_a_liquidation__stop_nothing(venue):
 )
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)",
+    "self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)",
     "pass",
 )
 def test_44__owner_acts_below_the_line__can_add_and_reduce_and_take_nothing_out(venue):

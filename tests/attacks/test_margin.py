@@ -21,9 +21,9 @@ D = Decimal
 CENT = D("0.01")
 
 WITHDRAWING = (
-    "self._check_margin(total, slots.cash_of(header), collateral.value(account, header), 0)"
+    "self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)"
 )
-OPENING = "self._check_margin(total, cash_after, backing, PROFIT_WEIGHT_PPM)"
+OPENING = "self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_PPM)"
 
 
 @pytest.fixture
@@ -332,7 +332,7 @@ def stands(before: Account, after: Account) -> bool:
 @pytest.mark.defence(
     "Clearinghouse.vy",
     OPENING,
-    "self._check_margin(before, cash, backing, PROFIT_WEIGHT_PPM)",
+    "self._check_margin(before, cash, backing.initial, PROFIT_WEIGHT_PPM)",
 )
 @pytest.mark.defence(
     "Clearinghouse.vy",

@@ -555,6 +555,36 @@ def test_73__bring_the_new_price_in_the_middle_of_an_entry__it_is_bought_at_the_
             assert why == (None if name == "deposit" else "pool: too little arrived"), name
 
 
+@pytest.mark.defence(
+    "LiquidityPool.vy",
+    """    self._check_entry(v)
+    arrived: uint256 = self._pay_in(pulled)
+    needed""",
+    """    arrived: uint256 = self._pay_in(pulled)
+    needed""",
+)
+def test_73__bring_no_price_in_the_middle_of_an_entry__nobody_enters(venue_of):
+    """As above; but what comes while the pool collects is out of bounds, and the old price all it knows."""
+    venue = venue_of(a_few_markets(), quote=HOSTILE)
+    stage = Hostile(venue)
+    me, raw = stage.puppet.address, venue.system.raw(1_000)
+    venue.client.deposit(MILLION, signer=venue.trader)
+    venue.client.trade("ETH", 1_340, signer=venue.trader, slippage=None)
+    beyond = stage.puppet.price("ETH", MILLION)
+    for name, entry in {
+        "deposit": (venue.pool, "deposit", raw, me, 0),
+        "mint": (venue.pool, "mint", raw * 10**6 // 2, me, 2**256 - 1),
+    }.items():
+        carrier = Carrier(name, entry, skip=0, late=False, house=False, pool=True)
+        why = None
+        with venue.imagined():
+            try:
+                stage.inside(carrier, {"price": beyond})
+            except Reverted as error:
+                why = error.reason
+        assert why == "pool: a price is not live", name
+
+
 # ------------------------------------------------------------------ debts (74, 51)
 
 
@@ -825,16 +855,16 @@ def test_78__buy_what_is_left_of_a_pool__pays_what_it_is_worth(venue_of):
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + UNIT)",
-    "return self._up(assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES), self._assets(v) + v.spread + UNIT)",
+    "return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + v.due + UNIT)",
+    "return self._up(assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES), self._assets(v) + v.spread + v.due + UNIT)",
 )
 @pytest.mark.defence(
     "LiquidityPool.vy",
     """    return self._up(
-        amount * (self._assets(v) + v.spread + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
+        amount * (self._assets(v) + v.spread + v.due + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
     )""",
     """    return (
-        amount * (self._assets(v) + v.spread + UNIT) // ((share_token.totalSupply + VIRTUAL_SHARES) * UNIT)
+        amount * (self._assets(v) + v.spread + v.due + UNIT) // ((share_token.totalSupply + VIRTUAL_SHARES) * UNIT)
     )""",
 )
 @pytest.mark.defence(

@@ -1,13 +1,15 @@
-"""Constants, permits, tokens that misbehave, and the last market there can be."""
+"""Constants, constructors, permits, tokens that misbehave, and the last market there can be."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from eth_account import Account
 
 from plimsoll.fuzz import aside
 from plimsoll.fuzz.artifacts import Artifact, compile_with_vyper
-from plimsoll.fuzz.chain import new_chain
+from plimsoll.fuzz.chain import Contract, new_chain
 from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.system import Setup, System
@@ -64,21 +66,42 @@ def test_permits__signed_for_another_pool__do_not(system):
     assert reason == "shares: bad signature"
 
 
-def test_odd_token__refusing_or_taking_a_fee__is_not_taken_at_its_word():
+def test_construction__at_each_bound_and_one_past__takes_what_it_should():
+    aside.check_construction(new_chain(1_750_000_000))
+
+
+def test_feed__any_answer__costs_60000_gas_at_most():
+    aside.check_feed_gas(new_chain(1_750_000_000))
+
+
+def test_odd_token__silent_or_refusing_or_taking_a_fee__is_taken_for_what_it_is():
     aside.check_odd_token(new_chain(1_750_000_000))
 
 
-def test_odd_token__approve_answers_false__nothing_is_bought(tmp_path):
-    (tmp_path / "Token.vy").write_text(TOKEN)
+def odd_pool(tmp_path: Path, source: str) -> tuple[Contract, Contract, Contract]:
+    """A token of this source, of which the deployer has 100, and who settles in it."""
+    (tmp_path / "Token.vy").write_text(source)
     out = compile_with_vyper("Token.vy", tmp_path)
     code = bytes.fromhex(out["bytecode"].removeprefix("0x"))
     chain = new_chain(1_750_000_000)
     token = chain.deploy(Artifact("Token", out["abi"], code))
-    house, pool = aside.around(chain, token)
     assert token.call("mint", chain.deployer, 100).ok
-    assert pool.call("deposit", 100, chain.deployer, 0).reason == ""
-    assert token.view("balanceOf", chain.deployer) == 100
-    assert house.call("deposit", chain.deployer, token.address, 100).value == 100
+    return token, *aside.around(chain, token)
+
+
+def test_odd_token__approve_answers_false__nothing_is_bought(tmp_path):
+    token, house, pool = odd_pool(tmp_path, TOKEN)
+    who = token.chain.deployer
+    assert pool.call("deposit", 100, who, 0).reason == ""
+    assert token.view("balanceOf", who) == 100
+    assert house.call("deposit", who, token.address, 100).value == 100
+
+
+def test_odd_token__approve_answers_nothing__is_fine(tmp_path):
+    silent = TOKEN.replace(" -> bool:\n    return False", ":\n    pass")
+    assert silent != TOKEN
+    token, _, pool = odd_pool(tmp_path, silent)
+    assert pool.call("deposit", 100, token.chain.deployer, 0).value == 100 * 10**6
 
 
 def test_last_market__of_128__is_one_like_the_others():

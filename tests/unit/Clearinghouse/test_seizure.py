@@ -112,7 +112,7 @@ def test_convert__debt_past_its_share__sells_just_enough_of_the_first_in_order()
     want = ceil(Fraction(10_000 * WAD * PPM, 980_000))
     amount = fewest(want, 3_000)
     credit = credited(amount, 3_000)
-    fee = min(ceil(Fraction(credit * 2, 100)), credit - 10_000 * WAD)
+    fee = min(want - 10_000 * WAD, credit - 10_000 * WAD)
     share = fee // 5
     assert told.value == share
     assert b.held("alice", ETH) == before.own - amount
@@ -143,10 +143,10 @@ def test_convert__debt_past_its_share__sells_just_enough_of_the_first_in_order()
 
 @pytest.mark.parametrize("excess", [-1, 0, 1])
 def test_convert__at_the_share_and_a_wei_past_it(excess: int):
-    """COL-2: a debt is allowed up to half of the initial value, that included."""
+    """COL-3: none is called up to half of the maintenance value, that included: others move the initial."""
     b = Backed(quote_decimals=18)
     b.back("alice", ETH, 50 * WAD)
-    allowed = b.holding("alice", ETH).initial // 2
+    allowed = b.holding("alice", ETH).maintenance // 2
     b.owe("alice", allowed + excess)
     if excess > 0:
         b.do("convert", "keeper", "alice")
@@ -154,17 +154,12 @@ def test_convert__at_the_share_and_a_wei_past_it(excess: int):
         assert b.refusal("convert", "keeper", "alice") == "convert: not called"
 
 
-@pytest.mark.parametrize("excess", [0, 1])
-def test_convert__at_the_cap_of_all_debts_and_a_wei_past_it(excess: int):
+def test_convert__past_the_cap_of_all_debts__is_nobodys_fault():
     b = Backed(credit={"debt_cap": 5_000 * WAD}, quote_decimals=18)
     b.back("alice", ETH, 50 * WAD)
-    b.owe("alice", 5_000 * WAD + excess)
-    if excess:
-        told = b.do("convert", "keeper", "alice")
-        assert b.cash("alice") >= 0
-        assert names(told).count("LotOpened") == 1
-    else:
-        assert b.refusal("convert", "keeper", "alice") == "convert: not called"
+    b.owe("alice", 5_000 * WAD + 1)
+    assert b.refusal("withdraw", "alice", "alice", "coin0", 1, "alice") == "caps: debt"
+    assert b.refusal("convert", "keeper", "alice") == "convert: not called"
 
 
 def test_convert__unrealised_loss__counts_for_the_share_and_is_not_what_is_sold():
@@ -241,7 +236,7 @@ def test_convert__bound__is_what_one_call_repays_of_a_debt():
 
 def test_convert__interest_of_a_year__is_posted_first_and_counts(b: Backed):
     b.back("alice", ETH, 50 * WAD)
-    allowed = b.holding("alice", ETH).initial // 2
+    allowed = b.holding("alice", ETH).maintenance // 2
     b.owe("alice", allowed - 10 * WAD)
     assert b.refusal("convert", "keeper", "alice") == "convert: not called"
     b.wait(365 * DAY)
@@ -365,7 +360,7 @@ def test_liquidate__flat_account__only_where_its_tokens_do_not_cover_its_debt(b:
     price = Fraction(low, 10**8)
     amount = b.lot(0).amount
     assert credit == floor(floor(amount * price) * KEPT)
-    assert fee == min(ceil(Fraction(credit * 2, 100)), credit - 40_000 * WAD)
+    assert fee == min(ceil(Fraction(40_000 * WAD * 2, 98)), credit - 40_000 * WAD)
     assert share == told.value == b.cash("keeper") == fee // 5
     assert 0 <= b.cash("alice") < 2_000
     assert b.held("alice", ETH) == 50 * WAD - amount > 0

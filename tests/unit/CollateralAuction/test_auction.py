@@ -234,11 +234,9 @@ def test_buy_collateral__two_lots__what_is_owed_to_the_pool_is_their_sum(b: Back
 
 
 def test_buy_collateral__refusals__each_by_its_name(b: Backed):
-    amount = b.lot(0).amount
     for op, reason in (
         (("buy", "bob", 1, 1, None, "bob"), "auction: no such lot"),
         (("buy", "bob", 0, 0, None, "bob"), "auction: zero amount"),
-        (("buy", "bob", 0, amount + 1, None, "bob"), "auction: more than is left"),
         (("buy", "bob", 0, WAD, b.cost(0, WAD) - 1, "bob"), "auction: cost above maximum"),
         (("buy", "bob", 0, WAD, None, "zero"), "withdraw: bad receiver"),
         (("buy", "bob", 0, WAD, None, "fund"), "withdraw: bad receiver"),
@@ -249,6 +247,14 @@ def test_buy_collateral__refusals__each_by_its_name(b: Backed):
     b.do("buy", "bob", 0, WAD, b.cost(0, WAD), "bob")
     b.kill(ETH)
     assert b.refusal("buy", "bob", 0, WAD, None, "bob") == "prices: feed failed"
+
+
+def test_buy_collateral__more_than_is_left__buys_what_is_left(b: Backed):
+    """Otherwise whoever buys a crumb first stops everybody who wants the rest."""
+    left = b.lot(0).amount
+    told = b.do("buy", "bob", 0, left + 1, b.cost(0, left), "bob")
+    assert named(told, "LotSold")[0][3] == left
+    assert b.purse("bob", ETH) == left
 
 
 def test_buy_collateral__for_somebody_else__he_gets_it_and_the_sender_pays(b: Backed):

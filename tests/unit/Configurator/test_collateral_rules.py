@@ -357,12 +357,11 @@ def test_configure_credit__fee_at_its_greatest__accepted_where_no_token_stands_i
     b.do("configure_credit", "owner", {**CREDIT, "liquidation_fee_ppm": 100_000})
 
 
-def test_configure_credit__never_set__no_debt_is_allowed():
-    b = Backed(credit=NO_CREDIT)
-    b.back("alice", 0, 100 * WAD)
-    assert b.refusal("trade", "alice", "alice", 0, WAD) == "caps: debt"  # the depth's price
-    b.fund("alice", 1_000)
-    b.do("trade", "alice", "alice", 0, WAD)
-    with b.imagined():
-        b.market_price(2_000)
-        assert b.refusal("withdraw", "alice", "alice", "coin0", 1, "alice") == "caps: debt"
+def test_list_collateral__before_any_terms_of_credit__refused():
+    b = Backed([], credit=NO_CREDIT)
+    b.do("feed", 8, 3_000 * 10**8)
+    b.do("coin", 18)
+    b.setup.coins.append(coin(3_000))
+    assert b.refusal("list_coin", "owner", "coin0", 0, {}) == "configurator: no credit terms"
+    b.do("configure_credit", "owner", CREDIT)
+    b.do("list_coin", "owner", "coin0", 0, {})

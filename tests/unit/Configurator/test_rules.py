@@ -5,13 +5,15 @@ The contract alone, on the fast lane; each refusal has a twin one step inside it
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plimsoll.fuzz.artifacts import Artifact
+from plimsoll.fuzz.artifacts import Artifact, compile_with_vyper
 from plimsoll.fuzz.chain import Outcome
 from plimsoll.fuzz.system import MarketSetup, Setup, System, compiled
+from plimsoll.model import LIVE, MAX_UINT
 from plimsoll.slots import WAD
 
 BASE: dict[str, Any] = {
@@ -332,6 +334,48 @@ def test_configure_market__dead_feed_of_an_open_market__can_be_replaced_by_a_liv
     assert call("configure_market", 0, terms, sender=owner).ok
     leg = open_market.clearinghouse.view("leg", open_market.address("alice"), 0)
     assert (leg[5], leg[6]) == (90 * WAD, 0)
+
+
+# Says 100, with as many decimals as it is told to have.
+UNSTEADY_FEED = """
+decimals: public(uint8)
+
+@external
+def set_decimals(decimals: uint8):
+    self.decimals = decimals
+
+@external
+@view
+def latestRoundData() -> (uint80, int256, uint256, uint256, uint80):
+    answer: int256 = convert(100 * 10 ** convert(self.decimals, uint256), int256)
+    return (1, answer, block.timestamp, block.timestamp, 1)
+"""
+
+
+def test_configure_market__feed_with_other_decimals_than_before__read_anew_once_empty(
+    open_market: System, tmp_path: Path
+) -> None:
+    """PRC-1: while anybody has a position, neither the feed nor how it is read may change."""
+    (tmp_path / "Feed.vy").write_text(UNSTEADY_FEED)
+    out = compile_with_vyper("Feed.vy", tmp_path)
+    code = bytes.fromhex(out["bytecode"].removeprefix("0x"))
+    system, owner = open_market, open_market.address("owner")
+    feed = system.chain.deploy(Artifact("Feed", out["abi"], code))
+    terms = system._terms(0, {})._replace(feed=feed.address)
+    alice, house, call = system.address("alice"), system.clearinghouse, system.configurator.call
+    assert feed.call("set_decimals", 8).ok
+    assert call("list_market", "unsteady", terms, sender=owner).ok
+
+    def price() -> tuple[int, int]:
+        return house.view("leg", alice, 1)[5:7]
+
+    assert house.call("trade", alice, 1, WAD, MAX_UINT, sender=alice).ok
+    assert feed.call("set_decimals", 9).ok
+    assert call("configure_market", 1, terms, sender=owner).ok
+    assert price() == (1_000 * WAD, LIVE)
+    assert house.call("trade", alice, 1, -WAD, 0, sender=alice).ok
+    assert call("configure_market", 1, terms, sender=owner).ok
+    assert price() == (100 * WAD, LIVE)
 
 
 def test_configure_market__longer_age_for_a_stale_feed__refused(open_market: System) -> None:

@@ -157,7 +157,9 @@ class Stage:
         self.configurator.configure_market(market, tuple(words.values()), sender=self.deployer)
 
     def list_coin(self, price: int | str, decimals: int = 18, **changes: Any) -> int:
-        """A token, a feed at `price` and a listing; its id."""
+        """A token, a feed at `price` and a listing; its id. There have to be terms of debt before."""
+        if self.configurator.credit_terms().call_line_ppm == 0:
+            self.configure_credit()
         coin = self.deployer.deploy(self.project.TokenMock, "Coin", "C", decimals)
         feed = self.deployer.deploy(self.project.FeedMock, 18, wad(price))
         listed = tuple(coin_terms(feed.address, **changes).values())

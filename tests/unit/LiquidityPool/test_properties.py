@@ -3,7 +3,7 @@
 Everything of his is counted: tokens, cash of two accounts, positions closed at the end, shares
 claimed. One price all along, so that what he gains others lose. A second run moves prices, and then
 no entry or exit may lower what a share is worth to those who stay. Each preview and each `max` is
-tried out.
+tried out. At last a pool of a few wei, told its numbers by a puppet: there every rounding shows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ rlp = pytest.importorskip("rlp")
 
 from eth_utils.crypto import keccak  # noqa: E402
 
-from plimsoll.fuzz.artifacts import compile_contract  # noqa: E402
+from plimsoll.fuzz.artifacts import Artifact, compile_contract, compile_with_vyper  # noqa: E402
 from plimsoll.fuzz.chain import DEPLOYER, Outcome, new_chain  # noqa: E402
 
 LP, OTHER = "0x" + "1a" * 20, "0x" + "77" * 20
@@ -269,3 +270,69 @@ def test_any_steps__with_prices_and_funding__no_entry_or_exit_costs_the_others()
             assert name not in ENTRIES + EXITS or game.share() >= before, (seed, name)
         seen += game.seen
     assert all(seen[name] > 10 for name in (*ENTRIES, *EXITS, "trade")), seen
+
+
+TINY = 600  # pools
+
+
+@pytest.fixture(scope="module")
+def puppet() -> Artifact:
+    """A Clearinghouse that says what it is told."""
+    out = compile_with_vyper("Puppet.vy", Path(__file__).parent)
+    code = bytes.fromhex(out["bytecode"].removeprefix("0x"))
+    return Artifact("Puppet", out["abi"], code)
+
+
+def test_max_redeem__pool_of_a_few_wei__is_the_most_that_can_be_claimed(puppet):
+    """LPV-3, and so for `maxWithdraw`: it passes and one more does not, whichever bound it is that holds."""
+    chain = new_chain(1_750_000_000)
+    deploy = chain.deploy
+    token = deploy(compile_contract("mocks/TokenMock.vy"), "Quote", "Q", 18)
+    house = deploy(puppet)
+    token.call("mint", LP, 10**6)
+    token.call("mint", house.address, 10**6)
+    bounds: Counter[str] = Counter()
+    for seed in range(TINY):
+        rng = random.Random(seed)
+        pool = deploy(
+            compile_contract("LiquidityPool.vy"), house.address, token.address, "P", "P", DAY
+        )
+        token.call("approve", pool.address, MAX_UINT, sender=LP)
+        house.call("say", 0, 0, 0, PPM)
+        assets = rng.randrange(1, 40)
+        shares = pool.call("deposit", assets, LP, 0, sender=LP).value
+        house.call("say", rng.randrange(1, 60), 0, 0, PPM)
+        requested = rng.randrange(1, shares + 1)
+        if not pool.call("requestRedeem", requested, LP, LP, sender=LP).ok:
+            continue  # worth nothing
+        chain.advance(DAY)
+        nav, custody = rng.randrange(60), rng.choice([rng.randrange(40), 60])
+        exposure = rng.choice([0, rng.randrange(nav + 1)])
+        leverage = rng.choice([0, PPM, 1_500_000])
+        house.call("say", nav, custody, exposure << 40, leverage)
+        for view, claim, worst in (
+            ("maxRedeem", "redeem", 0),
+            ("maxWithdraw", "withdraw", MAX_UINT),
+        ):
+            most = pool.view(view, LP)
+            if most:
+                assert pool.attempt(claim, most, LP, LP, worst, sender=LP).ok, (seed, claim)
+            more = pool.attempt(claim, most + 1, LP, LP, worst, sender=LP).reason
+            assert more is not None, (seed, claim)
+            bounds[f"{claim}: {more}" if most else f"{claim}: none"] += 1
+        # What stays must carry the exposure.
+        stays = -(-exposure * PPM // leverage) if leverage else exposure * MAX_UINT
+        worth = min(requested * (nav + 1) // (shares + VIRTUAL), pool.view("request_of", LP)[1])
+        expected = min(worth, max(nav - stays, 0), custody)
+        both = [pool.view(view, LP) for view in ("maxRedeem", "maxWithdraw")]
+        paid = pool.attempt("redeem", both[0], LP, LP, 0, sender=LP).value if both[0] else 0
+        assert paid == both[1] == expected, seed
+    refusals = (
+        "pool: more than requested",
+        "pool: exposure too high",
+        "margin: not enough cash",
+        "none",
+    )
+    assert all(
+        bounds[f"{claim}: {reason}"] > 20 for claim in ("redeem", "withdraw") for reason in refusals
+    ), bounds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ def test_tested__passing_and_failing__are_told_apart(tmp_path):
         (tmp_path / f"test_{name}.py").write_text(f"def test_it():\n    {body}\n")
     assert mutants._tested((str(tmp_path / "test_good.py"),), CONTRACTS) == ""
     assert "test_bad" in mutants._tested((str(tmp_path / "test_bad.py"),), CONTRACTS)
+
+
+def test_fate__edit_that_leaves_the_bytecode__is_the_same(tmp_path):
+    root = tmp_path / "contracts"
+    shutil.copytree(CONTRACTS, root)
+    source = root / "Configurator.vy"
+    source.write_text(source.read_text() + "# a comment\n")
+    fate, _ = mutants._fate("Configurator.vy", root, mutants.Budget(seeds=0, suites=False))
+    assert fate == "same"
 
 
 def test_mutants_of__every_subject__have_keys_of_their_own():
