@@ -46,7 +46,7 @@ market_count: public(uint256)
 cash: public(int256)  # [WAD quote] of every account
 nav: public(int256)  # [WAD quote] as told by the pool
 owed_to_pool: public(uint256)  # [WAD quote] by lots
-credit: public(uint256[5])
+_credit: uint256[5]
 _legs: HashMap[uint256, Leg]
 _custody: uint256
 _book: uint256
@@ -64,7 +64,7 @@ def say(cash: int256, custody: uint256, book: uint256, max_leverage_ppm: uint256
 @external
 def say_owed(by_lots: uint256, debts: uint256, index: uint256, scaled: uint256):
     self.owed_to_pool = by_lots
-    self.credit = [debts, 0, 0, index, scaled]
+    self._credit = [debts, 0, 0, index, scaled]
 
 
 @external
@@ -87,6 +87,12 @@ def header(account: address) -> uint256:
 @view
 def leg(account: address, market: uint256) -> Leg:
     return self._legs[market]
+
+
+@external
+@view
+def credit() -> uint256[5]:
+    return self._credit
 
 
 @external
