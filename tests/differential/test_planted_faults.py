@@ -19,7 +19,7 @@ from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper
 from plimsoll.fuzz.run import fuzz
 from plimsoll.fuzz.system import compiled
 
-SECONDS = 10.0  # of fuzzing, for one fault, on a machine of its own
+SECONDS = 20.0  # of fuzzing, for one fault, on a machine of its own
 OPERATIONS = 500
 HOUSE, POOL, TERMS, AUCTION = "clearinghouse", "pool", "configurator", "auction"
 SOURCES = {
