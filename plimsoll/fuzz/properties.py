@@ -546,10 +546,11 @@ def wealth(system: System, wallet: str) -> Fraction:
     total = Fraction(model.balance(model.settings.quote, owner) * model.settings.unit)
     sizes: dict[int, int] = {}
     for id, token in model.tokens.items():
-        holding = model.holding(NOWHERE, id)
         owned = model.balance(token.address, owner)
         owned += sum(n for (a, i), n in model.held.items() if i == id and a[:-2] == owner[:-2])
-        total += Fraction(owned * holding.unit * holding.price, WAD)
+        if owned:
+            holding = model.holding(NOWHERE, id)
+            total += Fraction(owned * holding.unit * holding.price, WAD)
     for account, header in model.headers.items():
         if account[:-2] != owner[:-2]:
             continue

@@ -21,7 +21,7 @@ from plimsoll.slots import WAD
 OPERATIONS = 250
 EVERY = 25  # operations between two looks at all views
 SEEDS = range(100, 105)
-STEPS_GAS = 205_000  # a view of three legs, slots warm
+STEPS_GAS = 215_000  # a view of three legs, slots warm
 CORPUS = sorted((Path(__file__).parents[1] / "corpus").glob("*.json"))
 SCRIPTS = {
     path.stem: from_json(told)

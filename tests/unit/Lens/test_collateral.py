@@ -302,7 +302,7 @@ def test_preview_liquidation__flat_with_a_debt__fee_on_what_is_seized(coins, rob
     assert view.liquidatable
     assert (view.maintenance, view.closed) == (0, 0)
     assert view.notional == view.seized
-    assert view.charged == -(-view.seized * 2 // 100)
+    assert view.charged == -(-debt * 2 // 98)  # 2 % of what repays the debt and itself
     assert view.reward == view.charged // 5
     stage.coin_price(ETH, 2_000)
 
@@ -316,7 +316,10 @@ def test_preview_liquidation__dead_tokens_beside_live_ones__lots_for_all(coins, 
     stage.coin_feeds[ETH].set_answer(0, sender=stage.deployer)
     stage.price(0, 85 * WAD)
     view = liquidated(stage, robot, trader.address)
-    assert [(lot.token, lot.surplus_to_account) for lot in view.lots] == [(USD, False), (ETH, True)]
+    assert [(lot.token, lot.surplus_to_account) for lot in view.lots] == [
+        (USD, False),
+        (ETH, False),
+    ]
     assert view.seized == 9_200_000_000_000_000_000
     assert view.debt_to_insurance == view.lots[1].to_insurance > 0
     assert view.remaining == 0
@@ -382,7 +385,7 @@ def test_preview_conversion__debt_past_its_share__sold_up_to_the_bound(coins, ro
     assert view.covered == 500 * WAD < view.debt
     # 500 and the fee of 2 % on what is seized, to a wei's worth of a token.
     assert 0 <= view.seized - 510_204_081_632_653_061_225 < 3_000
-    assert view.charged == -(-view.seized * 2 // 100)
+    assert view.charged == 10_204_081_632_653_061_225
     assert view.reward == view.charged // 5
 
 

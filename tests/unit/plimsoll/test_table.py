@@ -179,7 +179,7 @@ def test_default_table__collateral__keeps_the_rules_and_its_numbers() -> None:
     weth, wbtc = (table.collateral_terms(symbol, FEED) for symbol in ("WETH", "WBTC"))
     for terms, coin in ((weth, table.coin("WETH")), (wbtc, table.coin("WBTC"))):
         check_collateral(terms, coin.decimals, credit.liquidation_fee_ppm)
-    check_credit(credit, [weth, wbtc])
+    check_credit(credit, [(t.maintenance_weight_ppm, t.discount_ppm) for t in (weth, wbtc)])
     assert (weth.initial_weight_ppm, weth.maintenance_weight_ppm) == (850_000, 900_000)
     assert (weth.discount_ppm, weth.premium_ppm, weth.duration) == (50_000, 20_000, 7_200)
     # 5m and 50m of quote at 3,000 and at 60,000, in three digits: the cap down, the scale up.
