@@ -195,7 +195,7 @@ def accrue(
         twice_mean = 2 * end - trunc_div(gap * gap, change)
     moved = index + floor_div(twice_mean * elapsed * price, 2 * DAY * WAD)
     bound = min(64 * max_price, 2**95 - 1)
-    if abs(moved) > bound and abs(moved) > abs(index):
+    if bound < moved > index or -bound > moved < index:
         return index, end
     return moved, end
 
