@@ -522,8 +522,8 @@ def health(account: address) -> uint256:
     total: Sum = self._value(account, header & slots.MASK_128, False)
     owned: uint256 = collateral.value(account, header).maintenance
     equity: int256 = unsafe_add(unsafe_add(slots.cash_of(header), total.pnl), convert(owned, int256))
-    interest: uint256 = ledger.interest_of(account, header)
-    return margin.health(unsafe_sub(equity, convert(interest, int256)), total.maintenance)
+    interest: int256 = convert(convert(ledger.interest_of(account, header), bytes32), int256)
+    return margin.health(unsafe_sub(equity, interest), total.maintenance)
 
 
 @external
@@ -930,8 +930,8 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     left: int256 = unsafe_add(unsafe_add(cash, min(dead_pnl, 0)), convert(backing.credit, int256))
     split: liquidation.Split = liquidation.split(bill, left, KEEPER_SHARE_PPM)
     cash = unsafe_sub(cash, convert(split.charged, int256))
-    insurance: uint256 = self._insurance()
-    insurance = unsafe_add(insurance, unsafe_sub(split.charged, split.reward))
+    fund: uint256 = convert(slots.cash_of(ledger._headers[self]), uint256)  # nobody else moves it in between
+    insurance: uint256 = unsafe_add(fund, unsafe_sub(split.charged, split.reward))
     reward: uint256 = split.reward
 
     # Seize live tokens for what is missing: the fund, then the pool, stand in until their lots are sold.
@@ -973,8 +973,7 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     header = ledger._headers[account]
     ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
     ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
-    before: uint256 = self._insurance()
-    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, before), bytes32), int256))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, fund), bytes32), int256))
     ledger.add_cash(msg.sender, convert(reward, int256))
     markets.book(exposure_change, absorbed)
     log IClearinghouse.Liquidated(
@@ -1006,12 +1005,6 @@ def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> 
     s.insurance = unsafe_sub(unsafe_add(insurance, unsafe_sub(s.fee, s.share)), from_insurance)
     s.from_pool = unsafe_sub(s.credit, from_insurance)
     return s
-
-
-@internal
-@view
-def _insurance() -> uint256:
-    return convert(slots.cash_of(ledger._headers[self]), uint256)
 
 
 @internal

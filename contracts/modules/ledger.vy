@@ -79,13 +79,11 @@ def add_cash(account: address, amount: int256):
     @notice Credit (or, below zero, debit) `account`. Read, modify, write: no copy outlives another's write.
     """
     if amount != 0:
-        self.post(account)
-        self._shift(account, amount)
+        self._shift(account, self.post(account), amount)
 
 
 @internal
-def _shift(account: address, amount: int256):
-    header: uint256 = self._headers[account]
+def _shift(account: address, header: uint256, amount: int256):
     self.write_header(account, slots.with_cash(header, unsafe_add(slots.cash_of(header), amount)), header)
 
 
@@ -110,12 +108,15 @@ def post(account: address) -> uint256:
     @notice Take what a debtor owes in interest from his cash, and give it to the pool.
     @return [packed] his header then
     """
-    owed: int256 = convert(convert(self.interest_of(account, self._headers[account]), bytes32), int256)
-    if owed != 0:
-        self._shift(account, unsafe_sub(0, owed))
-        self._shift(POOL, owed)
-        log IClearinghouse.InterestPaid(account=account, interest=convert(convert(owed, bytes32), uint256))
-    return self._headers[account]
+    header: uint256 = self._headers[account]
+    if header >> 255 != 0:
+        owed: int256 = convert(convert(self.interest_of(account, header), bytes32), int256)
+        if owed != 0:
+            self._shift(account, header, unsafe_sub(0, owed))
+            self._shift(POOL, self._headers[POOL], owed)
+            log IClearinghouse.InterestPaid(account=account, interest=convert(convert(owed, bytes32), uint256))
+            header = self._headers[account]
+    return header
 
 
 @internal

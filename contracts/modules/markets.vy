@@ -117,7 +117,7 @@ def book(exposure_change: int256, absorbed: uint256):
     nav, exposure, known_at = slots.unpack_book(self._book)
     self._book = slots.pack_book(
         unsafe_sub(nav, convert(absorbed, int256)),
-        convert(unsafe_add(convert(exposure, int256), exposure_change), uint256),
+        convert(unsafe_add(convert(convert(exposure, bytes32), int256), exposure_change), uint256),
         known_at,
     )
 
@@ -158,6 +158,6 @@ def check_caps(
     nav, exposure, known_at = slots.unpack_book(self._book)
     if unsafe_sub(block.timestamp, known_at) > NAV_MAX_AGE:
         fixed_point.fail(reasons.CAPS_POOL_NAV_IS_OLD)
-    carried: int256 = unsafe_add(convert(exposure, int256), exposure_change)
+    carried: int256 = unsafe_add(convert(convert(exposure, bytes32), int256), exposure_change)
     if unsafe_mul(carried, 10**6) > unsafe_mul(nav, convert(max_leverage_ppm, int256)):
         fixed_point.fail(reasons.CAPS_POOL_EXPOSURE)

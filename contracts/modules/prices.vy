@@ -53,23 +53,23 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
     if success and len(answered) == 160:
         answer: int256 = extract32(answered, 32, output_type=int256)
         updated_at: uint256 = extract32(answered, 96, output_type=uint256)
-        status = NOT_POSITIVE
-        if answer > 0:
+        told: uint256 = unsafe_mul(
+            convert(convert(answer, bytes32), uint256), pow_mod256(10, (t0 >> slots.EXPONENT) & 31)
+        )
+        min_price: uint256 = unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit)
+        if answer <= 0:
+            status = NOT_POSITIVE
+        elif updated_at == 0 or updated_at > block.timestamp:
             status = BAD_TIME
-            if updated_at != 0 and updated_at <= block.timestamp:
-                status = OUT_OF_BOUNDS
-                told: uint256 = unsafe_mul(
-                    convert(convert(answer, bytes32), uint256), pow_mod256(10, (t0 >> slots.EXPONENT) & 31)
-                )
-                min_price: uint256 = unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit)
-                # A wider answer might wrap into the bounds.
-                if answer < 2**96 and told > min_price and told < max_price:
-                    status = LIVE
-                    price = told
-                    if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:
-                        status = STALE
-                        if updated_at < touched_at:
-                            price = last_price
+        elif answer >= 2**96 or told <= min_price or told >= max_price:  # a wider answer might wrap into the bounds
+            status = OUT_OF_BOUNDS
+        elif unsafe_sub(block.timestamp, updated_at) <= (t0 >> slots.MAX_AGE) & slots.MASK_20:
+            status = LIVE
+            price = told
+        else:
+            status = STALE
+            if updated_at >= touched_at:
+                price = told
     return (price, status, max_price)
 
 

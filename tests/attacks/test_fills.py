@@ -124,14 +124,12 @@ WRITTEN_LAST = (
     "Clearinghouse.vy",
     """    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
     ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
-    before: uint256 = self._insurance()
-    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, before), bytes32), int256))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, fund), bytes32), int256))
     ledger.add_cash(msg.sender, convert(reward, int256))
 """,
     """    ledger.add_cash(msg.sender, convert(reward, int256))
     ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
-    before: uint256 = self._insurance()
-    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, before), bytes32), int256))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, fund), bytes32), int256))
     ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
 """,
 )

@@ -25,13 +25,13 @@ D = Decimal
 SPREAD_UNDONE = ("Clearinghouse.vy", "(leg.t1 >> slots.SPREAD) + leg.surge_ppm", "leg.surge_ppm")
 FLOOR_UNDONE = (
     "modules/prices.vy",
-    "if answer < 2**96 and told > min_price and told < max_price:",
-    "if answer < 2**96 and told < max_price:",
+    "elif answer >= 2**96 or told <= min_price or told >= max_price:",
+    "elif answer >= 2**96 or told >= max_price:",
 )
 CEILING_UNDONE = (
     "modules/prices.vy",
-    "if answer < 2**96 and told > min_price and told < max_price:",
-    "if answer < 2**96 and told > min_price:",
+    "elif answer >= 2**96 or told <= min_price or told >= max_price:",
+    "elif answer >= 2**96 or told <= min_price:",
 )
 
 
@@ -121,8 +121,8 @@ def test_01__two_prices_in_one_transaction__gain_only_past_spread_and_fee_both_w
 
 @pytest.mark.defence(
     "modules/prices.vy",
-    "if updated_at < touched_at:",
-    "if False:",
+    "if updated_at >= touched_at:",
+    "if True:",
 )
 def test_02__aged_answer_older_than_what_is_known__liquidates_nobody(venue):
     """Perennial, Sherlock 2023-07 #44: an older price, committed after a newer one, liquidates whom
@@ -158,7 +158,7 @@ def test_02__aged_answer_older_than_what_is_known__liquidates_nobody(venue):
 
 
 @pytest.mark.defence(
-    "modules/prices.vy", "if updated_at < touched_at:", "if updated_at <= touched_at:"
+    "modules/prices.vy", "if updated_at >= touched_at:", "if updated_at > touched_at:"
 )
 def test_02__poke_just_before_the_last_round__does_not_outlive_it(venue):
     """A market is poked, and in the same second its feed brings a lower round and then falls silent.
@@ -263,8 +263,8 @@ def test_08__pushed_past_the_limit_or_gapping_below_it__no_fill_past_it_and_none
 
 @pytest.mark.defence(
     "modules/prices.vy",
-    "if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:",
-    "if unsafe_sub(block.timestamp, updated_at) > max_value(uint256) - 1:",
+    "elif unsafe_sub(block.timestamp, updated_at) <= (t0 >> slots.MAX_AGE) & slots.MASK_20:",
+    "elif unsafe_sub(block.timestamp, updated_at) <= max_value(uint256) - 1:",
 )
 def test_09__selling_at_a_price_a_second_too_old__is_refused(venue_of):
     """Unstoppable, JOJO, Hubble, Zaros: a feed that has stopped is believed, or its heartbeat is taken

@@ -146,8 +146,8 @@ FAULTS = [
         "a price may be a second too old",
         HOUSE,
         "modules/prices.vy",
-        "if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:",
-        "if unsafe_sub(block.timestamp, updated_at) > ((t0 >> slots.MAX_AGE) & slots.MASK_20) + 1:",
+        "elif unsafe_sub(block.timestamp, updated_at) <= (t0 >> slots.MAX_AGE) & slots.MASK_20:",
+        "elif unsafe_sub(block.timestamp, updated_at) <= ((t0 >> slots.MAX_AGE) & slots.MASK_20) + 1:",
     ),
     Fault(
         "exposure is taken off at the new price",
