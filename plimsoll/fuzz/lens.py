@@ -450,6 +450,9 @@ class Lens:
             nearer = price + (1 if price < leg.price else -1)
             rooms = room(price), room(nearer)
             self._must(rooms[0] < 0 <= rooms[1], "liquidation price", f"{about}, room {rooms}")
+            least, most = terms.min_price + 1, terms.max_price - 1
+            inside = min(least, leg.price) <= price <= max(most, leg.price)
+            self._must(inside, "liquidation price", f"{about}, bounds {least} to {most}")
 
     def check_lists(self, accounts: list[str]) -> None:
         """``healths`` and ``liquidatable``, whole and in parts.
