@@ -251,7 +251,7 @@ FAULTS = [
         "interest is nobody's gain",
         HOUSE,
         "modules/ledger.vy",
-        "        self._shift(POOL, owed)\n",
+        "            self._shift(POOL, self._headers[POOL], owed)\n",
         "",
     ),
     Fault(
