@@ -13,8 +13,10 @@
      quote token and, gas-capped and static, to price feeds.
 """
 
+from ethereum.ercs import IERC20
 from ethereum.ercs import IERC20Detailed
 
+from modules import collateral
 from modules import curve
 from modules import fixed_point
 from modules import ledger
@@ -22,12 +24,14 @@ from modules import liquidation
 from modules import margin
 from modules import markets
 from modules import prices
+from modules import reasons
 from modules import slots
 from interfaces import IClearinghouse
 
 implements: IClearinghouse
 
 initializes: ledger
+initializes: collateral[ledger := ledger]
 initializes: markets
 
 
@@ -36,16 +40,21 @@ interface IPeer:
     def keeper_share_ppm() -> uint256: view
 
 
+interface IAuction:
+    def open(token: uint256, amount: uint256, to_insurance: uint256, to_pool: uint256, surplus_to: address): nonpayable
+
+
 # ------------------------------------------------------------------ CONSTANTS
 
 PPM: constant(uint256) = 10**6
 WAD: constant(uint256) = 10**18
 MAX_LEGS: constant(uint256) = 32
 MAX_BATCH: constant(uint256) = 64
+PERMIT: constant(Bytes[4]) = method_id("permit(address,address,uint256,uint256,uint8,bytes32,bytes32)")
 
 # ------------------------------------------------------------------ IMMUTABLES
 
-POOL: immutable(address)
+AUCTION: immutable(IAuction)
 CONFIGURATOR: immutable(address)
 KEEPER_SHARE_PPM: immutable(uint256)  # of the liquidation fee
 INSURANCE_SHARE_PPM: immutable(uint256)  # of the taker fee
@@ -79,6 +88,15 @@ struct Filled:  # what a fill left behind
     exposure_change: int256  # [WAD quote]
 
 
+struct Sale:  # what a seizure came to [WAD quote]
+    credit: uint256  # for what was seized
+    fee: uint256  # on it
+    share: uint256  # of the fee, to the keeper
+    proceeds: int256  # to the account
+    insurance: uint256  # of the insurance fund, then
+    from_pool: uint256  # of the credit
+
+
 # ------------------------------------------------------------------ CONSTRUCTOR
 
 
@@ -87,6 +105,7 @@ def __init__(
     quote: address,
     pool: address,
     configurator: address,
+    auction: address,
     keeper_share_ppm: uint256,
     insurance_share_ppm: uint256,
     profit_weight_ppm: uint256,
@@ -96,26 +115,29 @@ def __init__(
     """
     @param quote [address] the settlement token, 0..18 decimals
     @param pool [address] the LiquidityPool
-    @param configurator [address] where market terms come from
+    @param configurator [address] where terms come from
+    @param auction [address] the CollateralAuction
     @param keeper_share_ppm [ppm] of the liquidation fee
     @param insurance_share_ppm [ppm] of the taker fee
     @param profit_weight_ppm [ppm] of a net unrealised profit, when opening
     @param max_pool_leverage_ppm [ppm] exposure over the pool's NAV
     @param top_up_per_block [WAD quote] the insurance fund's, for flat rewards
-    @custom:reverts "settings: ..." when the three contracts do not point at each other
+    @custom:reverts "settings: ..." when the four contracts do not point at each other
     """
     decimals: uint256 = convert(staticcall IERC20Detailed(quote).decimals(), uint256)
     assert decimals <= 18, "ledger: over 18 decimals"
-    # Their addresses and this one were computed before any of the three existed: make sure of them.
+    # Their addresses and this one were computed before any of the four existed: make sure of them.
     of_pool: address = staticcall IPeer(pool).clearinghouse()
     of_configurator: address = staticcall IPeer(configurator).clearinghouse()
     known_share_ppm: uint256 = staticcall IPeer(configurator).keeper_share_ppm()
+    of_auction: address = staticcall IPeer(auction).clearinghouse()
+    assert of_auction == self, "settings: auction of another"
     assert of_pool == self, "settings: pool of another"
     assert of_configurator == self, "settings: configurator of another"
     assert known_share_ppm == keeper_share_ppm, "settings: keeper share"
     assert max(max(keeper_share_ppm, insurance_share_ppm), profit_weight_ppm) <= PPM, "settings: share above 1"
-    ledger.__init__(quote, decimals)
-    POOL = pool
+    ledger.__init__(quote, decimals, pool)
+    AUCTION = IAuction(auction)
     CONFIGURATOR = configurator
     KEEPER_SHARE_PPM = keeper_share_ppm
     INSURANCE_SHARE_PPM = insurance_share_ppm
@@ -133,55 +155,81 @@ def deposit(account: address, token: address, amount: uint256) -> uint256:
     @notice Pay tokens of the caller's into any trader's account, or into the insurance fund's.
     @dev Credits what arrived. The pool's account takes deposits from the LiquidityPool alone.
     @param account [address] to credit
-    @param token [address] the quote token
+    @param token [address] the quote token or a collateral token; a stranger may add only what the account has some of
     @param amount [raw] to pull from the caller, who has approved it
     @return [raw] what arrived
     @custom:access anyone, with his own tokens
-    @custom:reverts "ledger: unknown token", "ledger: zero amount", "ledger: transfer failed",
-                    "ledger: deposit too large", "account: system"
-    @custom:spec ACC-6, LED-9
+    @custom:reverts "ledger: zero amount", "account: system", "ledger: unknown token", "account: not yours",
+                    "prices: ...", "collateral: being delisted", "ledger: transfer failed", "caps: collateral",
+                    "ledger: deposit too large"
+    @custom:spec ACC-6, LED-9, COL-1
     """
-    self._check_token(token, amount)
-    if account == empty(address) or (account == POOL and msg.sender != POOL):
-        fixed_point.fail("account: system")
-    arrived: uint256 = ledger.pull(account, amount)
-    log IClearinghouse.Deposited(account=account, token=token, sender=msg.sender, amount=arrived)
-    return arrived
+    return self._deposit(account, token, amount)
+
+
+@external
+def deposit_with_permit(
+    account: address, token: address, amount: uint256, deadline: uint256, v: uint8, r: bytes32, s: bytes32
+) -> uint256:
+    """
+    @notice `deposit`, with the caller's ERC-2612 permit for it.
+    @dev A permit that somebody has already used, or that the token refuses, does not stop a deposit that is approved.
+    @param account [address] to credit
+    @param token [address] the quote token or a collateral token
+    @param amount [raw] to pull from the caller, and what the permit is for
+    @param deadline [unix s] of the permit
+    @param v [id] 27 or 28, of the permit's signature
+    @param r [packed] of the permit's signature
+    @param s [packed] of the permit's signature
+    @return [raw] what arrived
+    @custom:access anyone, with his own tokens
+    @custom:reverts as `deposit`; the token's own reason where nothing is approved
+    @custom:spec ACC-6
+    """
+    used: bool = raw_call(
+        token,
+        abi_encode(msg.sender, self, amount, deadline, v, r, s, method_id=PERMIT),
+        revert_on_failure=False,
+    )
+    return self._deposit(account, token, amount)
 
 
 @external
 def withdraw(account: address, token: address, amount: uint256, receiver: address):
     """
-    @notice Send quote out of an account. Unrealised profit cannot be withdrawn, unrealised loss is held back.
-    @dev Without positions no price is read: cash c is always there to take, to the last raw unit.
+    @notice Send tokens out of an account. Unrealised profit cannot be withdrawn, unrealised loss is held back.
+    @dev Without positions and debt no price is read: what is there can always be taken, to the last raw unit.
     @param account [address] to debit, one of the caller's
-    @param token [address] the quote token
+    @param token [address] the quote token or a collateral token
     @param amount [raw]
     @param receiver [address]
     @custom:access owner of the account
-    @custom:reverts "account: not yours", "ledger: unknown token", "ledger: zero amount", "withdraw: bad receiver",
-                    "margin: not enough cash", "margin: dead leg", "margin: below initial", "ledger: transfer failed"
-    @custom:spec MGN-5, MGN-7, PRC-5
+    @custom:reverts "account: not yours", "ledger: zero amount", "withdraw: bad receiver", "margin: not enough cash",
+                    "ledger: unknown token", "margin: not enough tokens", "margin: dead leg", "margin: below initial",
+                    "caps: debt", "ledger: transfer failed"
+    @custom:spec MGN-5, MGN-7, PRC-5, COL-2
     """
     self._check_owner(account)
-    self._check_token(token, amount)
+    self._check_amount(amount)
     if receiver == empty(address) or receiver == self:
-        fixed_point.fail("withdraw: bad receiver")
-    custody: uint256 = ledger._custody
-    header: uint256 = ledger._headers[account]
-    cash: int256 = unsafe_sub(
-        slots.cash_of(header), convert(unsafe_mul(min(amount, custody), ledger.UNIT), int256)
-    )
-    trader: bool = account != POOL  # whose lines its own contract keeps (LPV-3): its cash is mostly basis
-    if amount > custody or (trader and cash < 0):
-        fixed_point.fail("margin: not enough cash")
+        fixed_point.fail(reasons.WITHDRAW_BAD_RECEIVER)
+    header: uint256 = ledger.post(account)
+    trader: bool = account != ledger.POOL  # whose lines its own contract keeps (LPV-3): its cash is mostly basis
+    if token == ledger.QUOTE.address:
+        custody: uint256 = ledger._custody
+        taken: int256 = convert(convert(unsafe_mul(min(amount, custody), ledger.UNIT), bytes32), int256)
+        if amount > custody or (trader and slots.cash_of(header) < taken):
+            fixed_point.fail(reasons.MARGIN_NOT_ENOUGH_CASH)
+        ledger._custody = unsafe_sub(custody, amount)
+        ledger.add_cash(account, unsafe_sub(0, taken))
+        header = ledger._headers[account]
+    else:
+        header = collateral.give(account, collateral.id_of(token), amount)
     if trader:
         total: Sum = self._value(account, header & slots.MASK_128, True)
-        if total.dead:
-            fixed_point.fail("margin: dead leg")
-        if margin.equity(cash, total.pnl, 0) < convert(total.initial, int256):
-            fixed_point.fail("margin: below initial")
-    ledger.push(account, amount, receiver)
+        if total.legs != 0 or min(slots.cash_of(header), 0) != 0:
+            self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)
+    ledger.push(IERC20(token), amount, receiver)
     log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=amount)
 
 
@@ -208,15 +256,16 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     @custom:spec QTE-1 to QTE-5, MGN-7, LED-6, LED-7
     """
     self._check_owner(account)
-    if account == POOL:
-        fixed_point.fail("account: system")
+    self._check_trader(account)
     if size_delta == 0:
-        fixed_point.fail("trade: zero size")
+        fixed_point.fail(reasons.TRADE_ZERO_SIZE)
     self._check_listed(market)
 
     # Before: what the account is without this leg, and what this leg adds.
-    header: uint256 = ledger._headers[account]
+    was: uint256 = ledger.post(account)
+    header: uint256 = was
     cash: int256 = slots.cash_of(header)
+    backing: collateral.Backing = collateral.value(account, header)
     bit: uint256 = 1 << market
     others: Sum = self._value(account, header & slots.MASK_128 & ~bit, True)
     leg: IClearinghouse.Leg = self._leg(account, market)
@@ -225,7 +274,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     after: int256 = unsafe_add(leg.size, size_delta)
     dust: bool = after != 0 and fixed_point.magnitude(after) >> slots.LOT_BITS == 0
     if dust or size_delta > scale or size_delta < unsafe_sub(0, scale):
-        fixed_point.fail("trade: size out of range")
+        fixed_point.fail(reasons.TRADE_SIZE_OUT_OF_RANGE)
     before: Sum = self._with(others, leg, True)
     reduces: bool = curve.only_reduces(leg.size, size_delta)
 
@@ -234,13 +283,13 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
         leg.price, leg.skew, size_delta, convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm
     )
     if price > limit_price if size_delta > 0 else price < limit_price:
-        fixed_point.fail("trade: past limit price")
+        fixed_point.fail(reasons.TRADE_PAST_LIMIT_PRICE)
     f: Filled = self._fill(account, leg, size_delta, price, leg.surge_ppm)
     if not reduces:
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
-            fixed_point.fail("market: reduce only")
+            fixed_point.fail(reasons.MARKET_REDUCE_ONLY)
         if others.legs == MAX_LEGS:
-            fixed_point.fail("account: 32 markets at most")
+            fixed_point.fail(reasons.ACCOUNT_32_MARKETS_AT_MOST)
         markets.check_caps(
             market, leg.skew, f.skew, slots.open_interest(f.lots, f.skew), f.exposure_change, MAX_POOL_LEVERAGE_PPM
         )
@@ -254,20 +303,29 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     to_insurance: uint256 = unsafe_mul(fee, INSURANCE_SHARE_PPM) // PPM
     cash_after: int256 = unsafe_sub(unsafe_add(cash, f.realised), convert(fee, int256))
     header = header | bit if leg.size != 0 else header & ~bit
-    ledger.write_header(account, slots.with_cash(header, cash_after))
-    ledger.add_cash(POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))
+    ledger.write_header(account, slots.with_cash(header, cash_after), was)
+    ledger.add_cash(ledger.POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))
     ledger.add_cash(self, convert(to_insurance, int256))
     markets.book(f.exposure_change, 0)
     log IClearinghouse.FeePaid(account=account, market=market, fee=fee, to_insurance=to_insurance)
 
     # After: the initial margin, or no worse than before.
     total: Sum = self._with(others, leg, True)
-    if not total.dead and margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM) >= convert(total.initial, int256):
-        return price
     if not reduces:
-        fixed_point.fail("margin: dead leg" if total.dead else "margin: below initial")
-    if not margin.no_worse(cash + before.pnl, before.maintenance, cash_after + total.pnl, total.maintenance):
-        fixed_point.fail("margin: health would fall")
+        self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_PPM)
+        return price
+    tokens: int256 = convert(backing.maintenance, int256)
+    kept: bool = margin.no_worse(
+        unsafe_add(unsafe_add(cash, before.pnl), tokens),
+        before.maintenance,
+        unsafe_add(unsafe_add(cash_after, total.pnl), tokens),
+        total.maintenance,
+    )
+    opening: int256 = unsafe_add(
+        margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM), convert(backing.initial, int256)
+    )
+    if not kept and (total.dead or opening < convert(total.initial, int256)):
+        fixed_point.fail(reasons.MARGIN_HEALTH_WOULD_FALL)
     return price
 
 
@@ -286,14 +344,7 @@ def liquidate(account: address) -> uint256:
     @custom:reverts "account: system", "liquidation: account is healthy", "prices: too little gas"
     @custom:spec LIQ-1 to LIQ-6
     """
-    if self._is_system(account):
-        fixed_point.fail("account: system")
-    done: bool = False
-    reward: uint256 = 0
-    done, reward = self._liquidate(account)
-    if not done:
-        fixed_point.fail("liquidation: account is healthy")
-    return reward
+    return self._must(account, False)
 
 
 @external
@@ -311,12 +362,53 @@ def liquidate_many(accounts: DynArray[address, MAX_BATCH]) -> uint256:
         if not self._is_system(account):
             done: bool = False
             reward: uint256 = 0
-            done, reward = self._liquidate(account)
+            done, reward = self._liquidate(account, False)
             total = unsafe_add(total, reward)
     return total
 
 
+@external
+def convert_collateral(account: address) -> uint256:
+    """
+    @notice Auction some of an account's collateral to repay its debt, once that is past its caps or its health under
+            the margin call line. Never lowers its health.
+    @param account [address]
+    @return [WAD quote] the keeper's share of the fee, credited to the caller's account
+    @custom:access anyone
+    @custom:reverts "account: system", "convert: not called", "prices: too little gas"
+    @custom:spec COL-3
+    """
+    return self._must(account, True)
+
+
 # ------------------------------------------------------------------ EXTERNAL: upkeep
+
+
+@external
+def settle(account: address) -> int256:
+    """
+    @notice Move an account's net unrealised loss, as far as its prices are live, into its cash: equity stays.
+    @param account [address]
+    @return [WAD quote] what was added to its cash, below zero
+    @custom:access anyone
+    @custom:reverts "settle: no net loss"
+    @custom:spec COL-2
+    """
+    header: uint256 = ledger.post(account)
+    net: int256 = 0
+    for id: uint256 in range(markets.MAX_MARKETS):
+        if (header >> id) & 1 != 0:
+            leg: IClearinghouse.Leg = self._leg(account, id)
+            if leg.status == prices.LIVE:
+                pnl: int256 = self._with(empty(Sum), leg, False).pnl
+                basis: int256 = unsafe_add(leg.basis, pnl)
+                ledger._positions[ledger.key(account, id)] = slots.pack_position(leg.size, basis)
+                net = unsafe_add(net, pnl)
+                log IClearinghouse.Settled(account=account, market=id, basis=basis)
+    if net >= 0:
+        fixed_point.fail(reasons.SETTLE_NO_NET_LOSS)
+    ledger.add_cash(account, net)
+    return net
 
 
 @external
@@ -346,14 +438,57 @@ def set_terms(market: uint256, terms: uint256[3]):
     @custom:reverts "access: configurator only"
     @custom:spec FND-1, MGN-3
     """
-    if msg.sender != CONFIGURATOR:
-        fixed_point.fail("access: configurator only")
+    self._check_configurator()
     if markets._markets[market].t0 != 0:
         markets.touch(markets.load(market, 0))
     markets._markets[market].t0 = terms[0]
     markets._markets[market].t1 = terms[1]
     markets._caps[market] = terms[2]
     log IClearinghouse.MarketConfigured(market=market, terms=terms)
+
+
+@external
+def set_token(id: uint256, token: address, words: uint256[3]):
+    """
+    @notice Take a collateral token's terms.
+    @param id [id] below 16
+    @param token [address]
+    @param words [packed] see modules/slots.vy; the Configurator has checked them
+    @custom:access Configurator
+    @custom:reverts "access: configurator only"
+    @custom:spec COL-1
+    """
+    self._check_configurator()
+    collateral.set_terms(id, token, words)
+
+
+@external
+def set_credit(credit: uint256, seizing: uint256):
+    """
+    @notice Take the terms of debt and of seizures, after accruing interest with the old ones.
+    @param credit [packed] see modules/slots.vy; the Configurator has checked them
+    @param seizing [packed] likewise
+    @custom:access Configurator
+    @custom:reverts "access: configurator only"
+    @custom:spec COL-2, COL-3
+    """
+    self._check_configurator()
+    ledger._accrue()
+    ledger._credit = credit
+    ledger._seizing = seizing
+
+
+@external
+def poke_token(token: address) -> uint256:
+    """
+    @notice Keep a collateral token's price, or that its feed has died: its worth fades from then.
+    @param token [address]
+    @return [WAD quote/base] the price, or the last good one
+    @custom:access anyone
+    @custom:reverts "ledger: unknown token"
+    @custom:spec LIQ-4
+    """
+    return collateral.poke(collateral.id_of(token))
 
 
 @external
@@ -365,8 +500,8 @@ def set_nav(nav: int256):
     @custom:reverts "access: pool only"
     @custom:spec QTE-4
     """
-    if msg.sender != POOL:
-        fixed_point.fail("access: pool only")
+    if msg.sender != ledger.POOL:
+        fixed_point.fail(reasons.ACCESS_POOL_ONLY)
     markets.know_nav(nav)
 
 
@@ -385,7 +520,10 @@ def health(account: address) -> uint256:
     """
     header: uint256 = ledger._headers[account]
     total: Sum = self._value(account, header & slots.MASK_128, False)
-    return margin.health(slots.cash_of(header) + total.pnl, total.maintenance)
+    owned: uint256 = collateral.value(account, header).maintenance
+    equity: int256 = unsafe_add(unsafe_add(slots.cash_of(header), total.pnl), convert(owned, int256))
+    interest: int256 = convert(convert(ledger.interest_of(account, header), bytes32), int256)
+    return margin.health(unsafe_sub(equity, interest), total.maintenance)
 
 
 @external
@@ -437,8 +575,9 @@ def settings() -> IClearinghouse.Settings:
     return IClearinghouse.Settings(
         quote=ledger.QUOTE.address,
         unit=ledger.UNIT,
-        pool=POOL,
+        pool=ledger.POOL,
         configurator=CONFIGURATOR,
+        auction=AUCTION.address,
         keeper_share_ppm=KEEPER_SHARE_PPM,
         insurance_share_ppm=INSURANCE_SHARE_PPM,
         profit_weight_ppm=PROFIT_WEIGHT_PPM,
@@ -458,6 +597,56 @@ def globals() -> (uint256, uint256, uint256):
     return (ledger._custody, markets._book, self._topped_up)
 
 
+@external
+@view
+def credit() -> uint256[5]:
+    """
+    @notice All debts, what they cost, and how tokens are seized.
+    @return [packed] debts, credit and seizing, see modules/slots.vy; [WAD] the debt index as of now;
+            [WAD quote] all debts over the index each was stored at: times that of now, what is owed with interest
+    @custom:access anyone
+    """
+    return [ledger._debts, ledger._credit, ledger._seizing, ledger.debt_index(), ledger._scaled]
+
+
+@external
+@view
+def backing(account: address) -> (uint256, uint256):
+    """
+    @notice The tokens and the debt of an account.
+    @param account [address]
+    @return [packed] its second word, see modules/slots.vy; [WAD quote] interest that is not posted yet
+    @custom:access anyone
+    """
+    return (ledger._backings[account], ledger.interest_of(account, ledger._headers[account]))
+
+
+@external
+@view
+def holding(account: address, id: uint256) -> IClearinghouse.Holding:
+    """
+    @notice What an account holds of a collateral token, valued as of this block.
+    @param account [address] the zero address for the token alone
+    @param id [id] below 16
+    @return [struct]
+    @custom:access anyone
+    """
+    return collateral.load(account, id)
+
+
+@external
+@view
+def token_words(id: uint256) -> uint256[4]:
+    """
+    @notice A collateral token's terms and state as stored.
+    @param id [id] below 16
+    @return [packed] token 0 to 2 and holding: see modules/slots.vy
+    @custom:access anyone
+    """
+    token: collateral.Token = collateral._tokens[id]
+    return [token.t0, token.t1, collateral._limits[id], token.holding]
+
+
 # ------------------------------------------------------------------ INTERNAL
 
 
@@ -468,29 +657,104 @@ def _check_owner(account: address):
     @dev An owner's accounts differ from his address in the last byte alone (ACC-1).
     """
     if convert(account, uint256) ^ convert(msg.sender, uint256) > 255:
-        fixed_point.fail("account: not yours")
+        fixed_point.fail(reasons.ACCOUNT_NOT_YOURS)
 
 
 @internal
 @view
-def _check_token(token: address, amount: uint256):
-    if token != ledger.QUOTE.address:
-        fixed_point.fail("ledger: unknown token")
-    if amount == 0:
-        fixed_point.fail("ledger: zero amount")
+def _check_margin(total: Sum, cash: int256, tokens: uint256, profit_weight_ppm: uint256):
+    """
+    @notice Whether an account may take on more risk, or give something away, and be as it then is.
+    @param tokens what its collateral counts at initial weights
+    """
+    if total.dead:
+        fixed_point.fail(reasons.MARGIN_DEAD_LEG)
+    opening: int256 = margin.equity(cash, total.pnl, profit_weight_ppm)
+    if unsafe_add(opening, convert(tokens, int256)) < convert(total.initial, int256):
+        fixed_point.fail(reasons.MARGIN_BELOW_INITIAL)
+    debt: uint256 = self._debt(cash, total.pnl)
+    if debt != 0:
+        everybodys: uint256 = unsafe_add(ledger._debts & slots.MASK_128, debt)
+        everybodys = unsafe_sub(everybodys, fixed_point.magnitude(min(cash, 0)))  # his own is in it, as far as booked
+        if everybodys > ledger._credit & slots.MASK_96 or self._over_ratio(debt, tokens):
+            fixed_point.fail(reasons.CAPS_DEBT)
+
+
+@internal
+@pure
+def _debt(cash: int256, pnl: int256) -> uint256:
+    """
+    @notice Cash below zero; a net unrealised loss counts as debt too.
+    """
+    return fixed_point.magnitude(min(unsafe_add(cash, min(pnl, 0)), 0))
+
+
+@internal
+def _deposit(account: address, token: address, amount: uint256) -> uint256:
+    self._check_amount(amount)
+    arrived: uint256 = 0
+    if token == ledger.QUOTE.address:
+        by_peer: bool = msg.sender == ledger.POOL or msg.sender == AUCTION.address
+        if account != self and not (account == ledger.POOL and by_peer):
+            self._check_trader(account)
+        arrived = ledger.pull(ledger.QUOTE, amount)
+        ledger.credit(account, arrived)
+    else:
+        self._check_trader(account)
+        id: uint256 = collateral.id_of(token)
+        if collateral._held[ledger.key(account, id)] == 0:
+            self._check_owner(account)
+        arrived = collateral.receive(account, id, token, amount)
+    log IClearinghouse.Deposited(account=account, token=token, sender=msg.sender, amount=arrived)
+    return arrived
+
+
+@internal
+@view
+def _over_ratio(debt: uint256, worth: uint256) -> bool:
+    """
+    @notice Whether a debt is more than collateral of such a `worth` may carry.
+    """
+    return unsafe_mul(debt, PPM) > unsafe_mul(worth, (ledger._credit >> slots.DEBT_RATIO) & slots.MASK_20)
 
 
 @internal
 @view
 def _is_system(account: address) -> bool:
-    return account == POOL or account == self or account == empty(address)
+    return (
+        account == ledger.POOL
+        or account == self
+        or account == AUCTION.address
+        or account == empty(address)
+    )
+
+
+@internal
+@view
+def _check_trader(account: address):
+    if self._is_system(account):
+        fixed_point.fail(reasons.ACCOUNT_SYSTEM)
+
+
+@internal
+@view
+def _check_configurator():
+    if msg.sender != CONFIGURATOR:
+        fixed_point.fail(reasons.ACCESS_CONFIGURATOR_ONLY)
+
+
+@internal
+@pure
+def _check_amount(amount: uint256):
+    if amount == 0:
+        fixed_point.fail(reasons.LEDGER_ZERO_AMOUNT)
 
 
 @internal
 @view
 def _check_listed(market: uint256):
     if market >= markets.MAX_MARKETS or markets._markets[market].t0 == 0:
-        fixed_point.fail("market: unknown")
+        fixed_point.fail(reasons.MARKET_UNKNOWN)
 
 
 @internal
@@ -579,13 +843,29 @@ def _fill(account: address, leg: IClearinghouse.Leg, delta: int256, price: uint2
 
 
 @internal
-def _liquidate(account: address) -> (bool, uint256):
+def _must(account: address, converting: bool) -> uint256:
+    """
+    @notice Liquidate, or convert, one account, or say why not.
+    """
+    self._check_trader(account)
+    done: bool = False
+    reward: uint256 = 0
+    done, reward = self._liquidate(account, converting)
+    if not done:
+        fixed_point.fail(reasons.CONVERT_NOT_CALLED if converting else reasons.LIQUIDATION_ACCOUNT_IS_HEALTHY)
+    return reward
+
+
+@internal
+def _liquidate(account: address, converting: bool) -> (bool, uint256):
     """
     @notice Close every live leg of an unhealthy account against the pool, on the curve; share out what is left.
-    @return (whether the account was unhealthy, the keeper's reward [WAD quote])
+            Or, `converting`, leave the legs of one that is not, and sell collateral for a bounded part of its debt.
+    @return (whether the account was in such a state, the keeper's reward [WAD quote])
     """
-    header: uint256 = ledger._headers[account]
+    header: uint256 = ledger.post(account)
     bitmap: uint256 = header & slots.MASK_128
+    backing: collateral.Backing = collateral.value(account, header)
     legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = []
     total: Sum = empty(Sum)
     base: uint256 = ledger.key(account, 0)
@@ -598,9 +878,22 @@ def _liquidate(account: address) -> (bool, uint256):
             total = self._with(total, leg, False)
             legs.append(leg)
     cash: int256 = slots.cash_of(header)
-    equity: int256 = unsafe_add(cash, total.pnl)
-    if equity >= convert(total.maintenance, int256):
+    equity: int256 = unsafe_add(unsafe_add(cash, total.pnl), convert(backing.maintenance, int256))
+    if (equity >= convert(total.maintenance, int256)) != converting:
         return (False, 0)
+    debt: int256 = min(cash, 0)
+    if converting:
+        terms: uint256 = ledger._seizing
+        line: uint256 = unsafe_mul(total.maintenance, (terms >> slots.CALL_LINE) & slots.MASK_24)
+        called: bool = unsafe_mul(equity, 10**6) < convert(line, int256)
+        bound: uint256 = unsafe_mul((terms >> slots.CONVERT_BOUND) & slots.MASK_32, WAD)
+        debt = max(debt, unsafe_sub(0, convert(bound, int256)))
+        # By what others cannot move: his own depth, his own cap.
+        owes: uint256 = fixed_point.magnitude(min(unsafe_add(cash, total.pnl), 0))
+        called = called or self._over_ratio(owes, backing.maintenance)
+        if debt == 0 or backing.credit == 0 or not called:
+            return (False, 0)
+        legs = []
 
     # Close.
     bill: liquidation.Bill = empty(liquidation.Bill)
@@ -634,32 +927,53 @@ def _liquidate(account: address) -> (bool, uint256):
         bill.one_flat = max(bill.one_flat, flat)
 
     # Charge. A dead leg's paper profit pays no fee, its paper loss spares one.
-    split: liquidation.Split = liquidation.split(bill, cash + min(dead_pnl, 0), KEEPER_SHARE_PPM)
+    left: int256 = unsafe_add(unsafe_add(cash, min(dead_pnl, 0)), convert(backing.credit, int256))
+    split: liquidation.Split = liquidation.split(bill, left, KEEPER_SHARE_PPM)
     cash = unsafe_sub(cash, convert(split.charged, int256))
-    insurance: int256 = slots.cash_of(ledger._headers[self]) + convert(unsafe_sub(split.charged, split.reward), int256)
+    fund: uint256 = convert(slots.cash_of(ledger._headers[self]), uint256)  # nobody else moves it in between
+    insurance: uint256 = unsafe_add(fund, unsafe_sub(split.charged, split.reward))
     reward: uint256 = split.reward
 
-    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account.
+    # Seize live tokens for what is missing: the fund, then the pool, stand in until their lots are sold.
     absorbed: uint256 = 0
-    if cash < 0 and bitmap == 0:
-        owed: int256 = -cash
-        from_insurance: int256 = min(owed, insurance)
-        insurance -= from_insurance
-        absorbed = convert(owed - from_insurance, uint256)
-        to_pool -= owed - from_insurance
-        cash = 0
-        log IClearinghouse.BadDebt(
-            account=account, from_insurance=convert(from_insurance, uint256), from_pool=absorbed
-        )
+    if not converting:
+        debt = min(cash, 0)
+    if debt != 0 and backing.credit != 0:
+        # A fee on what is seized, too, where less than that was closed: nobody keeps a crumb of a position to spare it.
+        charged: bool = bill.notional < fixed_point.magnitude(debt)
+        sale: Sale = self._sell(account, debt, insurance, charged)
+        cash = unsafe_add(cash, sale.proceeds)
+        insurance = sale.insurance
+        absorbed = sale.from_pool
+        reward = unsafe_add(reward, sale.share)
+        split.charged = unsafe_add(split.charged, sale.fee)
+        if charged:
+            bill.notional = unsafe_add(bill.notional, sale.credit)
+
+    # The waterfall: the insurance fund, then the pool; never below zero, and only for a flat account whose
+    # dead tokens, as they fade, are no longer worth the debt.
+    owed: uint256 = fixed_point.magnitude(min(cash, 0))
+    if owed != 0 and bitmap == 0 and not converting:
+        backing = collateral.value(account, ledger._headers[account])
+        if backing.maintenance < owed:
+            from_insurance: uint256 = min(owed, insurance)
+            # Dead tokens that were worth the debt have their surplus; others leave it to the fund, whatever they bring.
+            self._seize(account, owed, from_insurance, False, account if backing.dead >= owed else self)
+            insurance = unsafe_sub(insurance, from_insurance)
+            from_pool: uint256 = unsafe_sub(owed, from_insurance)
+            absorbed = unsafe_add(absorbed, from_pool)
+            cash = 0
+            log IClearinghouse.BadDebt(account=account, from_insurance=from_insurance, from_pool=from_pool)
     if split.shortfall != 0:
-        top_up: uint256 = self._top_up(min(split.shortfall, convert(insurance, uint256)))
-        insurance = unsafe_sub(insurance, convert(top_up, int256))
+        top_up: uint256 = self._top_up(min(split.shortfall, insurance))
+        insurance = unsafe_sub(insurance, top_up)
         reward = unsafe_add(reward, top_up)
 
     # Write, each account in turn: the keeper may be the account's owner.
-    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash))
-    ledger.add_cash(POOL, to_pool)
-    ledger.add_cash(self, insurance - slots.cash_of(ledger._headers[self]))
+    header = ledger._headers[account]
+    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
+    ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, fund), bytes32), int256))
     ledger.add_cash(msg.sender, convert(reward, int256))
     markets.book(exposure_change, absorbed)
     log IClearinghouse.Liquidated(
@@ -672,6 +986,57 @@ def _liquidate(account: address) -> (bool, uint256):
         reward=reward,
     )
     return (True, reward)
+
+
+@internal
+def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> Sale:
+    """
+    @notice Seize live tokens for a `debt`, below zero, and for the fee on what is seized where it is `charged`.
+    """
+    s: Sale = empty(Sale)
+    owed: uint256 = fixed_point.magnitude(debt)
+    fee_ppm: uint256 = (ledger._seizing >> slots.SEIZURE_FEE) & slots.MASK_20 if charged else 0
+    from_insurance: uint256 = 0
+    want: uint256 = fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm))
+    s.credit, from_insurance = self._seize(account, want, insurance, True, self)
+    s.fee = min(unsafe_sub(want, owed), unsafe_sub(s.credit, min(owed, s.credit)))
+    s.share = unsafe_mul(s.fee, KEEPER_SHARE_PPM) // PPM
+    s.proceeds = convert(unsafe_sub(s.credit, s.fee), int256)
+    s.insurance = unsafe_sub(unsafe_add(insurance, unsafe_sub(s.fee, s.share)), from_insurance)
+    s.from_pool = unsafe_sub(s.credit, from_insurance)
+    return s
+
+
+@internal
+def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir: address) -> (uint256, uint256):
+    """
+    @notice Move an account's live tokens to lots of the auction until they are worth what it owes; or all its dead
+            ones, which then repay what others have paid for it, each up to its last known worth at the discount.
+    @param heir to whose account goes what the lots bring beyond that
+    @return (credit [WAD quote], how much of it the insurance fund pays; the rest is the pool's)
+    """
+    order: uint256 = ledger._seizing
+    credit: uint256 = 0
+    paid: uint256 = 0
+    for i: uint256 in range(collateral.MAX_TOKENS):
+        if (ledger._headers[account] >> slots.HAS_TOKENS) & 1 == 0 or (live and credit >= owed):
+            break
+        h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
+        if h.own == 0 or (h.status == prices.LIVE) != live or (live and h.credit == 0):
+            continue
+        due: uint256 = unsafe_sub(owed, credit)
+        amount: uint256 = h.own
+        if h.credit <= due:
+            due = h.credit
+        elif live:
+            amount = collateral.fewest(h, due)
+            due = collateral.credit_of(h, amount)
+        collateral.move(account, AUCTION.address, h, amount)
+        part: uint256 = min(due, unsafe_sub(insurance, paid))
+        extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), heir)
+        credit = unsafe_add(credit, due)
+        paid = unsafe_add(paid, part)
+    return (credit, paid)
 
 
 @internal

@@ -4,7 +4,7 @@
 """
 @title Configurator
 @license AGPL-3.0-only
-@notice Lists markets and changes their terms: readable here, checked here, packed for the Clearinghouse.
+@notice Lists markets and collateral tokens and changes their terms: readable here, checked here, packed for the Clearinghouse.
 @dev Owned, in two steps and never by nobody. All the owner has is `set_terms`, inside the bounds below: no call moves
      anybody's money. But he names the feeds, and with a false one takes the pool's money and, through it, custody's:
      he should be a timelock, and what it announces should be read.
@@ -16,6 +16,7 @@
 @custom:spec MGN-3, MGN-8, GOV-1
 """
 
+from ethereum.ercs import IERC20Detailed
 from snekmate.auth import ownable
 from snekmate.auth import ownable_2step
 
@@ -55,6 +56,15 @@ MAX_REWARD: constant(uint256) = 1_000 * 10**18  # [WAD quote]
 MIN_PRICE: constant(uint256) = 10**6  # [WAD quote/base] so that no fee is lost in a price's last digit
 MAX_DEPTH: constant(uint256) = 2**106  # [WAD quote] a market's skew scale at its greatest price
 
+MAX_TOKENS: constant(uint256) = 16
+MAX_DISCOUNT_PPM: constant(uint256) = 300_000
+MAX_PREMIUM_PPM: constant(uint256) = 300_000
+MIN_DURATION: constant(uint256) = 600  # [s]
+MAX_DURATION: constant(uint256) = 604_800  # [s]
+MAX_HOLDING: constant(uint256) = 2**100  # [WAD quote] of a token at its cap and greatest price
+MAX_SLOPE_PPM: constant(uint256) = 10_000_000  # [ppm/year]
+MAX_CALL_LINE_PPM: constant(uint256) = 3_000_000
+
 # ------------------------------------------------------------------ IMMUTABLES
 
 CLEARINGHOUSE: immutable(IClearinghouse)
@@ -67,6 +77,11 @@ _names: HashMap[uint256, String[32]]
 _taken: HashMap[String[32], bool]
 _decimals: HashMap[uint256, uint256]  # of each market's feed, as it said when it was set
 _terms: HashMap[uint256, IConfigurator.Terms]  # as last set; equal to what the Clearinghouse holds packed
+collateral_count: public(uint256)  # ids are 0 .. collateral_count - 1
+collateral_token: public(HashMap[uint256, address])
+_is_collateral: HashMap[address, bool]
+_collateral: HashMap[uint256, IConfigurator.CollateralTerms]  # as last set
+_credit: IConfigurator.CreditTerms  # as last set
 
 
 # ------------------------------------------------------------------ CONSTRUCTOR
@@ -151,6 +166,106 @@ def configure_market(market: uint256, terms: IConfigurator.Terms):
     log IConfigurator.MarketReconfigured(market=market, terms=terms)
 
 
+@external
+def list_collateral(token: address, terms: IConfigurator.CollateralTerms) -> uint256:
+    """
+    @notice List a token to stand behind positions. Its feed must answer with a valid price now.
+    @dev Tokens that rebase, or take more on their way out than was sent, must not be listed: no code can tell.
+    @param token [address] 0..18 decimals, not the quote
+    @param terms [struct] see IConfigurator
+    @return [id] of the token
+    @custom:access owner
+    @custom:reverts "configurator: ..." names the rule that is broken
+    @custom:spec COL-1, MGN-3, LED-9
+    """
+    ownable._check_owner()
+    id: uint256 = self.collateral_count
+    assert id < MAX_TOKENS, "configurator: 16 tokens"
+    assert token.is_contract, "configurator: token"
+    quote: address = (staticcall CLEARINGHOUSE.settings()).quote
+    assert token != quote and not self._is_collateral[token], "configurator: token taken"
+    assert not terms.delisted, "configurator: delisted"
+    assert self._credit.call_line_ppm != 0, "configurator: no credit terms"  # nor an order of seizures
+    self._is_collateral[token] = True
+    self.collateral_token[id] = token
+    self.collateral_count = id + 1
+    self._set_collateral(id, terms, 0, 0)
+    log IConfigurator.CollateralListed(id=id, token=token, terms=terms)
+    return id
+
+
+@external
+def configure_collateral(id: uint256, terms: IConfigurator.CollateralTerms):
+    """
+    @notice Change a token's terms. Lower weights settle over three days; while anybody holds it, its scale can only
+            rise, its price bounds stay, and so does its feed while that answers.
+    @param id [id]
+    @param terms [struct] all of them, changed or not
+    @custom:access owner
+    @custom:reverts "collateral: unknown", "configurator: ..." names the rule that is broken
+    @custom:spec MGN-3, MGN-8, COL-4
+    """
+    ownable._check_owner()
+    assert id < self.collateral_count, "collateral: unknown"
+    old: IConfigurator.CollateralTerms = self._collateral[id]
+    words: uint256[4] = staticcall CLEARINGHOUSE.token_words(id)
+    if words[3] >> slots.TOTAL != 0:
+        held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(empty(address), id)
+        # A price that left its bounds for good, or a feed that died, can be helped; a live one stays as it is.
+        dead: bool = held.status != prices.LIVE
+        bounds: bool = terms.min_price == old.min_price and terms.max_price == old.max_price
+        assert bounds or dead, "configurator: bounds of held token"
+        kept: bool = terms.feed == old.feed and terms.max_age == old.max_age
+        assert kept or (dead and terms.feed != old.feed), "configurator: feed of held token"
+        assert terms.scale >= old.scale, "configurator: needs a ramp"
+    maintenance: uint256 = slots.weight_now(words[0], words[1], slots.MM, slots.MM_BEFORE)
+    initial: uint256 = slots.weight_now(words[0], words[1], slots.IM, slots.IM_BEFORE)
+    self._set_collateral(id, terms, maintenance, initial)
+    log IConfigurator.CollateralReconfigured(id=id, terms=terms)
+
+
+@external
+def configure_credit(terms: IConfigurator.CreditTerms):
+    """
+    @notice Change what debt may be and costs, and how collateral is seized for it.
+    @param terms [struct] all of them, changed or not
+    @custom:access owner
+    @custom:reverts "configurator: ..." names the rule that is broken
+    @custom:spec COL-2, COL-3, LIQ-4
+    """
+    ownable._check_owner()
+    assert terms.debt_cap <= slots.MASK_96, "configurator: debt_cap"
+    assert terms.debt_ratio_ppm <= PPM, "configurator: debt_ratio"
+    assert terms.kink_ppm <= PPM, "configurator: kink"
+    assert max(terms.low_slope_ppm, terms.high_slope_ppm) <= MAX_SLOPE_PPM, "configurator: slope"
+    assert terms.call_line_ppm >= PPM and terms.call_line_ppm <= MAX_CALL_LINE_PPM, "configurator: call_line"
+    assert terms.conversion_bound <= slots.MASK_32, "configurator: conversion_bound"
+    assert terms.liquidation_fee_ppm <= MAX_LIQUIDATION_FEE_PPM, "configurator: liquidation_fee"
+    seizing: uint256 = 0
+    seen: uint256 = 0
+    for i: uint256 in range(MAX_TOKENS):
+        assert terms.order[i] < MAX_TOKENS and (seen >> terms.order[i]) & 1 == 0, "configurator: order"
+        seen = seen | (1 << terms.order[i])
+        seizing = seizing | (terms.order[i] << (4 * i))
+        if i < self.collateral_count:
+            words: uint256[4] = staticcall CLEARINGHOUSE.token_words(i)
+            weight: uint256 = slots.weight_now(words[0], words[1], slots.MM, slots.MM_BEFORE)
+            self._check_haircut(weight, self._collateral[i].discount_ppm, terms.liquidation_fee_ppm)
+    self._credit = terms
+    extcall CLEARINGHOUSE.set_credit(
+        terms.debt_cap
+        | (terms.debt_ratio_ppm << slots.DEBT_RATIO)
+        | (terms.kink_ppm << slots.KINK)
+        | (terms.low_slope_ppm << slots.LOW_SLOPE)
+        | (terms.high_slope_ppm << slots.HIGH_SLOPE),
+        seizing
+        | (terms.conversion_bound << slots.CONVERT_BOUND)
+        | (terms.liquidation_fee_ppm << slots.SEIZURE_FEE)
+        | (terms.call_line_ppm << slots.CALL_LINE),
+    )
+    log IConfigurator.CreditReconfigured(terms=terms)
+
+
 # ------------------------------------------------------------------ VIEWS
 
 
@@ -198,6 +313,29 @@ def terms(market: uint256) -> IConfigurator.Terms:
     @custom:access anyone
     """
     return self._terms[market]
+
+
+@external
+@view
+def collateral_terms(id: uint256) -> IConfigurator.CollateralTerms:
+    """
+    @notice A token's terms; all zero if there is none.
+    @param id [id]
+    @return [struct] see IConfigurator
+    @custom:access anyone
+    """
+    return self._collateral[id]
+
+
+@external
+@view
+def credit_terms() -> IConfigurator.CreditTerms:
+    """
+    @notice The terms of debt and of seizures.
+    @return [struct] see IConfigurator
+    @custom:access anyone
+    """
+    return self._credit
 
 
 # ------------------------------------------------------------------ INTERNAL
@@ -262,14 +400,8 @@ def _pack(terms: IConfigurator.Terms, decimals: uint256) -> uint256[3]:
     """
     @notice The words that the Clearinghouse stores (modules/slots.vy).
     """
-    exponent: uint256 = 0
-    for i: uint256 in range(31):
-        unit: uint256 = 10 ** (i + 1)
-        if terms.min_price % unit != 0 or terms.max_price % unit != 0:
-            break
-        exponent = i + 1
+    exponent: uint256 = self._bound_exponent(terms.min_price, terms.max_price)
     unit: uint256 = 10**exponent
-    assert terms.max_price // unit <= slots.MASK_24, "configurator: price bound digits"
     status: uint256 = slots.STATUS_REDUCE_ONLY if terms.reduce_only else slots.STATUS_OPEN
     return [
         (
@@ -298,3 +430,87 @@ def _pack(terms: IConfigurator.Terms, decimals: uint256) -> uint256[3]:
             | (terms.otc_band_ppm << slots.OTC_BAND)
         ),
     ]
+
+
+@internal
+def _set_collateral(id: uint256, terms: IConfigurator.CollateralTerms, maintenance_before: uint256, initial_before: uint256):
+    assert terms.max_age != 0 and terms.max_age <= slots.MASK_20, "configurator: max_age"
+    assert terms.min_price >= MIN_PRICE, "configurator: min_price"
+    assert terms.min_price < terms.max_price, "configurator: price bounds"
+    assert terms.max_price <= slots.MASK_96, "configurator: max_price"
+    assert terms.maintenance_weight_ppm <= PPM, "configurator: weight above 1"
+    assert terms.initial_weight_ppm <= terms.maintenance_weight_ppm, "configurator: initial weight"
+    assert terms.scale != 0 and terms.scale <= slots.MASK_96, "configurator: scale"
+    assert terms.discount_ppm <= MAX_DISCOUNT_PPM, "configurator: discount"
+    assert terms.premium_ppm <= MAX_PREMIUM_PPM, "configurator: premium"
+    assert terms.duration >= MIN_DURATION and terms.duration <= MAX_DURATION, "configurator: duration"
+    weight: uint256 = 0 if terms.delisted else terms.maintenance_weight_ppm
+    self._check_haircut(max(weight, maintenance_before), terms.discount_ppm, self._credit.liquidation_fee_ppm)
+    token: address = self.collateral_token[id]
+    decimals: uint256 = convert(staticcall IERC20Detailed(token).decimals(), uint256)
+    assert decimals <= 18, "configurator: token decimals"
+    assert terms.cap <= slots.MASK_96, "configurator: cap"
+    whole: uint256 = terms.cap * 10 ** (18 - decimals)
+    assert whole <= slots.MASK_96 and whole * terms.max_price // WAD < MAX_HOLDING, "configurator: cap"
+    assert terms.feed.is_contract, "configurator: feed"
+    feed_decimals: uint256 = convert(staticcall AggregatorV3Interface(terms.feed).decimals(), uint256)
+    assert feed_decimals <= 18, "configurator: feed decimals"
+
+    exponent: uint256 = self._bound_exponent(terms.min_price, terms.max_price)
+    maintenance: uint256 = 0 if terms.delisted else terms.maintenance_weight_ppm
+    initial: uint256 = 0 if terms.delisted else terms.initial_weight_ppm
+    settled: bool = maintenance >= maintenance_before and initial >= initial_before
+    t0: uint256 = (
+        convert(terms.feed, uint256)
+        | (terms.max_age << slots.MAX_AGE)
+        | ((18 - feed_decimals) << slots.EXPONENT)
+        | ((slots.STATUS_REDUCE_ONLY if terms.delisted else slots.STATUS_OPEN) << slots.STATUS)
+        | (maintenance << slots.MM)
+        | (initial << slots.IM)
+        | (terms.discount_ppm << slots.DISCOUNT)
+    )
+    t1: uint256 = (
+        terms.scale
+        | ((0 if settled else block.timestamp + slots.RAMP) << slots.SETTLE_AT)
+        | ((18 - decimals) << slots.UNIT_EXPONENT)
+        | ((terms.min_price // 10**exponent) << slots.MIN_PRICE)
+        | ((terms.max_price // 10**exponent) << slots.MAX_PRICE)
+        | (exponent << slots.BOUND_EXPONENT)
+        | (maintenance_before << slots.MM_BEFORE)
+        | (initial_before << slots.IM_BEFORE)
+    )
+    if terms.feed != self._collateral[id].feed:
+        price: uint256 = 0
+        status: uint256 = 0
+        most: uint256 = 0
+        price, status, most = prices.read(t0, t1, 0, 0)
+        prices.must_be_live(status)
+    self._collateral[id] = terms
+    extcall CLEARINGHOUSE.set_token(
+        id, token, [t0, t1, terms.cap | (terms.premium_ppm << slots.PREMIUM) | (terms.duration << slots.DURATION)]
+    )
+
+
+@internal
+@pure
+def _check_haircut(weight_ppm: uint256, discount_ppm: uint256, fee_ppm: uint256):
+    """
+    @notice A seizure never leaves an account worth less than before, at the weight of now.
+    """
+    assert PPM - weight_ppm >= discount_ppm + fee_ppm, "configurator: haircut"
+
+
+@internal
+@pure
+def _bound_exponent(min_price: uint256, max_price: uint256) -> uint256:
+    """
+    @notice The greatest exponent, up to 31, that leaves both price bounds whole.
+    """
+    exponent: uint256 = 0
+    for i: uint256 in range(31):
+        unit: uint256 = 10 ** (i + 1)
+        if min_price % unit != 0 or max_price % unit != 0:
+            break
+        exponent = i + 1
+    assert max_price // 10**exponent <= slots.MASK_24, "configurator: price bound digits"
+    return exponent

@@ -23,12 +23,16 @@ from modules import liquidation
 from modules import margin
 from modules import markets as shelf
 from modules import prices
+from modules import reader
+from modules import reasons
 from modules import slots
 from interfaces import IClearinghouse
 from interfaces import IConfigurator
 from interfaces import ILens
 
 implements: ILens
+
+initializes: reader
 
 # ------------------------------------------------------------------ CONSTANTS
 
@@ -42,21 +46,12 @@ MAX_ACCOUNTS: constant(uint256) = 1024
 
 # ------------------------------------------------------------------ IMMUTABLES
 
-CLEARINGHOUSE: immutable(IClearinghouse)
+# The Clearinghouse is the reader's.
 MARGIN_CALL_LINE: immutable(uint256)  # [WAD] health below it is a margin call
 
 # ------------------------------------------------------------------ STORAGE
 
 # None.
-
-
-struct Sum:  # of the legs of one account
-    pnl: int256  # [WAD quote] unrealised, net
-    maintenance: uint256  # [WAD quote]
-    initial: uint256  # [WAD quote]
-    notional: uint256  # [WAD quote]
-    legs: uint256
-    dead: bool  # some leg has no valid price
 
 
 struct Past:  # a market's funding as it was stored
@@ -74,7 +69,7 @@ def __init__(clearinghouse_: address, margin_call_line_: uint256):
     @param margin_call_line_ [WAD] health below which views report a margin call; 1.0 is the liquidation line
     """
     assert margin_call_line_ >= WAD, "lens: line below liquidation"
-    CLEARINGHOUSE = IClearinghouse(clearinghouse_)
+    reader.__init__(clearinghouse_)
     MARGIN_CALL_LINE = margin_call_line_
 
 
@@ -85,46 +80,57 @@ def __init__(clearinghouse_: address, margin_call_line_: uint256):
 @view
 def account(account: address) -> ILens.AccountView:
     """
-    @notice Everything about an account, as of this block: prices read, funding accrued.
-    @dev The pool's positions are minus the skews and its basis is in its cash: read `pool()` for it. For system
+    @notice Everything about an account, as of this block: prices read, funding accrued, interest taken off its cash.
+    @dev What stands behind it token by token is in `CollateralLens.account`.
+         The pool's positions are minus the skews and its basis is in its cash: read `pool()` for it. For system
          accounts nothing is withdrawable, and neither flag is raised: the pool pays out by rules of its own.
     @param account [address] of any account; an unused one reads as empty
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec MGN-1 to MGN-6, MGN-9
+    @custom:spec MGN-1 to MGN-6, MGN-9, COL-1, COL-2
     """
-    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
-    header: uint256 = staticcall CLEARINGHOUSE.header(account)
-    cash: int256 = slots.cash_of(header)
-    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = self._legs(account, header & slots.MASK_128)
-    total: Sum = empty(Sum)
-    for leg: IClearinghouse.Leg in legs:
-        total = self._with(total, leg)
+    s: IClearinghouse.Settings = reader.settings()
+    p: reader.Purse = reader.purse(account)
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = reader.legs(account, p.markets)
+    total: reader.Sum = reader.sum(legs)
 
     v: ILens.AccountView = empty(ILens.AccountView)
-    v.cash = cash
+    v.cash = p.cash
+    v.interest = p.interest
     v.pnl = total.pnl
-    v.equity = cash + total.pnl
-    v.opening_equity = margin.equity(cash, total.pnl, s.profit_weight_ppm)
-    v.withdrawing_equity = margin.equity(cash, total.pnl, 0)
+    v.collateral_maintenance = self._positive(p.maintenance)
+    v.collateral_initial = self._positive(p.initial)
+    v.collateral_credit = p.credit
+    v.equity = p.cash + total.pnl + p.maintenance
+    v.opening_equity = margin.equity(p.cash, total.pnl, s.profit_weight_ppm) + p.initial
+    v.withdrawing_equity = margin.equity(p.cash, total.pnl, 0) + p.initial
     v.initial = total.initial
     v.maintenance = total.maintenance
     v.notional = total.notional
     v.health = margin.health(v.equity, v.maintenance)
     v.leverage = self._leverage(v.notional, v.equity)
     v.has_dead_leg = total.dead
-    if not self._is_system(account, s.pool):
+    if not reader.is_system(account, s):
         v.liquidatable = v.equity < convert(v.maintenance, int256)
         v.margin_call = v.health < MARGIN_CALL_LINE
+        v.debt = self._positive(-p.cash)
+        limit: int256 = reader.debt_limit(p, p.initial, reader.credit())
+        # How much the account may still lose or spend before the caps on debt stop it.
+        room: int256 = limit - reader.owed(p.cash, total.pnl)
+        v.debt_limit = self._positive(limit)
+        v.debt_room = self._positive(min(room, limit))
         if not total.dead:
             custody: uint256 = 0
             book: uint256 = 0
             topped_up: uint256 = 0
-            custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-            v.withdrawable = min(custody, self._free(v.withdrawing_equity, total.initial) // s.unit)
-            v.buying_power = self._buying_power(self._free(v.opening_equity, total.initial))
+            custody, book, topped_up = reader.globals()
+            initial: int256 = convert(total.initial, int256)
+            free: uint256 = self._positive(min(min(v.withdrawing_equity - initial, p.cash), room))
+            v.withdrawable = min(custody, free // s.unit)
+            if room >= 0:
+                v.buying_power = self._buying_power(self._positive(v.opening_equity - initial))
     for leg: IClearinghouse.Leg in legs:
-        v.positions.append(self._position(leg, total, cash, IConfigurator(s.configurator)))
+        v.positions.append(self._position(leg, total, p.cash + p.maintenance, IConfigurator(s.configurator)))
     return v
 
 
@@ -140,7 +146,7 @@ def healths(accounts: DynArray[address, 256]) -> DynArray[uint256, 256]:
     """
     found: DynArray[uint256, 256] = []
     for account: address in accounts:
-        found.append(staticcall CLEARINGHOUSE.health(account))
+        found.append(staticcall reader.CLEARINGHOUSE.health(account))
     return found
 
 
@@ -162,15 +168,15 @@ def liquidatable(
     @custom:access anyone
     @custom:spec MGN-6, ACC-5
     """
-    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    s: IClearinghouse.Settings = reader.settings()
     found: DynArray[address, MAX_ACCOUNTS] = []
     if start >= len(accounts):
         return found
     for i: uint256 in range(min(count, len(accounts) - start), bound=MAX_ACCOUNTS):
         account: address = accounts[start + i]
-        if self._is_system(account, s.pool):
+        if reader.is_system(account, s):
             continue
-        health: uint256 = staticcall CLEARINGHOUSE.health(account)
+        health: uint256 = staticcall reader.CLEARINGHOUSE.health(account)
         if health < WAD:
             found.append(account)
     return found
@@ -192,30 +198,30 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     @param limit_price [WAD quote/base] the worst price to accept
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec QTE-1 to QTE-5, MGN-7
+    @custom:spec QTE-1 to QTE-5, MGN-7, COL-2
     """
     t: ILens.TradePreview = empty(ILens.TradePreview)
-    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
-    header: uint256 = staticcall CLEARINGHOUSE.header(account)
-    cash: int256 = slots.cash_of(header)
+    s: IClearinghouse.Settings = reader.settings()
+    p: reader.Purse = reader.purse(account)
+    cash: int256 = p.cash
     listed: bool = self._is_listed(market)
     bit: uint256 = 1 << market if listed else 0
-    others: Sum = self._value(account, header & slots.MASK_128 & ~bit)
-    before: Sum = others
+    others: reader.Sum = reader.sum(reader.legs(account, p.markets & ~bit))
+    before: reader.Sum = others
     leg: IClearinghouse.Leg = empty(IClearinghouse.Leg)
     if listed:
-        leg = staticcall CLEARINGHOUSE.leg(account, market)
-        before = self._with(others, leg)
-    t.equity_before = cash + before.pnl
+        leg = reader.leg(account, market)
+        before = reader.plus(others, leg)
+    t.equity_before = cash + before.pnl + p.maintenance
     t.health_before = margin.health(t.equity_before, before.maintenance)
 
     # Refused before anything is known of the fill.
     scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
     size: int256 = unsafe_add(leg.size, size_delta)
     dust: bool = size != 0 and fixed_point.magnitude(size) >> slots.LOT_BITS == 0
-    if account == empty(address) or account == CLEARINGHOUSE.address:
+    if account == empty(address) or account == reader.CLEARINGHOUSE.address:
         t.reason = "account: not yours"
-    elif account == s.pool:
+    elif account == s.pool or account == s.auction:
         t.reason = "account: system"
     elif size_delta == 0:
         t.reason = "trade: zero size"
@@ -261,22 +267,30 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     leg.size = size
     leg.basis = basis
     leg.skew = skew
-    after: Sum = self._with(others, leg)
-    t.equity_after = t.cash_after + after.pnl
-    t.opening_equity_after = margin.equity(t.cash_after, after.pnl, s.profit_weight_ppm)
+    after: reader.Sum = reader.plus(others, leg)
+    t.equity_after = t.cash_after + after.pnl + p.maintenance
+    t.opening_equity_after = margin.equity(t.cash_after, after.pnl, s.profit_weight_ppm) + p.initial
     t.initial_after = after.initial
     t.maintenance_after = after.maintenance
     t.health_after = margin.health(t.equity_after, after.maintenance)
     if size != 0:
         stored: Past = Past(index=leg.index, rate=leg.rate, elapsed=0)
-        t.liquidation_price_after = self._liquidation_price(leg, stored, after, t.cash_after)
+        t.liquidation_price_after = self._liquidation_price(leg, stored, after, t.cash_after + p.maintenance)
 
     # The margin check.
-    if len(t.reason) == 0 and (after.dead or t.opening_equity_after < convert(after.initial, int256)):
+    if len(t.reason) == 0:
+        limit: int256 = reader.debt_limit(p, p.initial, reader.credit())
+        below: bool = t.opening_equity_after < convert(after.initial, int256)
         if not t.reduces:
-            t.reason = "margin: dead leg" if after.dead else "margin: below initial"
-        elif not margin.no_worse(t.equity_before, before.maintenance, t.equity_after, after.maintenance):
-            t.reason = "margin: health would fall"
+            if after.dead:
+                t.reason = "margin: dead leg"
+            elif below:
+                t.reason = "margin: below initial"
+            elif reader.owed(t.cash_after, after.pnl) > limit:
+                t.reason = "caps: debt"
+        elif after.dead or below:
+            if not margin.no_worse(t.equity_before, before.maintenance, t.equity_after, after.maintenance):
+                t.reason = "margin: health would fall"
     t.allowed = len(t.reason) == 0
     return t
 
@@ -287,23 +301,22 @@ def preview_liquidation(account: address) -> ILens.LiquidationPreview:
     """
     @notice What `Clearinghouse.liquidate` would do to the account in this block.
     @dev Who calls it does not matter to these numbers. `remaining` is what is the account's before the keeper's
-         reward, should the keeper be its owner acting for this very account.
+         reward, should the keeper be its owner acting for this very account. Tokens that are seized become lots of
+         the auction, each for what the insurance fund and the pool stand in for.
     @param account [address] of any account
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
     @custom:spec LIQ-1 to LIQ-5
     """
     p: ILens.LiquidationPreview = empty(ILens.LiquidationPreview)
-    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
-    header: uint256 = staticcall CLEARINGHOUSE.header(account)
-    cash: int256 = slots.cash_of(header)
-    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = self._legs(account, header & slots.MASK_128)
-    total: Sum = empty(Sum)
-    for leg: IClearinghouse.Leg in legs:
-        total = self._with(total, leg)
-    p.equity = cash + total.pnl
+    s: IClearinghouse.Settings = reader.settings()
+    q: reader.Purse = reader.purse(account)
+    cash: int256 = q.cash
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = reader.legs(account, q.markets)
+    total: reader.Sum = reader.sum(legs)
+    p.equity = cash + total.pnl + q.maintenance
     p.maintenance = total.maintenance
-    if self._is_system(account, s.pool) or p.equity >= convert(p.maintenance, int256):
+    if reader.is_system(account, s) or p.equity >= convert(p.maintenance, int256):
         return p
     p.liquidatable = True
 
@@ -312,7 +325,7 @@ def preview_liquidation(account: address) -> ILens.LiquidationPreview:
     dead_pnl: int256 = 0
     for leg: IClearinghouse.Leg in legs:
         if leg.status != prices.LIVE:
-            dead_pnl += self._with(empty(Sum), leg).pnl
+            dead_pnl += reader.plus(empty(reader.Sum), leg).pnl
             p.left_open += 1
             continue
         p.closed += 1
@@ -332,27 +345,48 @@ def preview_liquidation(account: address) -> ILens.LiquidationPreview:
         bill.flat += flat
         bill.one_flat = max(bill.one_flat, flat)
 
-    # Charge, then the waterfall.
-    split: liquidation.Split = liquidation.split(bill, cash + min(dead_pnl, 0), s.keeper_share_ppm)
+    # Charge, seize for what is missing, then the waterfall.
+    left: int256 = cash + min(dead_pnl, 0) + convert(q.credit, int256)
+    split: liquidation.Split = liquidation.split(bill, left, s.keeper_share_ppm)
     cash -= convert(split.charged, int256)
-    fund: uint256 = staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address)
-    insurance: int256 = slots.cash_of(fund) + convert(split.charged - split.reward, int256)
-    if cash < 0 and p.left_open == 0:
-        from_insurance: int256 = min(-cash, insurance)
-        insurance -= from_insurance
-        p.debt_to_insurance = convert(from_insurance, uint256)
-        p.debt_to_pool = convert(-cash - from_insurance, uint256)
+    fund: uint256 = reader.insurance() + split.charged - split.reward
+    p.notional = bill.notional
+    p.charged = split.charged
+    p.reward = split.reward
+    if cash < 0 and q.credit != 0:
+        charged: bool = bill.notional < convert(-cash, uint256)
+        sale: reader.Sale = reader.sell(account, q, cash, fund, charged, s)
+        cash += sale.proceeds
+        fund = sale.insurance
+        q.tokens = sale.seizure.tokens
+        p.seized = sale.seizure.credit
+        p.seized_from_insurance = sale.seizure.paid
+        p.lots = sale.seizure.lots
+        p.charged += sale.fee
+        p.reward += sale.share
+        if charged:
+            p.notional += p.seized
+    left_over: int256 = 0  # what tokens that nobody would seize count: dead ones, and crumbs
+    if cash < 0:
+        left_over = reader.counted(account, q.tokens)
+    if cash + left_over < 0 and p.left_open == 0:
+        due: uint256 = convert(-cash, uint256)
+        p.debt_to_insurance = min(due, fund)
+        p.debt_to_pool = due - p.debt_to_insurance
+        fund -= p.debt_to_insurance
         cash = 0
+        credit: uint256[5] = reader.credit()
+        rest: reader.Seizure = reader.seize(account, q.tokens, credit[2], due, p.debt_to_insurance, False, q.dead >= due)
+        for lot: ILens.LotPreview in rest.lots:
+            p.lots.append(lot)
     if split.shortfall != 0:
         custody: uint256 = 0
         book: uint256 = 0
         topped_up: uint256 = 0
-        custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+        custody, book, topped_up = reader.globals()
         spent: uint256 = topped_up & slots.MASK_128 if topped_up >> 128 == block.number else 0
-        p.top_up = min(min(split.shortfall, convert(insurance, uint256)), s.top_up_per_block - spent)
-    p.notional = bill.notional
-    p.charged = split.charged
-    p.reward = split.reward + p.top_up
+        p.top_up = min(min(split.shortfall, fund), s.top_up_per_block - spent)
+        p.reward += p.top_up
     p.remaining = cash
     return p
 
@@ -371,8 +405,8 @@ def market(market: uint256) -> ILens.MarketView:
     @custom:reverts "market: unknown"
     """
     if not self._is_listed(market):
-        fixed_point.fail("market: unknown")
-    return self._market(market, staticcall CLEARINGHOUSE.settings())
+        fixed_point.fail(reasons.MARKET_UNKNOWN)
+    return self._market(market, reader.settings())
 
 
 @external
@@ -385,7 +419,7 @@ def markets(start: uint256, count: uint256) -> DynArray[ILens.MarketView, MAX_PA
     @return [struct] list, by rising id; each field has its unit in ILens
     @custom:access anyone
     """
-    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    s: IClearinghouse.Settings = reader.settings()
     page: DynArray[ILens.MarketView, MAX_PAGE] = []
     if start >= shelf.MAX_MARKETS:
         return page
@@ -407,26 +441,26 @@ def pool() -> ILens.PoolView:
     @custom:access anyone
     @custom:spec LED-3, QTE-4
     """
-    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    s: IClearinghouse.Settings = reader.settings()
     v: ILens.PoolView = empty(ILens.PoolView)
-    v.cash = slots.cash_of(staticcall CLEARINGHOUSE.header(s.pool))
-    v.insurance = slots.cash_of(staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address))
+    v.cash = slots.cash_of(staticcall reader.CLEARINGHOUSE.header(s.pool))
+    v.insurance = slots.cash_of(staticcall reader.CLEARINGHOUSE.header(reader.CLEARINGHOUSE.address))
     for id: uint256 in range(shelf.MAX_MARKETS):
         if not self._is_listed(id):
             break
-        leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(s.pool, id)
+        leg: IClearinghouse.Leg = reader.leg(s.pool, id)
         if leg.skew != 0:
             v.pnl += fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
             v.has_dead_market = v.has_dead_market or leg.status != prices.LIVE
     book: uint256 = 0
     topped_up: uint256 = 0
-    v.custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    v.custody, book, topped_up = reader.globals()
     v.nav, v.exposure, v.nav_known_at = slots.unpack_book(book)
     v.leverage = self._leverage(v.exposure, v.nav)
     v.max_leverage = s.max_pool_leverage_ppm * PPM_TO_WAD
     v.custody_wad = v.custody * s.unit
     v.traders = convert(v.custody_wad, int256) - v.cash - v.insurance
-    v.balance = staticcall IERC20(s.quote).balanceOf(CLEARINGHOUSE.address)
+    v.balance = staticcall IERC20(s.quote).balanceOf(reader.CLEARINGHOUSE.address)
     return v
 
 
@@ -455,7 +489,7 @@ def clearinghouse() -> address:
     @return [address]
     @custom:access anyone
     """
-    return CLEARINGHOUSE.address
+    return reader.CLEARINGHOUSE.address
 
 
 @external
@@ -475,46 +509,11 @@ def margin_call_line() -> uint256:
 
 @internal
 @view
-def _is_system(account: address, pool: address) -> bool:
-    return account == pool or account == CLEARINGHOUSE.address or account == empty(address)
-
-
-@internal
-@view
 def _is_listed(market: uint256) -> bool:
     if market >= shelf.MAX_MARKETS:
         return False
-    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(market)
+    words: IClearinghouse.Words = reader.words(market)
     return words.t0 != 0
-
-
-@internal
-@view
-def _legs(account: address, bitmap: uint256) -> DynArray[IClearinghouse.Leg, MAX_LEGS]:
-    """
-    @notice The legs of `account` in the markets of `bitmap`.
-    """
-    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = []
-    for id: uint256 in range(shelf.MAX_MARKETS):
-        rest: uint256 = bitmap >> id
-        if rest == 0:
-            break
-        if rest & 1 != 0:
-            legs.append(staticcall CLEARINGHOUSE.leg(account, id))
-    return legs
-
-
-@internal
-@view
-def _value(account: address, bitmap: uint256) -> Sum:
-    """
-    @notice The legs of `account` in the markets of `bitmap`, valued.
-    """
-    total: Sum = empty(Sum)
-    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = self._legs(account, bitmap)
-    for leg: IClearinghouse.Leg in legs:
-        total = self._with(total, leg)
-    return total
 
 
 # ------------------------------------------------------------------ INTERNAL: valuing
@@ -522,50 +521,8 @@ def _value(account: address, bitmap: uint256) -> Sum:
 
 @internal
 @pure
-def _worth(leg: IClearinghouse.Leg, price: uint256, index: int256) -> (int256, uint256, uint256):
-    """
-    @notice A leg at a price and a funding index, by the Clearinghouse's own valuation.
-    @return (unrealised PnL, maintenance, initial) [WAD quote]
-    """
-    return margin.value(
-        leg.size,
-        leg.basis,
-        price,
-        index,
-        leg.skew,
-        (leg.t0 >> slots.MM) & slots.MASK_20,
-        (leg.t0 >> slots.IM) & slots.MASK_20,
-        leg.t1 & slots.MASK_96,
-        ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
-    )
-
-
-@internal
-@pure
-def _with(total: Sum, leg: IClearinghouse.Leg) -> Sum:
-    """
-    @notice `total` with one more leg in it.
-    """
-    if leg.size == 0:
-        return total
-    pnl: int256 = 0
-    mm: uint256 = 0
-    im: uint256 = 0
-    pnl, mm, im = self._worth(leg, leg.price, leg.index)
-    return Sum(
-        pnl=total.pnl + pnl,
-        maintenance=total.maintenance + mm,
-        initial=total.initial + im,
-        notional=total.notional + margin.notional(convert(abs(leg.size), uint256), leg.price),
-        legs=total.legs + 1,
-        dead=total.dead or leg.status != prices.LIVE,
-    )
-
-
-@internal
-@pure
-def _free(equity: int256, initial: uint256) -> uint256:
-    return convert(max(equity - convert(initial, int256), 0), uint256)
+def _positive(x: int256) -> uint256:
+    return convert(max(x, 0), uint256)
 
 
 @internal
@@ -587,7 +544,7 @@ def _buying_power(free: uint256) -> uint256:
     """
     lowest: uint256 = max_value(uint256)
     for id: uint256 in range(shelf.MAX_MARKETS):
-        words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(id)
+        words: IClearinghouse.Words = reader.words(id)
         if words.t0 == 0:
             break
         if (words.t0 >> slots.STATUS) & 7 == slots.STATUS_OPEN:
@@ -598,7 +555,7 @@ def _buying_power(free: uint256) -> uint256:
 @internal
 @view
 def _position(
-    leg: IClearinghouse.Leg, total: Sum, cash: int256, configurator: IConfigurator
+    leg: IClearinghouse.Leg, total: reader.Sum, cash: int256, configurator: IConfigurator
 ) -> ILens.PositionView:
     """
     @notice One leg of an account whose legs sum to `total`.
@@ -612,9 +569,9 @@ def _position(
     p.mark_price = leg.price
     p.price_status = leg.status
     p.notional = margin.notional(convert(abs(leg.size), uint256), leg.price)
-    p.pnl, p.maintenance, p.initial = self._worth(leg, leg.price, leg.index)
+    p.pnl, p.maintenance, p.initial = reader.worth(leg, leg.price, leg.index)
     p.rate = leg.rate
-    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(leg.id)
+    words: IClearinghouse.Words = reader.words(leg.id)
     stored: Past = Past(
         index=convert(convert(words.b, bytes32), int256) >> slots.INDEX,
         rate=convert(convert(words.b << 96, bytes32), int256) >> 196,
@@ -640,7 +597,7 @@ def _break_even(leg: IClearinghouse.Leg) -> int256:
 
 @internal
 @pure
-def _liquidation_price(leg: IClearinghouse.Leg, stored: Past, total: Sum, cash: int256) -> uint256:
+def _liquidation_price(leg: IClearinghouse.Leg, stored: Past, total: reader.Sum, cash: int256) -> uint256:
     """
     @notice The price of this leg's market at which an account whose legs sum to `total` falls under its
             maintenance, all else held still; today's price if it is there already, 0 if no price between the
@@ -652,7 +609,7 @@ def _liquidation_price(leg: IClearinghouse.Leg, stored: Past, total: Sum, cash: 
     pnl: int256 = 0
     mm: uint256 = 0
     im: uint256 = 0
-    pnl, mm, im = self._worth(leg, leg.price, leg.index)
+    pnl, mm, im = reader.worth(leg, leg.price, leg.index)
     room: int256 = cash + total.pnl - convert(total.maintenance, int256)
     if room < 0:
         return leg.price
@@ -713,7 +670,7 @@ def _room_at(price: uint256, leg: IClearinghouse.Leg, stored: Past, slack: int25
     pnl: int256 = 0
     mm: uint256 = 0
     im: uint256 = 0
-    pnl, mm, im = self._worth(leg, price, index)
+    pnl, mm, im = reader.worth(leg, price, index)
     return slack + pnl - convert(mm, int256)
 
 
@@ -726,11 +683,11 @@ def _capped(leg: IClearinghouse.Leg, skew: int256, lots: uint256, max_leverage_p
     """
     @notice Why the caps refuse a fill that leaves the market of `leg` with this skew and these lots, if they do.
     """
-    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(leg.id)
+    words: IClearinghouse.Words = reader.words(leg.id)
     custody: uint256 = 0
     book: uint256 = 0
     topped_up: uint256 = 0
-    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    custody, book, topped_up = reader.globals()
     return self._cap_reason(leg, skew, lots, max_leverage_ppm, words.t2, book)
 
 
@@ -786,12 +743,12 @@ def _room(
 @internal
 @view
 def _market(market: uint256, s: IClearinghouse.Settings) -> ILens.MarketView:
-    words: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(market)
-    leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), market)
+    words: IClearinghouse.Words = reader.words(market)
+    leg: IClearinghouse.Leg = reader.leg(empty(address), market)
     custody: uint256 = 0
     book: uint256 = 0
     topped_up: uint256 = 0
-    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
+    custody, book, topped_up = reader.globals()
     v: ILens.MarketView = empty(ILens.MarketView)
     v.market = market
     v.name = staticcall IConfigurator(s.configurator).market_name(market)

@@ -27,9 +27,11 @@ from modules import fixed_point
 from modules import ledger
 from modules import markets
 from modules import prices
+from modules import reasons
 from modules import share_token
 from modules import slots
 from interfaces import IClearinghouse
+from interfaces import ICollateralAuction
 from interfaces import IConfigurator
 from interfaces import ILiquidityPool
 
@@ -129,14 +131,14 @@ def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint
     @custom:spec LPV-2, LPV-3, LPV-4
     """
     if assets == 0:
-        fixed_point.fail("pool: zero assets")
+        fixed_point.fail(reasons.POOL_ZERO_ASSETS)
     pulled: uint256 = self._pull(assets)
     v: ILiquidityPool.Valuation = self._value()
     self._check_entry(v)
     arrived: uint256 = self._pay_in(pulled)
     minted: uint256 = self._shares_for(arrived, v)
     if minted < min_shares:
-        fixed_point.fail("pool: too few shares")
+        fixed_point.fail(reasons.POOL_TOO_FEW_SHARES)
     self._enter(arrived, minted, receiver, v)
     return minted
 
@@ -157,19 +159,19 @@ def mint(shares: uint256, receiver: address, max_assets: uint256 = max_value(uin
     @custom:spec LPV-2, LPV-3, LPV-4
     """
     if shares == 0:
-        fixed_point.fail("pool: zero shares")
+        fixed_point.fail(reasons.POOL_ZERO_SHARES)
     v: ILiquidityPool.Valuation = self._value()
     self._check_entry(v)
     assets: uint256 = self._cost_of(shares, v)
     if assets > max_assets:
-        fixed_point.fail("pool: too many assets")
+        fixed_point.fail(reasons.POOL_TOO_MANY_ASSETS)
     pulled: uint256 = self._pull(assets)
     v = self._value()
     self._check_entry(v)
     arrived: uint256 = self._pay_in(pulled)
     needed: uint256 = self._cost_of(shares, v)
     if arrived < needed:
-        fixed_point.fail("pool: too little arrived")
+        fixed_point.fail(reasons.POOL_TOO_LITTLE_ARRIVED)
     self._enter(arrived, shares, receiver, v)
     return assets
 
@@ -197,7 +199,7 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
     @custom:spec LPV-2, LPV-4
     """
     if shares == 0:
-        fixed_point.fail("pool: zero shares")
+        fixed_point.fail(reasons.POOL_ZERO_SHARES)
     self._check_controller(controller)
     if msg.sender != owner and not self.isOperator[owner][msg.sender]:
         share_token._spend(owner, msg.sender, shares)
@@ -206,11 +208,12 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
 
     request: ILiquidityPool.Request = self._requests[controller]
     total: uint256 = request.shares + shares
+    v.nav += convert(v.due, int256)  # a bound for the claim should not depend on what was seized just before
     worth: uint256 = self._worth(total, v)
     if request.shares != 0 and block.timestamp <= request.claimable_at + CLAIM_WINDOW:
         worth = min(worth, request.worth * total // request.shares)
     if worth == 0:
-        fixed_point.fail("pool: zero assets")
+        fixed_point.fail(reasons.POOL_ZERO_ASSETS)
     self._keep(controller, total, worth, block.timestamp + COOLDOWN)
     share_token._move(owner, self, shares)
     log ILiquidityPool.RedeemRequest(controller=controller, owner=owner, requestId=0, sender=msg.sender, shares=shares)
@@ -232,7 +235,7 @@ def cancelRequest(receiver: address, controller: address) -> uint256:
     share_token._check_receiver(receiver)
     amount: uint256 = self._requests[controller].shares
     if amount == 0:
-        fixed_point.fail("pool: no request")
+        fixed_point.fail(reasons.POOL_NO_REQUEST)
     self._keep(controller, 0, 0, 0)
     share_token._move(self, receiver, amount)
     return amount
@@ -258,12 +261,12 @@ def redeem(shares: uint256, receiver: address, controller: address, min_assets: 
     self._check_controller(controller)
     request: ILiquidityPool.Request = self._claimable(controller)
     if shares > request.shares:
-        fixed_point.fail("pool: more than requested")
+        fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     v: ILiquidityPool.Valuation = self._value()
     self._check_exit(v)
     assets: uint256 = self._payout(shares, request, v)
     if assets < min_assets:
-        fixed_point.fail("pool: too few assets")
+        fixed_point.fail(reasons.POOL_TOO_FEW_ASSETS)
     self._leave(shares, assets, receiver, controller, request, v)
     return assets
 
@@ -291,16 +294,16 @@ def withdraw(
     v: ILiquidityPool.Valuation = self._value()
     self._check_exit(v)
     if request.worth == 0:
-        fixed_point.fail("pool: more than requested")
+        fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     wanted: uint256 = assets * UNIT
     burned: uint256 = max(
         self._up(wanted * (share_token.totalSupply + VIRTUAL_SHARES), convert(v.nav, uint256) + UNIT),
         self._up(wanted * request.shares, request.worth),
     )
     if burned > request.shares:
-        fixed_point.fail("pool: more than requested")
+        fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     if burned > max_shares:
-        fixed_point.fail("pool: too many shares")
+        fixed_point.fail(reasons.POOL_TOO_MANY_SHARES)
     self._leave(burned, assets, receiver, controller, request, v)
     return burned
 
@@ -650,9 +653,13 @@ def _value() -> ILiquidityPool.Valuation:
          Widths: price, skew, scale 96 bits: P * k under 2**191, the remainder's product under 2**252.
     """
     v: ILiquidityPool.Valuation = ILiquidityPool.Valuation(
-        nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, live=True
+        nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, due=0, live=True
     )
     settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
+    owed: uint256 = self._up(credit[4] * credit[3], WAD)
+    v.due = staticcall ICollateralAuction(settings.auction).owed_to_pool()
+    v.due += owed - min(owed, credit[0] & slots.MASK_128)
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
     for id: uint256 in range(count, bound=markets.MAX_MARKETS):
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)
@@ -691,7 +698,7 @@ def _shares_for(assets: uint256, v: ILiquidityPool.Valuation) -> uint256:
     """
     @notice What `assets` [raw] buy, rounded down.
     """
-    return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + UNIT)
+    return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(v) + v.spread + v.due + UNIT)
 
 
 @internal
@@ -701,7 +708,7 @@ def _cost_of(amount: uint256, v: ILiquidityPool.Valuation) -> uint256:
     @notice What `amount` of new shares costs [raw], rounded up.
     """
     return self._up(
-        amount * (self._assets(v) + v.spread + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
+        amount * (self._assets(v) + v.spread + v.due + UNIT), (share_token.totalSupply + VIRTUAL_SHARES) * UNIT
     )
 
 
@@ -773,7 +780,7 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
 @view
 def _check_live(v: ILiquidityPool.Valuation):
     if not v.live:
-        fixed_point.fail("pool: a price is not live")
+        fixed_point.fail(reasons.POOL_A_PRICE_IS_NOT_LIVE)
 
 
 @internal
@@ -790,7 +797,7 @@ def _is_broke(v: ILiquidityPool.Valuation) -> bool:
 def _check_entry(v: ILiquidityPool.Valuation):
     self._check_live(v)
     if self._is_broke(v):
-        fixed_point.fail("pool: no equity")
+        fixed_point.fail(reasons.POOL_NO_EQUITY)
 
 
 @internal
@@ -798,14 +805,14 @@ def _check_entry(v: ILiquidityPool.Valuation):
 def _check_exit(v: ILiquidityPool.Valuation):
     self._check_live(v)
     if v.nav <= 0:
-        fixed_point.fail("pool: no equity")
+        fixed_point.fail(reasons.POOL_NO_EQUITY)
 
 
 @internal
 @view
 def _check_controller(controller: address):
     if msg.sender != controller and not self.isOperator[controller][msg.sender]:
-        fixed_point.fail("pool: not your request")
+        fixed_point.fail(reasons.POOL_NOT_YOUR_REQUEST)
 
 
 @internal
@@ -826,11 +833,11 @@ def _claimable(controller: address) -> ILiquidityPool.Request:
     """
     request: ILiquidityPool.Request = self._requests[controller]
     if request.shares == 0:
-        fixed_point.fail("pool: no request")
+        fixed_point.fail(reasons.POOL_NO_REQUEST)
     if block.timestamp < request.claimable_at:
-        fixed_point.fail("pool: cooling down")
+        fixed_point.fail(reasons.POOL_COOLING_DOWN)
     if not self._is_claimable(request):
-        fixed_point.fail("pool: request has lapsed")
+        fixed_point.fail(reasons.POOL_REQUEST_HAS_LAPSED)
     return request
 
 
@@ -845,7 +852,7 @@ def _pull(assets: uint256) -> uint256:
     """
     before: uint256 = staticcall QUOTE.balanceOf(self)
     if not extcall QUOTE.transferFrom(msg.sender, self, assets, default_return_value=True):
-        fixed_point.fail("pool: transfer failed")
+        fixed_point.fail(reasons.POOL_TRANSFER_FAILED)
     return staticcall QUOTE.balanceOf(self) - before
 
 
@@ -865,7 +872,7 @@ def _enter(arrived: uint256, minted: uint256, receiver: address, v: ILiquidityPo
     @notice Mint, and tell the Clearinghouse the NAV: `v`, taken before, and what `arrived` [raw].
     """
     if minted == 0:
-        fixed_point.fail("pool: zero shares")
+        fixed_point.fail(reasons.POOL_ZERO_SHARES)
     share_token._mint(receiver, minted)
     log IERC4626.Deposit(sender=msg.sender, owner=receiver, assets=arrived, shares=minted)
     extcall CLEARINGHOUSE.set_nav(v.nav + convert(arrived * UNIT, int256))
@@ -885,14 +892,14 @@ def _leave(
     @dev What is left of the request is worth no more a share than before: its worth rounds down.
     """
     if assets == 0:
-        fixed_point.fail("pool: zero assets")
+        fixed_point.fail(reasons.POOL_ZERO_ASSETS)
     if receiver == self:
-        fixed_point.fail("pool: bad receiver")
+        fixed_point.fail(reasons.POOL_BAD_RECEIVER)
     room: uint256 = 0
     custody: uint256 = 0
     room, custody = self._room(v)
     if assets > room:
-        fixed_point.fail("pool: exposure too high")
+        fixed_point.fail(reasons.POOL_EXPOSURE_TOO_HIGH)
     left: uint256 = request.shares - burned
     if left == 0:
         self._keep(controller, 0, 0, 0)

@@ -6,6 +6,7 @@ and exit code 2; a traceback means that the program itself is wrong.
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,13 @@ HINTS = {
     "liquidation: account is healthy": "its health is 1.0 or more",
     "account: not yours": "sign with its owner: --signer",
     "market: reduce only": "positions in it can only be reduced",
+    "margin: not enough tokens": "withdraw less; `ape run account` tells how much",
+    "caps: debt": "pay in quote or close something: the debt is all that the collateral carries",
+    "caps: collateral": "the venue takes no more of that token",
+    "collateral: being delisted": "it can only be taken out",
+    "settle: no net loss": "only a net unrealised loss can be settled",
+    "convert: not called": "its debt is within its cap and its health above the call line",
+    "auction: cost above maximum": "its price rose; see `ape run markets`",
 }
 
 quiet = verbosity_option(default="WARNING")
@@ -124,6 +132,12 @@ def _hush() -> None:
     from ape_ethereum.trace import Trace
 
     setattr(Trace, "show", lambda *_, **__: None)  # noqa: B010 (no other way past its default stdout)
+    logging.getLogger("ape").addFilter(_worth_saying)
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Not that a refusal on the in-process chain, which cannot trace, has no traceback."""
+    return "Problem retrieving traceback" not in record.getMessage()
 
 
 # ------------------------------------------------------------------ words of the command line
@@ -183,6 +197,12 @@ def must_own(signer: Any, account: str) -> None:
     """
     if not is_owner(signer, account):
         raise PlimsollError(f"{account} is not an account of {signer.address}: choose a --signer")
+
+
+def payment_of(text: str, what: str) -> tuple[Decimal, str | None]:
+    """``1,000`` of the quote, or ``1.5 WETH`` of a token; the symbol is None for the quote."""
+    amount, _, token = text.strip().partition(" ")
+    return amount_of(amount, what), token.strip() or None
 
 
 def amount_of(text: str, what: str) -> Decimal:

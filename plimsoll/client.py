@@ -2,29 +2,32 @@
 
 Three different words: the *owner* is the address whose accounts they are, an *account* is one of
 its 256 (`sub_account`), and the *signer* is who sends the transaction. Reads go through the Lens,
-so every number is the Clearinghouse's own; `conservation` reads the Clearinghouse alone.
+so every number is the Clearinghouse's own; collateral, debt and `conservation` are read from the
+Clearinghouse itself. Amounts are of the quote token unless a collateral token is named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from decimal import Decimal
+from dataclasses import dataclass, fields, replace
+from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import Any
 
 from plimsoll import model, slots
 from plimsoll.chain import Receipt, address_of
 from plimsoll.deployment import Deployment
-from plimsoll.errors import DeploymentError
+from plimsoll.errors import DeploymentError, Reverted
 from plimsoll.units import (
     MAX_INT,
     MAX_UINT,
+    WAD,
     WIDE,
     Number,
     decimal,
     from_ppm,
     from_wad,
+    plain,
     significant,
     to_wad,
     unscaled,
@@ -33,6 +36,8 @@ from plimsoll.units import (
 SLIPPAGE = Decimal("0.005")  # of the previewed price, where a trade names no limit
 PAGE = 16  # markets in one call: a view reads a feed for each
 ACCOUNTS_PER_CALL = 32
+LOTS_PER_CALL = 64  # that the auction looks at
+NOBODY = "0x" + "00" * 20
 
 
 def sub_account(owner: Any, number: int) -> str:
@@ -83,6 +88,40 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """What an account has of a collateral token; see IClearinghouse.Holding."""
+
+    token: str
+    amount: Decimal
+    price: Decimal  # [quote/base]
+    price_status: str  # "live", or why not
+    value: Decimal  # [quote] at that price
+    initial: Decimal  # [quote] what it counts for opening and withdrawing
+    maintenance: Decimal  # [quote] what it counts in health
+    credit: Decimal  # [quote] what a seizure of all of it would bring; 0 without a live price
+
+    @property
+    def initial_weight(self) -> Decimal:
+        """The part of its value that counts for opening, the depth of all holdings in it."""
+        return _ratio(self.initial, self.value)
+
+    @property
+    def maintenance_weight(self) -> Decimal:
+        """The part of its value that counts in health, the depth of this holding in it."""
+        return _ratio(self.maintenance, self.value)
+
+
+@dataclass(frozen=True)
+class Debt:
+    """What an account owes: its cash below zero. All zero but `most` and `rate` if it does not."""
+
+    amount: Decimal = Decimal(0)  # [quote] interest included
+    interest: Decimal = Decimal(0)  # [quote] of that, since it was last posted
+    most: Decimal = Decimal(0)  # [quote] that its collateral allows
+    rate: Decimal = Decimal(0)  # [1/year] what any debt costs now
+
+
+@dataclass(frozen=True)
 class Account:
     """An account as of now; see ILens.AccountView. Health and leverage are None where boundless."""
 
@@ -103,6 +142,12 @@ class Account:
     liquidatable: bool
     has_dead_leg: bool
     positions: tuple[Position, ...]
+    holdings: tuple[Holding, ...] = ()
+    debt: Debt = Debt()
+
+    def holding(self, token: str) -> Holding | None:
+        """What it has of a collateral token, if anything."""
+        return next((h for h in self.holdings if h.token == token), None)
 
     def position(self, market: str) -> Position | None:
         """The position in a market, if there is one."""
@@ -151,6 +196,87 @@ class Pool:
     insurance: Decimal  # [quote]
     custody: Decimal  # [quote]
     balance: Decimal  # [quote]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A collateral token as of now."""
+
+    id: int
+    symbol: str
+    price: Decimal  # [quote/base]
+    price_status: str
+    initial_weight: Decimal  # on the way down, if it was cut, and before depth
+    maintenance_weight: Decimal  # likewise
+    total: Decimal  # of all accounts, lots for sale included
+    cap: Decimal
+    scale: Decimal  # a holding of so much counts half
+    discount: Decimal  # of a seizure, and the auction's greatest
+    premium: Decimal  # of the auction's start
+    duration: int  # [s] from one to the other
+    delisted: bool
+
+
+@dataclass(frozen=True)
+class Credit:
+    """All debts and their terms, as of now."""
+
+    debts: Decimal  # [quote] as posted
+    interest: Decimal  # [quote] that is not posted yet
+    cap: Decimal  # [quote]
+    rate: Decimal  # [1/year]
+    debt_ratio: Decimal  # of an account's collateral by its initial weight
+    call_line: Decimal  # the health below which collateral may be converted
+    conversion_bound: int  # [quote] in one call
+    liquidation_fee: Decimal  # on conversions and on seizures from flat accounts
+    order: tuple[str, ...]  # of seizure
+
+    @property
+    def used(self) -> Decimal:
+        """How much of the cap is taken."""
+        return _ratio(self.debts, self.cap)
+
+
+@dataclass(frozen=True)
+class Lot:
+    """A seizure for sale. Prices and costs are None while its feed is dead: it cannot be bought."""
+
+    id: int
+    token: str
+    amount: Decimal  # that is left
+    cost: Decimal | None  # [quote] of all that is left, now
+    cost_later: Decimal | None  # [quote] after so many minutes, if its feed stays where it is
+    elapsed: int  # [s] that counted for its price when it was last looked at
+    to_insurance: Decimal  # [quote] that the insurance fund is still owed
+    to_pool: Decimal  # [quote] that the pool is still owed
+    surplus_to: str | None  # whose account gets the rest; None: the insurance fund's
+
+    @property
+    def price(self) -> Decimal | None:
+        """[quote/base] now."""
+        return None if self.cost is None else _ratio(self.cost, self.amount)
+
+    @property
+    def price_later(self) -> Decimal | None:
+        """[quote/base] after so many minutes."""
+        return None if self.cost_later is None else _ratio(self.cost_later, self.amount)
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Some of a lot, bought."""
+
+    lot: int
+    token: str
+    amount: Decimal
+    cost: Decimal  # [quote]
+    left: Decimal  # in the lot
+    gas: int
+
+    @property
+    def price(self) -> Decimal:
+        """[quote/base] paid."""
+        return _ratio(self.cost, self.amount)
 
 
 @dataclass(frozen=True)
@@ -221,6 +347,8 @@ class Liquidation:
     reward: Decimal  # [quote]
     debt_to_insurance: Decimal  # [quote]
     debt_to_pool: Decimal  # [quote]
+    seized: Decimal = Decimal(0)  # [quote] credited for tokens with a live price
+    lots: tuple[int, ...] = ()  # that its tokens went to, those without a price too
     gas: int = 0
 
     @property
@@ -277,7 +405,164 @@ class Client:
             leg["liquidation_price"] = leg["liquidation_price"] or None
             positions.append(Position(**leg))
         values.update(address=address, positions=tuple(positions))
-        return Account(**values)
+        return self._backed(Account(**values))
+
+    def _backed(self, view: Account) -> Account:
+        """The same account with its collateral and debt, and both in its equity and health."""
+        header = self.header(view.address)
+        holdings = self.collateral(view.address)
+        pools = view.address == address_of(self.deployment.pool)  # most of whose cash is basis
+        if pools or (not holdings and header.cash >= 0):
+            return view
+        debt = self.debt(view.address)
+        worth = sum((h.maintenance for h in holdings), from_wad(header.cash) - debt.interest)
+        equity, health = worth + view.pnl, self.health(view.address)
+        return replace(
+            view,
+            holdings=holdings,
+            debt=debt,
+            equity=equity,
+            health=health,
+            leverage=_leverage(view.notional, equity),
+            liquidatable=equity < view.maintenance,
+            margin_call=health is not None and health < self.deployment.table.margin_call_line,
+        )
+
+    def collateral(self, account: Any) -> tuple[Holding, ...]:
+        """The collateral tokens that an account has, by id, each with what it counts."""
+        address = address_of(account)
+        if not self.header(address).flags & model.HAS_TOKENS:
+            return ()
+        word, _ = self.chain.view(self.deployment.clearinghouse, "backing", address)
+        tokens, _ = slots.unpack_backing(int(word))
+        return tuple(self._holding(address, number) for number in bits(tokens))
+
+    def _holding(self, address: str, number: int) -> Holding:
+        h = self.chain.view(self.deployment.clearinghouse, "holding", address, number)
+        return Holding(
+            token=self.deployment.token_symbol(number),
+            amount=from_wad(int(h.own) * int(h.unit)),
+            price=from_wad(int(h.price)),
+            price_status=self._status(h.status),
+            value=from_wad(int(h.own) * int(h.unit) * int(h.price) // WAD),
+            initial=from_wad(int(h.initial)),
+            maintenance=from_wad(int(h.maintenance)),
+            credit=from_wad(int(h.credit) if int(h.status) == model.LIVE else 0),
+        )
+
+    def debt(self, account: Any) -> Debt:
+        """What an account owes, interest of now included, and how much it may owe."""
+        address = address_of(account)
+        _, interest = self.chain.view(self.deployment.clearinghouse, "backing", address)
+        cash = 0 if address == address_of(self.deployment.pool) else self.header(address).cash
+        credit = self.credit()
+        initial = sum((h.initial for h in self.collateral(address)), Decimal(0))
+        return Debt(
+            amount=from_wad(max(-cash, 0) + int(interest)),
+            interest=from_wad(int(interest)),
+            most=min(WIDE.multiply(initial, credit.debt_ratio), credit.cap),
+            rate=credit.rate,
+        )
+
+    def credit(self) -> Credit:
+        """All debts together, what they cost, and the terms of credit."""
+        words = self.chain.view(self.deployment.clearinghouse, "credit")
+        debts_word, credit_word, seizing, index, over_index = map(int, words)
+        debts, terms = slots.unpack_debts(debts_word), slots.unpack_credit(credit_word, seizing)
+        owed = model.ceil_div(over_index * index, WAD)
+        symbols = self.deployment.symbols
+        return Credit(
+            debts=from_wad(debts.total),
+            interest=from_wad(max(owed - debts.total, 0)),
+            cap=from_wad(terms.debt_cap),
+            rate=from_ppm(1) * from_wad(model.interest_rate(terms, debts.total)),
+            debt_ratio=from_ppm(terms.debt_ratio_ppm),
+            call_line=from_ppm(terms.call_line_ppm),
+            conversion_bound=terms.conversion_bound,
+            liquidation_fee=from_ppm(terms.liquidation_fee_ppm),
+            order=tuple(symbols[number] for number in terms.order if number < len(symbols)),
+        )
+
+    def token(self, token: str | int) -> Token:
+        """A collateral token, as of now."""
+        number = self.deployment.token_id(token)
+        house = self.deployment.clearinghouse
+        *words, state_word = map(int, self.chain.view(house, "token_words", number))
+        terms = slots.unpack_token(words[0], words[1], words[2])
+        state = slots.unpack_token_state(state_word)
+        seen = self.chain.view(house, "holding", NOBODY, number)
+
+        def weight(going: int, before: int) -> Decimal:
+            return from_ppm(model.weight_now(going, before, terms.settle_at, self.chain.now))
+
+        return Token(
+            id=number,
+            symbol=self.deployment.token_symbol(number),
+            price=from_wad(int(seen.price)),
+            price_status=self._status(seen.status),
+            initial_weight=weight(terms.initial_ppm, terms.initial_before_ppm),
+            maintenance_weight=weight(terms.maintenance_ppm, terms.maintenance_before_ppm),
+            total=from_wad(state.total * terms.unit),
+            cap=from_wad(terms.cap * terms.unit),
+            scale=from_wad(terms.scale),
+            discount=from_ppm(terms.discount_ppm),
+            premium=from_ppm(terms.premium_ppm),
+            duration=terms.duration,
+            delisted=terms.status != slots.OPEN,
+        )
+
+    def tokens(self) -> list[Token]:
+        """All collateral tokens by id."""
+        return [self.token(number) for number in range(len(self.deployment.token_ids))]
+
+    def lots(self, minutes: Number = 10) -> list[Lot]:
+        """The lots of the auction that are for sale, with what they cost now and in a while.
+
+        Args:
+            minutes: how much later `Lot.cost_later` is.
+        """
+        auction, found = self.deployment.auction, []
+        for start in range(0, int(self.chain.view(auction, "lot_count")), LOTS_PER_CALL):
+            found += list(self.chain.view(auction, "open_lots", start))
+        return [self._lot(lot, minutes) for lot in found]
+
+    def lot(self, lot: int, minutes: Number = 10) -> Lot:
+        """A lot that is for sale.
+
+        Raises:
+            DeploymentError: if it is not, or no longer.
+        """
+        view = self.chain.view(self.deployment.auction, "lot", lot)
+        if not int(view.amount):
+            raise DeploymentError(f"no lot {lot} is for sale")
+        return self._lot(view, minutes)
+
+    def _lot(self, view: Any, minutes: Number) -> Lot:
+        number, raw = int(view.id), int(view.amount)
+        wait = int(decimal(minutes, "minutes") * 60)
+        if wait < 0:
+            raise DeploymentError(f"minutes: {minutes} is below zero")
+        heir = address_of(view.surplus_to)
+        return Lot(
+            id=number,
+            token=self.deployment.token_symbol(int(view.token)),
+            amount=self.deployment.from_raw(raw, int(view.token)),
+            cost=self._cost(number, raw, 0),
+            cost_later=self._cost(number, raw, wait),
+            elapsed=int(view.elapsed),
+            to_insurance=from_wad(int(view.to_insurance)),
+            to_pool=from_wad(int(view.to_pool)),
+            surplus_to=None if heir == NOBODY else heir,
+        )
+
+    def _cost(self, lot: int, raw: int, wait: int) -> Decimal | None:
+        try:
+            cost = self.chain.view(self.deployment.auction, "cost_of", lot, raw, wait)
+        except Reverted as error:
+            if error.reason.startswith("prices:"):
+                return None
+            raise
+        return self.deployment.from_raw(int(cost))
 
     def entries(self, view: Account) -> dict[str, Entry]:
         """The entry price and the funding of each position, by market, from the ``Fill`` events.
@@ -419,36 +704,44 @@ class Client:
 
         Args:
             account: whose.
-            moves: fraction by market (name or id), ``-0.1`` for a fall of 10 %; ``"all"`` for the
-                rest.
+            moves: fraction by market (name or id) or token, ``-0.1`` for a fall of 10 %; ``"all"``
+                for the rest.
 
         Raises:
-            DeploymentError: if a market is unknown.
+            DeploymentError: if a name is unknown.
             ValueError: if a price would not stay above zero.
         """
         address = address_of(account)
         rest = moves.get("all")
         wanted = {
-            self.deployment.market_name(m): decimal(move, f"{m}: move")
+            self.deployment.priced_name(m): decimal(move, f"{m}: move")
             for m, move in moves.items()
             if m != "all"
         }
-        header = self.header(address)
-        equity = after = header.cash
-        before_mm = mm = 0
         prices: dict[str, tuple[Decimal, Decimal]] = {}
-        for number in bits(header.bitmap):
-            name = self.deployment.market_name(number)
+
+        def moved_from(name: str, price: int) -> int:
             move = wanted.get(name, decimal(rest, "move") if rest is not None else Decimal(0))
             if move <= -1:
                 raise ValueError(f"{name}: a fall of {-move:%} leaves no price")
-            leg = self.chain.view(self.deployment.clearinghouse, "leg", address, number)
-            price = int(leg.price)
             moved = int(WIDE.multiply(Decimal(price), 1 + move))
             prices[name] = (from_wad(price), from_wad(moved))
+            return moved
+
+        header = self.header(address)
+        equity = after = header.cash - to_wad(self.debt(address).interest)
+        before_mm = mm = 0
+        for number in bits(header.bitmap):
+            leg = self.chain.view(self.deployment.clearinghouse, "leg", address, number)
+            price = int(leg.price)
+            moved = moved_from(self.deployment.market_name(number), price)
             now, then = _value(leg, price), _value(leg, moved)
             equity, before_mm = equity + now.pnl, before_mm + now.maintenance
             after, mm = after + then.pnl, mm + then.maintenance
+        for held in self.collateral(address):
+            price, counts = to_wad(held.price), to_wad(held.maintenance)
+            equity += counts
+            after += counts * moved_from(held.token, price) // price
         return Shock(
             equity_before=from_wad(equity),
             health_before=_bounded(model.health(equity, before_mm)),
@@ -460,20 +753,70 @@ class Client:
 
     # -------------------------------------------------------------- actions
 
-    def deposit(self, amount: Number, account: Any = None, signer: Any = None) -> Receipt:
-        """Pay `amount` [quote] of the signer's into an account, his main one by default."""
-        payer = self._signer(signer)
-        raw = self.deployment.provide(payer, amount, self.deployment.clearinghouse)
-        return self._send("deposit", address_of(account or payer), self._quote, raw, signer=payer)
+    def deposit(
+        self,
+        amount: Number,
+        account: Any = None,
+        signer: Any = None,
+        token: str | int | None = None,
+    ) -> Receipt:
+        """Pay `amount` of the signer's into an account, his main one by default.
+
+        Args:
+            amount: of the quote, or of `token`.
+            account: whose; of a token that the account has nothing of, one of the signer's own.
+            signer: who pays; a mock token is minted first.
+            token: collateral by symbol or id.
+
+        Raises:
+            DeploymentError: if there is no such token, the amount is nothing, or the signer has
+                less of a real token.
+        """
+        payer, venue = self._signer(signer), self.deployment
+        self._something(amount, token)
+        raw = venue.provide(payer, amount, venue.clearinghouse, token)
+        target = address_of(account or payer)
+        return self._send("deposit", target, venue.token_address(token), raw, signer=payer)
 
     def withdraw(
-        self, amount: Number, account: Any = None, receiver: Any = None, signer: Any = None
+        self,
+        amount: Number,
+        account: Any = None,
+        receiver: Any = None,
+        signer: Any = None,
+        token: str | int | None = None,
     ) -> Receipt:
-        """Pay `amount` [quote] out of one of the signer's accounts, to him by default."""
-        owner = self._signer(signer)
-        raw = self.deployment.raw(amount)
+        """Pay `amount` out of one of the signer's accounts, to him by default.
+
+        Args:
+            amount: of the quote, or of `token`.
+            account: one of the signer's; his main one by default.
+            receiver: of the tokens.
+            signer: who owns the account.
+            token: collateral by symbol or id.
+
+        Raises:
+            DeploymentError: if there is no such token, the amount is nothing, or the account has
+                less of the token.
+        """
+        owner, venue = self._signer(signer), self.deployment
+        raw = self._something(amount, token)
         source, target = address_of(account or owner), address_of(receiver or owner)
-        return self._send("withdraw", source, self._quote, raw, target, signer=owner)
+        address = venue.token_address(token)
+        if address != address_of(venue.quote):
+            symbol = venue.token_symbol(token or 0)
+            has = self._holding(source, venue.token_id(symbol)).amount
+            if decimal(amount) > has:
+                raise DeploymentError(
+                    f"the account has {plain(has):f} {symbol}; {plain(decimal(amount)):f} are asked"
+                )
+        return self._send("withdraw", source, address, raw, target, signer=owner)
+
+    def _something(self, amount: Number, token: str | int | None) -> int:
+        raw = self.deployment.raw(amount, token)
+        if not raw:
+            raise DeploymentError("an amount of nothing: name one above zero")
+        return raw
 
     def trade(
         self,
@@ -533,11 +876,91 @@ class Client:
         addresses = [address_of(a) for a in accounts]
         return liquidations(self._send("liquidate_many", addresses, signer=self._signer(signer)))
 
-    # -------------------------------------------------------------- inside
+    def settle(self, account: Any, signer: Any = None) -> Decimal:
+        """Move an account's net unrealised loss into its cash; anybody may.
 
-    @property
-    def _quote(self) -> str:
-        return address_of(self.deployment.quote)
+        Returns:
+            The loss [quote] that is cash now.
+        """
+        address = address_of(account)
+        before = self.header(address).cash
+        receipt = self._send("settle", address, signer=self._signer(signer))
+        posted = sum(
+            int(event.args["interest"])
+            for event in receipt.events
+            if event.name == "InterestPaid" and address_of(event.args["account"]) == address
+        )
+        return from_wad(before - posted - self.header(address).cash)
+
+    def convert(self, account: Any, signer: Any = None) -> Liquidation:
+        """Auction collateral for a part of a debt that is too high; anybody may, for a share."""
+        address = address_of(account)
+        receipt = self._send("convert_collateral", address, signer=self._signer(signer))
+        return liquidations(receipt)[0]
+
+    def poke_token(self, token: str | int, signer: Any = None) -> Receipt:
+        """Keep a token's price, or report that its feed is dead."""
+        address = address_of(self.deployment.tokens[self.deployment.token_symbol(token)])
+        return self._send("poke_token", address, signer=self._signer(signer))
+
+    def tick(self, lot: int, signer: Any = None) -> Receipt:
+        """Let a lot's clock see that its feed is live."""
+        auction = self.deployment.auction
+        return self.chain.send(auction, "tick", lot, sender=self._signer(signer))
+
+    def buy_collateral(
+        self,
+        lot: int,
+        amount: Number | None = None,
+        max_cost: Number | None = None,
+        receiver: Any = None,
+        signer: Any = None,
+        slippage: Number = SLIPPAGE,
+    ) -> Purchase:
+        """Buy some of a lot, or all that is left of it, at its price of now.
+
+        Args:
+            lot: its id, as `lots` gives it.
+            amount: of the lot's token; all by default.
+            max_cost: [quote] the most to pay. If left out, the cost of now and `slippage` more.
+            receiver: of the tokens; the signer by default.
+            signer: who pays, with quote of his wallet; a mock is minted.
+            slippage: fraction of the cost of now.
+
+        Raises:
+            DeploymentError: if the lot is not for sale, or the amount is nothing or more than all.
+        """
+        buyer, venue = self._signer(signer), self.deployment
+        found = self.lot(lot, 0)
+        wanted = found.amount if amount is None else amount
+        raw = self._something(wanted, found.token)
+        if decimal(wanted) > found.amount:
+            raise DeploymentError(
+                f"lot {lot} has {plain(found.amount):f} {found.token} left; "
+                f"{plain(decimal(wanted)):f} are asked"
+            )
+        # Without a live price the contract refuses, and says why.
+        cost = self._cost(lot, raw, 0) or Decimal(0)
+        if max_cost is None:
+            most = venue.raw(_up(cost * (1 + decimal(slippage, "slippage")), venue))
+        else:
+            most = venue.raw(max_cost)
+        venue.provide(buyer, cost, venue.auction)
+        target = address_of(receiver or buyer)
+        receipt = self.chain.send(
+            venue.auction, "buy_collateral", lot, raw, most, target, sender=buyer
+        )
+        sold = receipt.event("LotSold").args
+        return Purchase(
+            lot=lot,
+            token=found.token,
+            amount=venue.from_raw(int(sold["amount"]), found.token),
+            cost=venue.from_raw(int(sold["cost"])),
+            left=venue.from_raw(int(sold["left"]), found.token),
+            gas=receipt.gas,
+        )
+
+    # -------------------------------------------------------------- inside
 
     def _signer(self, signer: Any) -> Any:
         found = signer or self.signer
@@ -560,15 +983,22 @@ def liquidations(receipt: Receipt) -> list[Liquidation]:
     found = []
     closed: dict[str, int] = {}
     debts: dict[str, tuple[int, int]] = {}
+    opened: list[tuple[int, str, int]] = []  # lot, whose surplus, [WAD quote] credited
     for event in receipt.events:
         args = event.args
         if event.name == "Fill":
             closed[args["account"]] = closed.get(args["account"], 0) + 1
         elif event.name == "BadDebt":
             debts[args["account"]] = (int(args["from_insurance"]), int(args["from_pool"]))
+        elif event.name == "LotOpened":  # before the `Liquidated` of the account it is from
+            due = int(args["to_insurance"]) + int(args["to_pool"])
+            opened.append((int(args["lot"]), address_of(args["surplus_to"]), due))
         elif event.name == "Liquidated":
             account = args["account"]
             from_insurance, from_pool = debts.pop(account, (0, 0))
+            # What tokens without a price may bring is their owner's, and repays his `BadDebt`.
+            fund = address_of(event.contract)
+            seized = sum(due for _, heir, due in opened if heir == fund)
             found.append(
                 Liquidation(
                     account=address_of(account),
@@ -581,9 +1011,12 @@ def liquidations(receipt: Receipt) -> list[Liquidation]:
                     reward=from_wad(int(args["reward"])),
                     debt_to_insurance=from_wad(from_insurance),
                     debt_to_pool=from_wad(from_pool),
+                    seized=from_wad(seized),
+                    lots=tuple(lot for lot, _, _ in opened),
                     gas=receipt.gas,
                 )
             )
+            opened = []
     return found
 
 
@@ -606,8 +1039,24 @@ class SizeSum:
 
 
 @dataclass(frozen=True)
+class TokenSum:
+    """LED-4 of one collateral token: all balances, lots for sale included, are its total [raw]."""
+
+    token: str
+    held: int
+    total: int
+    balance: int  # what the token says; strays included
+    unit: int  # [WAD base] of one raw unit
+
+    @property
+    def difference(self) -> int:
+        """Zero, or something is very wrong."""
+        return self.held - self.total
+
+
+@dataclass(frozen=True)
 class Conservation:
-    """LED-2 of every market, and LED-3, over stored values [WAD]."""
+    """LED-2 of every market, LED-3, and LED-4 of every token, over stored values [WAD]."""
 
     sizes: tuple[SizeSum, ...]
     accounts: int  # how many were summed, the pool and the insurance fund among them
@@ -615,6 +1064,7 @@ class Conservation:
     basis: int
     custody: int
     balance: int  # what the token says; strays included
+    tokens: tuple[TokenSum, ...] = ()
 
     @property
     def difference(self) -> int:
@@ -623,14 +1073,18 @@ class Conservation:
 
     @property
     def holds(self) -> bool:
-        """Whether every difference is zero and the token covers custody."""
+        """Whether every difference is zero and the tokens cover what is held."""
         sizes_agree = all(s.difference == 0 for s in self.sizes)
-        return sizes_agree and self.difference == 0 and self.custody <= self.balance
+        tokens_agree = all(t.difference == 0 and t.total <= t.balance for t in self.tokens)
+        covered = self.custody <= self.balance
+        return sizes_agree and tokens_agree and self.difference == 0 and covered
 
 
 def known_accounts(deployment: Deployment) -> list[str]:
-    """Every account that ever held anything, by the Clearinghouse's ``CashMoved`` events."""
-    events = deployment.chain.events(deployment.clearinghouse, "CashMoved", deployment.block)
+    """Every account that ever held cash or tokens, by the Clearinghouse's events."""
+    chain, house = deployment.chain, deployment.clearinghouse
+    names = ("CashMoved", "TokenMoved") if deployment.token_ids else ("CashMoved",)
+    events = (event for name in names for event in chain.events(house, name, deployment.block))
     return list(dict.fromkeys(address_of(event.args["account"]) for event in events))
 
 
@@ -639,13 +1093,17 @@ def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) 
 
     Args:
         deployment: where.
-        accounts: all that ever held anything; by default those that the events tell of. The pool
-            and the insurance fund are added.
+        accounts: all that ever held anything; by default those that the events tell of. The pool,
+            the insurance fund and, if there is collateral, the auction are added.
     """
     chain, house = deployment.chain, deployment.clearinghouse
     found = known_accounts(deployment) if accounts is None else [address_of(a) for a in accounts]
-    everyone = list(dict.fromkeys([*found, address_of(deployment.pool), deployment.insurance]))
+    system = [address_of(deployment.pool), deployment.insurance]
+    if deployment.token_ids:
+        system.append(address_of(deployment.auction))
+    everyone = list(dict.fromkeys([*found, *system]))
     client = Client(deployment)
+    held = [0] * len(deployment.token_ids)
     longs, shorts = [0] * len(deployment.ids), [0] * len(deployment.ids)
     cash = basis = 0
     for account in everyone:
@@ -656,6 +1114,10 @@ def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) 
             basis += int(leg.basis)
             side = longs if leg.size > 0 else shorts
             side[number] += int(leg.size)
+        if header.flags & model.HAS_TOKENS:
+            word, _ = chain.view(house, "backing", account)
+            for number in bits(slots.unpack_backing(int(word))[0]):
+                held[number] += int(chain.view(house, "holding", account, number).own)
     custody = int(chain.view(house, "globals")[0])
     balance = int(chain.view(deployment.quote, "balanceOf", address_of(house)))
     unit = int(chain.view(house, "settings").unit)
@@ -670,7 +1132,20 @@ def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) 
         basis=basis,
         custody=custody * unit,
         balance=balance * unit,
+        tokens=tuple(
+            TokenSum(symbol, held[number], *_booked(deployment, symbol))
+            for number, symbol in enumerate(deployment.symbols)
+        ),
     )
+
+
+def _booked(deployment: Deployment, symbol: str) -> tuple[int, int, int]:
+    """What the Clearinghouse has of a token by its own books and by the token's, and the unit."""
+    chain, house = deployment.chain, deployment.clearinghouse
+    words = chain.view(house, "token_words", deployment.token_id(symbol))
+    balance = chain.view(deployment.tokens[symbol], "balanceOf", address_of(house))
+    unit = 10 ** (18 - deployment.table.coin(symbol).decimals)
+    return slots.unpack_token_state(int(words[3])).total, int(balance), unit
 
 
 # ------------------------------------------------------------------ inside
@@ -695,6 +1170,23 @@ def _value(leg: Any, price: int) -> model.Value:
 def bits(bitmap: int) -> list[int]:
     """The places of the bits that are set."""
     return [number for number in range(bitmap.bit_length()) if bitmap >> number & 1]
+
+
+def _ratio(part: Decimal, whole: Decimal) -> Decimal:
+    return WIDE.divide(part, whole) if whole else Decimal(0)
+
+
+def _leverage(notional: Decimal, equity: Decimal) -> Decimal | None:
+    """As the Lens has it: none where no equity is left under positions."""
+    if not notional:
+        return Decimal(0)
+    return significant(_ratio(notional, equity), 18) if equity > 0 else None
+
+
+def _up(amount: Decimal, venue: Deployment) -> Decimal:
+    """An amount of quote, rounded up to what its token can say."""
+    step = Decimal(1).scaleb(-venue.table.quote.decimals)
+    return amount.quantize(step, rounding=ROUND_CEILING, context=WIDE)
 
 
 def _bounded(wad: int) -> Decimal | None:

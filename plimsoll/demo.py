@@ -2,6 +2,8 @@
 
 Hana is hedged, Leo is levered, Cara is careful. Hana's twin holds what Hana holds, with the same
 money, but isolated: each position in a sub-account of its own. Prices fall, crash, and come back.
+Then a short chapter: Mina brings ether and no cash. Her loss is a debt, it costs interest, and when
+she is liquidated her ether repays it by way of an auction.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plimsoll.capital import Leg, Need, legs_of, need
 from plimsoll.chain import Chain, address_of
@@ -18,12 +20,14 @@ from plimsoll.client import (
     Client,
     Conservation,
     Liquidation,
+    Lot,
     Pool,
+    Purchase,
     Shock,
     conservation,
     sub_account,
 )
-from plimsoll.deployment import deploy
+from plimsoll.deployment import Deployment, deploy
 from plimsoll.errors import ChainError
 from plimsoll.table import default_table
 from plimsoll.units import plain
@@ -52,12 +56,38 @@ MOVES = (  # of prices, from the start
 )
 
 
+TOKEN, ETHER = "WETH", D(100)  # what Mina brings
+MINA = ("BTC", D(15))  # and holds
+MINA_MOVES = (  # of prices, from the start
+    {"BTC": D("-0.11"), TOKEN: D("-0.10")},
+    {"BTC": D("-0.15"), TOKEN: D("-0.45")},
+)
+DAY = 86_400
+BUYER_WAITS = 3_600  # [s]
+
+
 class Scene(NamedTuple):
     """A moment: what was done to prices, and how everybody stands before anybody acts."""
 
     name: str
     prices: dict[str, Decimal]  # [quote/base]
     accounts: dict[str, Account]
+
+
+class Chapter(NamedTuple):
+    """Mina's. Money in quote."""
+
+    opened: Account
+    fallen: Account  # prices fell: an unrealised loss
+    settled: Account  # and somebody made a debt of it
+    day_later: Account  # with interest on it
+    crashed: Account  # before anybody acts
+    liquidation: Liquidation
+    after: Account
+    lot: Lot  # when it was opened; its later price is the one after `BUYER_WAITS`
+    purchase: Purchase
+    feed_price: Decimal  # of the token then
+    fund: tuple[Decimal, Decimal, Decimal]  # before the liquidation, after it, after the sale
 
 
 @dataclass
@@ -77,6 +107,7 @@ class Story:
     pool_before: Pool | None = None
     pool_after: Pool | None = None
     needs: dict[str, Need] = field(default_factory=dict)
+    mina: Chapter | None = None
     gas: dict[str, int] = field(default_factory=dict)
     conservation: Conservation | None = None
 
@@ -95,12 +126,12 @@ def play(chain: Chain, tell: Callable[[str], None] = lambda _: None) -> Story:
     """Deploy and act it out.
 
     Args:
-        chain: a local one with at least seven signers.
+        chain: a local one with at least eight signers.
         tell: is told each step in a few words.
     """
     signers = chain.signers
-    if len(signers) < 7:
-        raise ChainError(f"{chain.name} has {len(signers)} accounts to sign with, the demo needs 7")
+    if len(signers) < 8:
+        raise ChainError(f"{chain.name} has {len(signers)} accounts to sign with, the demo needs 8")
     deployer, twin, stranger = signers[0], signers[4], signers[5]
     owners = dict(zip(BOOKS, signers[1:4], strict=True))
     table = default_table().only(*MARKETS)
@@ -180,11 +211,82 @@ def play(chain: Chain, tell: Callable[[str], None] = lambda _: None) -> Story:
     deployment.refresh_nav(deployer)
     story.pool_after = client.pool()
 
+    story.mina = _chapter(deployment, signers[6], stranger, signers[7], story.gas, tell)
+
     path = [s.prices for s in story.scenes]
     story.needs = {who: need(legs[who], path) for who in BOOKS}
     tell("adding up the books")
     story.conservation = conservation(deployment)
     return story
+
+
+def _chapter(
+    deployment: Deployment,
+    mina: Any,
+    stranger: Any,
+    buyer: Any,
+    gas: dict[str, int],
+    tell: Callable[[str], None],
+) -> Chapter:
+    """Ether for collateral: a loss, a debt, interest, a seizure, a sale."""
+    client, chain = Client(deployment, mina), deployment.chain
+    market, size = MINA
+    start = {name: deployment.table.priced(name).price for name in (*MARKETS, TOKEN)}
+
+    def look() -> Account:
+        return client.account(mina)
+
+    def fund() -> Decimal:
+        return client.pool().insurance
+
+    def move(number: int) -> None:
+        moved = {name: plain(start[name] * (1 + by)) for name, by in MINA_MOVES[number].items()}
+        deployment.set_prices({**start, **moved}, stranger)
+        deployment.poke(sender=stranger)
+
+    tell("Mina pays in ether and opens")
+    deployment.set_prices(start, stranger)
+    deployment.refresh_nav(stranger)
+    gas["deposit of a token"] = client.deposit(ETHER, token=TOKEN).gas
+    client.trade(market, size)
+    opened = look()
+
+    tell("prices fall, somebody settles her loss")
+    chain.advance(HOUR)
+    move(0)
+    fallen = look()
+    client.settle(mina, stranger)
+    settled = look()
+    chain.advance(DAY)
+    deployment.refresh_prices(stranger)
+    day_later = look()
+
+    tell("ether crashes: a stranger liquidates her")
+    chain.advance(HOUR)
+    move(1)
+    crashed, before = look(), fund()
+    liquidation = client.liquidate(mina, stranger)
+    gas["liquidate, a position and a token"] = liquidation.gas
+    after, seized = look(), fund()
+    lot = client.lot(liquidation.lots[0], D(BUYER_WAITS) / 60)
+
+    tell("somebody buys the lot")
+    chain.advance(BUYER_WAITS)
+    purchase = client.buy_collateral(lot.id, signer=buyer)
+    gas["buy a lot, all of it"] = purchase.gas
+    return Chapter(
+        opened=opened,
+        fallen=fallen,
+        settled=settled,
+        day_later=day_later,
+        crashed=crashed,
+        liquidation=liquidation,
+        after=after,
+        lot=lot,
+        purchase=purchase,
+        feed_price=deployment.price(TOKEN),
+        fund=(before, seized, fund()),
+    )
 
 
 ORDINALS = ("first", "second", "third")

@@ -1,8 +1,9 @@
 """From a table to a running venue, and from a file back to one.
 
 `deploy` puts everything on chain in the one order that works; `Deployment` holds the contracts, the
-markets' names and ids, and what a local chain needs to be played with; `save` and `load` keep it in
-``deployments/<chain id>.json`` and make sure that what is there is still what was deployed.
+names and ids of markets and tokens, and what a local chain needs to be played with; `save` and
+`load` keep it in ``deployments/<chain id>.json`` and make sure that what is there is still what was
+deployed.
 """
 
 from __future__ import annotations
@@ -12,25 +13,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth_utils.crypto import keccak
 
 from plimsoll.chain import Chain, address_of, created_at, project_root
 from plimsoll.errors import ChainError, DeploymentError, Reverted, TableError
-from plimsoll.table import Table
+from plimsoll.table import CollateralSpec, MarketSpec, Table, TokenSpec
 from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, unscaled
 
-FORMAT = 1
-CORE = ("configurator", "pool", "clearinghouse", "lens")
+FORMAT = 2
+CORE = ("configurator", "pool", "auction", "clearinghouse", "lens", "collateral_lens")
 SOURCES = {
     "quote": "TokenMock",
     "configurator": "Configurator",
     "pool": "LiquidityPool",
+    "auction": "CollateralAuction",
     "clearinghouse": "Clearinghouse",
     "lens": "Lens",
+    "collateral_lens": "CollateralLens",
     "board": "FeedBoard",
 }
+FEEDS_AT_ONCE = 128  # that the board moves in a transaction
 DEVNET = "--network ethereum:devnet:node"
 
 Progress = Callable[[str], None]
@@ -45,9 +49,11 @@ class Deployment:
         table: what it was made from; feeds and quote have their addresses filled in.
         deployer: address; owner of the Configurator.
         quote: the settlement token.
-        feeds: by market name.
+        tokens: collateral by symbol.
+        feeds: by market name or token symbol, of which no two are the same.
         board: moves mock feeds together; None where no feed is a mock.
         ids: market ids by name.
+        token_ids: collateral ids by symbol.
         block: of the first transaction; where to look for events from.
     """
 
@@ -57,14 +63,19 @@ class Deployment:
     quote: Any
     configurator: Any
     pool: Any
+    auction: Any
     clearinghouse: Any
     lens: Any
+    collateral_lens: Any
     feeds: dict[str, Any]
     board: Any | None
     ids: dict[str, int]
     block: int
     mock_quote: bool = True
     mock_feeds: frozenset[str] = field(default_factory=frozenset)
+    tokens: dict[str, Any] = field(default_factory=dict)
+    token_ids: dict[str, int] = field(default_factory=dict)
+    mock_tokens: frozenset[str] = field(default_factory=frozenset)
 
     # -------------------------------------------------------------- names
 
@@ -79,19 +90,47 @@ class Deployment:
         Raises:
             DeploymentError: if there is no such market.
         """
-        text = str(market)
-        if text in self.ids:
-            return self.ids[text]
-        if text.isdecimal() and int(text) < len(self.ids):
-            return int(text)
-        for name, number in self.ids.items():
-            if name.upper() == text.upper():
-                return number
-        raise DeploymentError(f"no market {text!r}; there are {', '.join(self.names)}")
+        number = _find(market, self.ids)
+        if number is None:
+            raise DeploymentError(f"no market {str(market)!r}; there are {', '.join(self.names)}")
+        return number
 
     def market_name(self, market: str | int) -> str:
         """The name of a market given by name or by id."""
         return self.names[self.market_id(market)]
+
+    @property
+    def symbols(self) -> list[str]:
+        """Symbols of the collateral tokens by id."""
+        return sorted(self.token_ids, key=self.token_ids.__getitem__)
+
+    def token_id(self, token: str | int) -> int:
+        """The id of a collateral token given by symbol or by id.
+
+        Raises:
+            DeploymentError: if there is no such token.
+        """
+        number = _find(token, self.token_ids)
+        if number is None:
+            there = f"there are {', '.join(self.symbols)}" if self.token_ids else "there is none"
+            raise DeploymentError(f"no collateral {str(token)!r}; {there}")
+        return number
+
+    def token_symbol(self, token: str | int) -> str:
+        """The symbol of a collateral token given by symbol or by id."""
+        return self.symbols[self.token_id(token)]
+
+    def priced_name(self, name: str | int) -> str:
+        """What has a feed, as it is written: a market by name or id, or a token by symbol.
+
+        Raises:
+            DeploymentError: if there is neither.
+        """
+        if _find(name, self.ids) is None and not str(name).isdecimal():
+            number = _find(name, self.token_ids)
+            if number is not None:
+                return self.symbols[number]
+        return self.market_name(name)
 
     @property
     def insurance(self) -> str:
@@ -100,24 +139,50 @@ class Deployment:
 
     # -------------------------------------------------------------- money
 
-    def raw(self, amount: Number) -> int:
-        """Quote in token units, exactly; never below zero."""
+    def raw(self, amount: Number, token: str | int | None = None) -> int:
+        """An amount in token units, exactly; never below zero.
+
+        Args:
+            amount: of the quote, or of
+            token: collateral by symbol or id.
+        """
+        symbol, _, decimals, _ = self._token(token)
         try:
-            raw = scaled(amount, self.table.quote.decimals, self.table.quote.symbol)
+            raw = scaled(amount, decimals, symbol)
         except ValueError as error:
             raise DeploymentError(str(error)) from None
         if raw < 0:
-            raise DeploymentError(f"{self.table.quote.symbol}: {amount} is below zero")
+            raise DeploymentError(f"{symbol}: {amount} is below zero")
         return raw
 
-    def from_raw(self, amount: int) -> Decimal:
-        """Token units in quote."""
-        return unscaled(amount, self.table.quote.decimals)
+    def from_raw(self, amount: int, token: str | int | None = None) -> Decimal:
+        """Token units as an amount of the quote, or of a collateral token."""
+        return unscaled(amount, self._token(token).decimals)
 
-    def provide(self, payer: Any, amount: Number, spender: Any) -> int:
-        """See to it that `payer` has `amount` [quote] and that `spender` may take it.
+    def token_address(self, token: str | int | None = None) -> str:
+        """The quote token, or a collateral token by symbol or id."""
+        return address_of(self._token(token).contract)
+
+    def _token(self, token: str | int | None) -> _Token:
+        quote = self.table.quote
+        if token is None or str(token).upper() == quote.symbol.upper():
+            return _Token(quote.symbol, self.quote, quote.decimals, self.mock_quote)
+        symbol = self.token_symbol(token)
+        coin = self.table.coin(symbol)
+        return _Token(symbol, self.tokens[symbol], coin.decimals, symbol in self.mock_tokens)
+
+    def provide(
+        self, payer: Any, amount: Number, spender: Any, token: str | int | None = None
+    ) -> int:
+        """See to it that `payer` has `amount` of a token and that `spender` may take it.
 
         A mock token mints what is missing; of a real one the payer must have enough.
+
+        Args:
+            payer: who pays.
+            amount: of the quote, or of `token`.
+            spender: who will take it.
+            token: collateral by symbol or id.
 
         Returns:
             The amount [raw].
@@ -125,28 +190,34 @@ class Deployment:
         Raises:
             DeploymentError: if the payer has too little of a real token.
         """
-        raw = self.raw(amount)
-        held = int(self.chain.view(self.quote, "balanceOf", address_of(payer)))
+        symbol, contract, decimals, mock = self._token(token)
+        raw = self.raw(amount, token)
+        held = int(self.chain.view(contract, "balanceOf", address_of(payer)))
         if held < raw:
-            if not self.mock_quote:
+            if not mock:
                 raise DeploymentError(
-                    f"{address_of(payer)} holds {plain(self.from_raw(held)):f} "
-                    f"{self.table.quote.symbol}; {plain(decimal(amount)):f} are needed"
+                    f"{address_of(payer)} holds {plain(unscaled(held, decimals)):f} "
+                    f"{symbol}; {plain(decimal(amount)):f} are needed"
                 )
-            self.chain.send(self.quote, "mint", address_of(payer), raw - held, sender=payer)
-        allowed = self.chain.view(self.quote, "allowance", address_of(payer), address_of(spender))
+            self.chain.send(contract, "mint", address_of(payer), raw - held, sender=payer)
+        allowed = self.chain.view(contract, "allowance", address_of(payer), address_of(spender))
         if int(allowed) < raw:
-            self.chain.send(self.quote, "approve", address_of(spender), MAX_UINT, sender=payer)
+            self.chain.send(contract, "approve", address_of(spender), MAX_UINT, sender=payer)
         return raw
 
-    def fund(self, account: Any, amount: Number, payer: Any) -> None:
-        """Deposit `amount` [quote] of the payer's to any account (a mock token is minted first)."""
-        raw = self.provide(payer, amount, self.clearinghouse)
+    def fund(
+        self, account: Any, amount: Number, payer: Any, token: str | int | None = None
+    ) -> None:
+        """Deposit `amount` of the payer's to any account (a mock token is minted first).
+
+        The amount is of the quote, or of a collateral token by symbol or id.
+        """
+        raw = self.provide(payer, amount, self.clearinghouse, token)
         self.chain.send(
             self.clearinghouse,
             "deposit",
             address_of(account),
-            address_of(self.quote),
+            self.token_address(token),
             raw,
             sender=payer,
         )
@@ -158,37 +229,37 @@ class Deployment:
 
     # -------------------------------------------------------------- prices
 
-    def price(self, market: str | int) -> Decimal:
-        """The feed's last answer [quote/base], whatever it is worth."""
-        name = self.market_name(market)
-        feed = self.feeds[name]
+    def price(self, name: str | int) -> Decimal:
+        """The last answer of a market's or token's feed [quote/base], whatever it is worth."""
+        feed = self.feeds[self.priced_name(name)]
         answer = self.chain.view(feed, "latestRoundData")[1]
         return unscaled(int(answer), int(self.chain.view(feed, "decimals")))
 
     def set_prices(self, prices: Mapping[str, Decimal | int | str], sender: Any = None) -> None:
-        """New answers of mock feeds, now, in one transaction; rounded to the feeds' decimals.
+        """New answers of mock feeds, now and together; rounded to the feeds' decimals.
 
         Args:
-            prices: [quote/base] by market.
+            prices: [quote/base] by market or token symbol.
             sender: who sends it; by default the chain's first signer.
 
         Raises:
             DeploymentError: if a feed is no mock.
         """
         feeds, answers = [], []
-        for market, price in prices.items():
-            name = self.market_name(market)
+        for wanted, price in prices.items():
+            name = self.priced_name(wanted)
             if name not in self.mock_feeds or self.board is None:
                 raise DeploymentError(f"{name}: its feed is a real one, which nobody can set")
             feeds.append(address_of(self.feeds[name]))
             answers.append(self.table.answer(name, decimal(price, f"{name}: price")))
-        if feeds:
-            payer = sender or self.chain.signers[0]
-            self.chain.send(self.board, "post", feeds, answers, sender=payer)
+        payer = sender or self.chain.signers[0]
+        for at in range(0, len(feeds), FEEDS_AT_ONCE):
+            page = slice(at, at + FEEDS_AT_ONCE)
+            self.chain.send(self.board, "post", feeds[page], answers[page], sender=payer)
 
-    def set_price(self, market: str | int, price: Decimal | int | str, sender: Any = None) -> None:
-        """A new answer of a mock feed [quote/base], now."""
-        self.set_prices({self.market_name(market): price}, sender)
+    def set_price(self, name: str | int, price: Decimal | int | str, sender: Any = None) -> None:
+        """A new answer of a market's or token's mock feed [quote/base], now."""
+        self.set_prices({self.priced_name(name): price}, sender)
 
     def refresh_prices(self, sender: Any = None) -> None:
         """The mock feeds' answers once more, as of now: time has made them stale."""
@@ -216,10 +287,14 @@ class Deployment:
     # -------------------------------------------------------------- files
 
     def addresses(self) -> dict[str, str]:
-        """Every contract's address by its part: core contracts, quote, board, ``feed:<market>``."""
+        """Every contract's address by its part.
+
+        Core contracts, quote, board, ``token:<symbol>``, ``feed:<market or symbol>``.
+        """
         found = {part: address_of(getattr(self, part)) for part in ("quote", *CORE)}
         if self.board is not None:
             found["board"] = address_of(self.board)
+        found |= {f"token:{symbol}": address_of(self.tokens[symbol]) for symbol in self.symbols}
         return found | {f"feed:{name}": address_of(feed) for name, feed in self.feeds.items()}
 
     def save(self, folder: Path | None = None) -> Path:
@@ -237,6 +312,8 @@ class Deployment:
             "markets": self.names,
             "mock_quote": self.mock_quote,
             "mock_feeds": sorted(self.mock_feeds),
+            "tokens": self.symbols,
+            "mock_tokens": sorted(self.mock_tokens),
             "table": self.table.to_dict(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -271,9 +348,9 @@ class Deployment:
                     f"{path} is of chain {data['chain_id']}, connected is chain {chain.id}; {mend}"
                 )
             contracts, hashes = dict(data["contracts"]), dict(data["code"])
-            names = list(data["markets"])
+            later: dict[str, Any] = dict.fromkeys(("quote", *CORE))
+            names, symbols = list(data["markets"]), list(data["tokens"])
             table = Table.from_dict(data["table"])
-            mocks = frozenset(data["mock_feeds"])
             deployed = cls(
                 chain=chain,
                 table=table,
@@ -281,24 +358,28 @@ class Deployment:
                 ids={name: number for number, name in enumerate(names)},
                 block=int(data["block"]),
                 mock_quote=bool(data["mock_quote"]),
-                mock_feeds=mocks,
+                mock_feeds=frozenset(data["mock_feeds"]),
+                token_ids={symbol: number for number, symbol in enumerate(symbols)},
+                mock_tokens=frozenset(data["mock_tokens"]),
                 feeds={},
                 board=None,
-                **dict.fromkeys(("quote", *CORE)),
+                **later,
             )
             _check_code(chain, path, contracts, hashes, mend)
             for part in ("quote", *CORE):
                 setattr(deployed, part, chain.at(SOURCES[part], contracts[part]))
             if "board" in contracts:
                 deployed.board = chain.at(SOURCES["board"], contracts["board"])
-            deployed.feeds = {n: chain.at("FeedMock", contracts[f"feed:{n}"]) for n in names}
+            priced = [*names, *symbols]
+            deployed.feeds = {n: chain.at("FeedMock", contracts[f"feed:{n}"]) for n in priced}
+            deployed.tokens = {s: chain.at("TokenMock", contracts[f"token:{s}"]) for s in symbols}
         except (KeyError, TypeError, TableError) as error:
             raise DeploymentError(f"{path} is damaged ({error!r}); {mend}") from None
         deployed.check(path, mend)
         return deployed
 
     def check(self, path: Path | str = "this deployment", mend: str = "deploy again") -> None:
-        """Whether the contracts still know each other and the markets.
+        """Whether the contracts still know each other, the markets and the tokens.
 
         Raises:
             DeploymentError: if not.
@@ -306,7 +387,12 @@ class Deployment:
         try:
             settings = self.chain.view(self.clearinghouse, "settings")
             listed = int(self.chain.view(self.configurator, "market_count"))
-            expected = {"pool": self.pool, "configurator": self.configurator, "quote": self.quote}
+            expected = {
+                "pool": self.pool,
+                "configurator": self.configurator,
+                "auction": self.auction,
+                "quote": self.quote,
+            }
             for part, contract in expected.items():
                 if address_of(getattr(settings, part)) != address_of(contract):
                     raise DeploymentError(f"{path}: the clearinghouse has another {part}; {mend}")
@@ -318,6 +404,13 @@ class Deployment:
                 found = self.chain.view(self.configurator, "market_name", number)
                 if found != name:
                     raise DeploymentError(f"{path}: market {number} is {found}, not {name}; {mend}")
+            for symbol, number in self.token_ids.items():
+                found = self.chain.view(self.configurator, "collateral_token", number)
+                wanted = address_of(self.tokens[symbol])
+                if address_of(found) != wanted:
+                    raise DeploymentError(
+                        f"{path}: collateral {number} is {found}, not {symbol} at {wanted}; {mend}"
+                    )
         except (ChainError, Reverted) as error:
             raise DeploymentError(
                 f"{path}: its contracts do not answer ({error}); {mend}"
@@ -371,10 +464,10 @@ def deploy(
     progress: Progress | None = None,
     seed: bool = True,
 ) -> Deployment:
-    """Put a table's venue on a chain: tokens, contracts, markets, money, prices.
+    """Put a table's venue on a chain: tokens, contracts, markets, collateral, money, prices.
 
     Args:
-        table: what to deploy. Where it gives an address for the quote or a feed, that is used;
+        table: what to deploy. Where it gives an address for a token or a feed, that is used;
             else a mock is deployed.
         chain: where.
         sender: who deploys, owns the Configurator, and pays the seeds.
@@ -386,7 +479,7 @@ def deploy(
 
     Raises:
         TableError: before anything is sent, if a number cannot be represented.
-        DeploymentError: if the chain refuses; it names the market and the rule.
+        DeploymentError: if the chain refuses; it names the market or token and the rule.
     """
     tell = progress or _silent
     settings = table.settings()
@@ -394,31 +487,43 @@ def deploy(
     for spec in table.markets:
         table.terms(spec.name, spec.feed or "0x" + "00" * 20)
         table.answer(spec.name, spec.price)
+    for coin in table.collateral:
+        table.collateral_terms(coin.symbol, coin.feed or "0x" + "00" * 20)
+        table.answer(coin.symbol, coin.price)
+    table.credit_terms()
     deployer = address_of(sender)
     block = chain.height
-    table, quote, feeds, board = _outside(table, chain, sender, tell)
-    real_feeds = {name for name, (_, mock) in feeds.items() if not mock}
+    outside = _outside(table, chain, sender, tell)
+    table, quote = outside.table, address_of(outside.quote)
 
-    tell("Clearinghouse, pool, Configurator, Lens")
+    tell("Clearinghouse, pool, auction, Configurator, lenses")
     nonce = chain.nonce(deployer)
-    predicted = created_at(deployer, nonce + 2)
+    predicted = created_at(deployer, nonce + 3)
     pool_spec = table.pool
     try:
         configurator = chain.deploy("Configurator", predicted, settings[0], sender=sender)
         pool = chain.deploy(
             "LiquidityPool",
             predicted,
-            address_of(quote[0]),
+            quote,
             pool_spec.name,
             pool_spec.symbol,
             pool_spec.cooldown,
             sender=sender,
         )
+        auction = chain.deploy(
+            "CollateralAuction",
+            predicted,
+            address_of(configurator),
+            quote,
+            sender=sender,
+        )
         clearinghouse = chain.deploy(
             "Clearinghouse",
-            address_of(quote[0]),
+            quote,
             address_of(pool),
             address_of(configurator),
+            address_of(auction),
             *settings,
             sender=sender,
         )
@@ -428,6 +533,7 @@ def deploy(
                 f"computed: {deployer} sent something else meanwhile; deploy again"
             )
         lens = chain.deploy("Lens", predicted, line, sender=sender)
+        collateral_lens = chain.deploy("CollateralLens", predicted, sender=sender)
     except Reverted as error:
         raise DeploymentError(f"{error.method} refuses: {error}") from None
 
@@ -435,19 +541,24 @@ def deploy(
         chain=chain,
         table=table,
         deployer=deployer,
-        quote=quote[0],
+        quote=outside.quote,
         configurator=configurator,
         pool=pool,
+        auction=auction,
         clearinghouse=clearinghouse,
         lens=lens,
-        feeds={name: contract for name, (contract, _) in feeds.items()},
-        board=board,
+        collateral_lens=collateral_lens,
+        feeds=outside.feeds,
+        board=outside.board,
         ids={},
         block=block,
-        mock_quote=quote[1],
-        mock_feeds=frozenset(set(feeds) - real_feeds),
+        mock_quote=outside.mock_quote,
+        mock_feeds=outside.mock_feeds,
+        tokens=outside.tokens,
+        mock_tokens=outside.mock_tokens,
     )
     list_markets(deployment, sender, tell)
+    list_collateral(deployment, sender, tell)
     if seed:
         _seed(deployment, sender, tell)
     return deployment
@@ -457,40 +568,79 @@ def _silent(_: str) -> None:
     pass
 
 
-def _outside(
-    table: Table, chain: Chain, sender: Any, tell: Progress
-) -> tuple[Table, tuple[Any, bool], dict[str, tuple[Any, bool]], Any | None]:
-    """What the venue stands on: quote and feeds (each with: is it a mock?), the feeds' board."""
-    tell("quote token and feeds")
-    token = table.quote
-    if token.address:
-        _must_be_there(chain, token.address, token.symbol)
-        quote = chain.at("TokenMock", token.address)
-        decimals = int(chain.view(quote, "decimals"))
-        if decimals != token.decimals:
-            raise DeploymentError(
-                f"{token.symbol} at {token.address} has {decimals} decimals, the table says "
-                f"{token.decimals}"
-            )
-    else:
-        quote = chain.deploy("TokenMock", token.name, token.symbol, token.decimals, sender=sender)
-    feeds: dict[str, tuple[Any, bool]] = {}
-    markets = []
-    for number, spec in enumerate(table.markets, 1):
+class _Token(NamedTuple):
+    """A token that accounts may hold."""
+
+    symbol: str
+    contract: Any
+    decimals: int
+    mock: bool
+
+
+class _Outside(NamedTuple):
+    """What the venue stands on; the table has its addresses filled in."""
+
+    table: Table
+    quote: Any
+    tokens: dict[str, Any]
+    feeds: dict[str, Any]
+    board: Any | None
+    mock_quote: bool
+    mock_tokens: frozenset[str]
+    mock_feeds: frozenset[str]
+
+
+def _outside(table: Table, chain: Chain, sender: Any, tell: Progress) -> _Outside:
+    """Tokens and feeds: those that the table gives an address for, and mocks."""
+    tell("quote token, collateral and feeds")
+    quote = _token_at(table.quote.symbol, table.quote, chain, sender)
+    tokens = {coin.symbol: _token_at(coin.symbol, coin, chain, sender) for coin in table.collateral}
+    feeds: dict[str, Any] = {}
+    mocks = set()
+    priced: dict[str, MarketSpec | CollateralSpec] = {m.name: m for m in table.markets}
+    priced |= {coin.symbol: coin for coin in table.collateral}
+    for number, (name, spec) in enumerate(priced.items(), 1):
         if spec.feed:
-            _must_be_there(chain, spec.feed, f"the feed of {spec.name}")
-            feeds[spec.name] = (chain.at("FeedMock", spec.feed), False)
+            _must_be_there(chain, spec.feed, f"the feed of {name}")
+            feeds[name] = chain.at("FeedMock", spec.feed)
         else:
-            tell(f"feed {number} of {len(table.markets)}: {spec.name}")
-            answer = table.answer(spec.name, spec.price)
-            feed = chain.deploy("FeedMock", spec.feed_decimals, answer, sender=sender)
-            feeds[spec.name] = (feed, True)
-        markets.append(replace(spec, feed=address_of(feeds[spec.name][0])))
-    board = None
-    if any(mock for _, mock in feeds.values()):
-        board = chain.deploy("FeedBoard", sender=sender)
-    table = replace(table, quote=replace(token, address=address_of(quote)), markets=tuple(markets))
-    return table, (quote, not token.address), feeds, board
+            tell(f"feed {number} of {len(priced)}: {name}")
+            answer = table.answer(name, spec.price)
+            feeds[name] = chain.deploy("FeedMock", spec.feed_decimals, answer, sender=sender)
+            mocks.add(name)
+    return _Outside(
+        table=replace(
+            table,
+            quote=replace(table.quote, address=address_of(quote)),
+            markets=tuple(replace(m, feed=address_of(feeds[m.name])) for m in table.markets),
+            collateral=tuple(
+                replace(c, address=address_of(tokens[c.symbol]), feed=address_of(feeds[c.symbol]))
+                for c in table.collateral
+            ),
+        ),
+        quote=quote,
+        tokens=tokens,
+        feeds=feeds,
+        board=chain.deploy("FeedBoard", sender=sender) if mocks else None,
+        mock_quote=not table.quote.address,
+        mock_tokens=frozenset(coin.symbol for coin in table.collateral if not coin.address),
+        mock_feeds=frozenset(mocks),
+    )
+
+
+def _token_at(symbol: str, spec: TokenSpec | CollateralSpec, chain: Chain, sender: Any) -> Any:
+    """The token at the table's address, or a mock."""
+    if not spec.address:
+        name = spec.name or symbol
+        return chain.deploy("TokenMock", name, symbol, spec.decimals, sender=sender)
+    _must_be_there(chain, spec.address, symbol)
+    token = chain.at("TokenMock", spec.address)
+    decimals = int(chain.view(token, "decimals"))
+    if decimals != spec.decimals:
+        raise DeploymentError(
+            f"{symbol} at {spec.address} has {decimals} decimals, the table says {spec.decimals}"
+        )
+    return token
 
 
 def _must_be_there(chain: Chain, address: str, what: str) -> None:
@@ -524,8 +674,48 @@ def list_markets(deployment: Deployment, sender: Any, progress: Progress | None 
         deployment.ids[spec.name] = number
 
 
+def list_collateral(deployment: Deployment, sender: Any, progress: Progress | None = None) -> None:
+    """Set the credit; then list every collateral token of the table that has no id yet, in order.
+
+    Without collateral there is no debt to have terms for.
+
+    Raises:
+        DeploymentError: if the Configurator refuses; it names the token and the rule.
+    """
+    tell = progress or _silent
+    chain, table = deployment.chain, deployment.table
+    if not table.collateral:
+        return
+    credit = table.credit_terms()
+    try:  # the order of seizures comes first: without it nothing can be listed
+        chain.send(
+            deployment.configurator,
+            "configure_credit",
+            (*credit[:-1], list(credit.order)),
+            sender=sender,
+        )
+    except Reverted as error:
+        raise DeploymentError(f"credit: {error}") from None
+    for coin in table.collateral:
+        symbol, number = coin.symbol, len(deployment.token_ids)
+        if symbol in deployment.token_ids:
+            continue
+        tell(f"collateral {number + 1} of {len(table.collateral)}: {symbol}")
+        terms = table.collateral_terms(symbol, address_of(deployment.feeds[symbol]))
+        if symbol in deployment.mock_feeds:
+            _keep_fresh(deployment, symbol, sender)
+        token = address_of(deployment.tokens[symbol])
+        try:
+            chain.send(
+                deployment.configurator, "list_collateral", token, tuple(terms), sender=sender
+            )
+        except Reverted as error:
+            raise DeploymentError(f"{symbol}: {error}") from None
+        deployment.token_ids[symbol] = number
+
+
 def _keep_fresh(deployment: Deployment, name: str, sender: Any) -> None:
-    spec = deployment.table.spec(name)
+    spec = deployment.table.priced(name)
     updated_at = int(deployment.chain.view(deployment.feeds[name], "latestRoundData")[3])
     if deployment.chain.now - updated_at > spec.max_age // 2:
         answer = deployment.table.answer(name, spec.price)
@@ -547,14 +737,24 @@ def _seed(deployment: Deployment, sender: Any, tell: Progress) -> None:
 
 
 def stale_feeds(deployment: Deployment, names: Iterable[str] | None = None) -> dict[str, str]:
-    """The markets without a live price, each with the reason."""
+    """The markets and collateral tokens without a live price, each with the reason."""
+    chain, house, nobody = deployment.chain, deployment.clearinghouse, "0x" + "00" * 20
     found = {}
-    for name in names or deployment.names:
-        leg = deployment.chain.view(
-            deployment.clearinghouse, "leg", "0x" + "00" * 20, deployment.market_id(name)
-        )
-        if leg.status:
-            found[name] = str(
-                deployment.chain.view(deployment.lens, "price_status_text", leg.status)
-            )
+    for name in names or [*deployment.names, *deployment.symbols]:
+        if name in deployment.token_ids:
+            seen = chain.view(house, "holding", nobody, deployment.token_id(name))
+        else:
+            seen = chain.view(house, "leg", nobody, deployment.market_id(name))
+        if seen.status:
+            found[name] = str(chain.view(deployment.lens, "price_status_text", seen.status))
     return found
+
+
+def _find(wanted: str | int, ids: Mapping[str, int]) -> int | None:
+    """The number that belongs to a name, in any case, or to itself; None if there is none."""
+    text = str(wanted)
+    if text in ids:
+        return ids[text]
+    if text.isdecimal() and int(text) < len(ids):
+        return int(text)
+    return next((number for name, number in ids.items() if name.upper() == text.upper()), None)

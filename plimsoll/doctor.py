@@ -127,14 +127,18 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
         else:
             yield Finding(False, text or str(error), mend.removeprefix("run: "))
         return
-    yield Finding(True, f"{path.name}: {len(deployment.ids)} markets, all contracts in place")
+    yield Finding(
+        True,
+        f"{path.name}: {len(deployment.ids)} markets, "
+        f"{len(deployment.token_ids)} collateral tokens, all contracts in place",
+    )
     dead = stale_feeds(deployment)
     refresh = f"ape run markets --refresh {network}"
     if dead:
         some = ", ".join(f"{name} ({why.removeprefix('prices: ')})" for name, why in dead.items())
         yield Finding(False, f"no live price: {some}", mend_of_feeds(deployment, dead, network))
     else:
-        yield Finding(True, "every market has a live price")
+        yield Finding(True, "every market and collateral token has a live price")
     pool = Client(deployment).pool()
     age = chain.now - pool.known_at
     if age > 86_400:
@@ -153,7 +157,7 @@ def mend_of_feeds(deployment: Deployment, dead: Mapping[str, str], network: str)
 
     Args:
         deployment: whose feeds.
-        dead: markets without a live price, each with the reason.
+        dead: markets and tokens without a live price, each with the reason.
         network: as in a command.
     """
     mocks = {name: why for name, why in dead.items() if name in deployment.mock_feeds}
@@ -162,7 +166,7 @@ def mend_of_feeds(deployment: Deployment, dead: Mapping[str, str], network: str)
         return f"ape run markets --refresh {network}"
     if mocks:
         table = deployment.table
-        pairs = [f"{name}={plain(table.spec(name).price):f}" for name in mocks]
+        pairs = [f"{name}={plain(table.priced(name).price):f}" for name in mocks]
         return " ".join(["ape run markets", *(f"--set {quote(p)}" for p in pairs), network])
     return "ask who runs the feed"
 

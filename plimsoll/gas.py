@@ -2,7 +2,8 @@
 
 Receipts' gasUsed on the in-process chain, whose every transaction starts with every slot cold. The
 same book is measured with two kinds of feeds: one whose round is a single slot, the floor of what
-a feed can cost, and one that reads what Chainlink's proxy and aggregator read. The numbers do not
+a feed can cost, and one that reads what Chainlink's proxy and aggregator read. Collateral has a
+venue of its own, so that the book without any is measured as it always was. The numbers do not
 depend on the machine; `compare` holds them against the committed snapshot to the last unit.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 
 from plimsoll.chain import ApeChain, address_of
 from plimsoll.deployment import Deployment, deploy
-from plimsoll.table import PoolSpec, Table, market
+from plimsoll.table import PoolSpec, Table, collateral, market
 
 SNAPSHOT = Path("tests/gas/snapshot.json")
 TABLE = Path("docs/gas.md")
@@ -28,6 +29,9 @@ PRICE = Decimal(100)
 CRASH = Decimal(92)  # from 20 times leverage: unhealthy, and solvent after the fee
 SIZE = 10 * 10**18  # [WAD base] of each leg
 ANSWER = 10**8  # one quote, in the feeds' decimals
+COINS = (1, 4)  # collateral tokens of an account that is liquidated
+COIN_LEGS = 8  # and its positions
+BACKING = Decimal("8.8")  # of tokens at `PRICE` each: liquidated at `CRASH`, it pays all its fee
 
 # What the design allows [gas]; `over_target` names the figures beyond it.
 TARGETS: dict[str, dict[str, int]] = {
@@ -45,13 +49,19 @@ Snapshot = dict[str, Any]
 
 
 class Bench:
-    """A venue with 32 markets in which somebody else trades too."""
+    """A venue in which somebody else trades too.
 
-    def __init__(self, feeds: str) -> None:
+    Args:
+        feeds: their kind.
+        markets: how many.
+        coins: how many collateral tokens.
+    """
+
+    def __init__(self, feeds: str, markets: int = max(LEGS), coins: int = 0) -> None:
         self.chain = ApeChain()
         signers = self.chain.signers
         self.owner, self.trader, self.other, self.keeper, self.lender = signers[:5]
-        self.feeds = [self._feed(feeds) for _ in range(max(LEGS))]
+        self.feeds = [self._feed(feeds) for _ in range(markets)]
         specs = tuple(
             market(
                 f"M{i}",
@@ -63,8 +73,13 @@ class Bench:
             )
             for i, (front, _) in enumerate(self.feeds)
         )
+        tokens = tuple(
+            collateral(f"T{i}", PRICE, feed=address_of(self._feed(feeds)[0]), max_age=10**6)
+            for i in range(coins)
+        )
         pool = PoolSpec(seed=Decimal(100_000_000))
-        table = Table(markets=specs, pool=pool, insurance=Decimal(1_000_000))
+        insurance = Decimal(1_000_000)
+        table = Table(markets=specs, pool=pool, insurance=insurance, collateral=tokens)
         self.venue: Deployment = deploy(table, self.chain, self.owner)
         for account in (self.other, self.keeper):
             self.venue.fund(account, 1_000_000, account)
@@ -124,6 +139,12 @@ class Bench:
         house = self.venue.clearinghouse
         return self.send(house, "deposit", account, quote, raw, sender=self.trader)
 
+    def deposit_token(self, account: str, symbol: str, amount: Decimal) -> int:
+        """A deposit of a collateral token that the trader has and has approved."""
+        venue, house = self.venue, self.venue.clearinghouse
+        raw, token = venue.raw(amount, symbol), venue.token_address(symbol)
+        return self.send(house, "deposit", account, token, raw, sender=self.trader)
+
 
 def measure(progress: Callable[[str], None] = lambda _: None) -> Snapshot:
     """Every figure of the snapshot [gas]."""
@@ -131,6 +152,8 @@ def measure(progress: Callable[[str], None] = lambda _: None) -> Snapshot:
     for kind in FEEDS:
         progress(f"{kind} feeds")
         _measure(Bench(kind), kind, found, progress)
+        progress(f"{kind} feeds, collateral")
+        _measure_collateral(Bench(kind, COIN_LEGS, max(COINS)), kind, found)
     return {name: _shaped(name, value) for name, value in found.items()}
 
 
@@ -192,6 +215,49 @@ def _measure(bench: Bench, kind: str, found: Snapshot, progress: Callable[[str],
     who = address_of(lender)
     for name in ("pool_deposit", "pool_deposit_again"):
         note(name, 32, bench.send(pool, "deposit", raw // 2, who, 0, sender=lender))
+
+
+def _measure_collateral(bench: Bench, kind: str, found: Snapshot) -> None:
+    venue, house, auction = bench.venue, bench.venue.clearinghouse, bench.venue.auction
+
+    def note(operation: str, count: int, gas: int) -> None:
+        found.setdefault(operation, {}).setdefault(kind, {})[str(count)] = gas
+
+    # Trader and buyer have dealt in the tokens before; somebody else holds some of each.
+    for symbol in venue.symbols:
+        venue.fund(bench.other, 100, bench.other, symbol)
+        venue.provide(bench.trader, 1_000, house, symbol)
+        venue.provide(bench.lender, 1, house, symbol)
+    venue.provide(bench.lender, 100_000, auction)
+
+    def liquidate(account: str, count: int) -> tuple[int, int, int]:
+        """An account of `count` tokens and eight positions: deposits first and again, its end."""
+        each = BACKING / count
+        for i, symbol in enumerate(venue.symbols[:count]):
+            first = bench.deposit_token(account, symbol, each / 2)
+            again = bench.deposit_token(account, symbol, each / 2)
+            if i == 0:
+                deposits = first, again
+        for i in range(COIN_LEGS):
+            bench.trade(bench.trader, i, SIZE, account)
+        bench.prices(CRASH, COIN_LEGS)
+        gas = bench.send(house, "liquidate", account, sender=bench.keeper)
+        bench.prices(PRICE, COIN_LEGS)
+        venue.refresh_nav(bench.owner)
+        return *deposits, gas
+
+    # The lots of the first are still for sale when the others' are opened.
+    liquidate(bench.sub(200), max(COINS))
+    for count in COINS:
+        first, again, gas = liquidate(bench.sub(count), count)
+        if count == 1:
+            note("deposit_token", 1, first)
+            note("deposit_token_again", 1, again)
+        note("liquidate_8_by_tokens", count, gas)
+    for name, part in (("buy_collateral_part", 2), ("buy_collateral", 1)):
+        raw = int(venue.chain.view(auction, "lot", 0).amount) // part
+        args = (0, raw, 2**256 - 1, address_of(bench.lender))
+        note(name, 1, bench.send(auction, "buy_collateral", *args, sender=bench.lender))
 
 
 # ------------------------------------------------------------------ the snapshot
@@ -333,8 +399,37 @@ def document(snapshot: Snapshot) -> str:
         "",
         f"Deposit into a new account {snapshot['deposit']:,}, again {snapshot['deposit_again']:,}.",
         "",
+        *_collateral_section(snapshot),
     ]
     return "\n".join(lines)
+
+
+def _collateral_section(snapshot: Snapshot) -> list[str]:
+    """What collateral costs, if the snapshot has it."""
+    if "liquidate_8_by_tokens" not in snapshot:
+        return []
+    rows = {
+        "deposit of a token, a new account's first": ("deposit_token", "1"),
+        "deposit of a token, again": ("deposit_token_again", "1"),
+        "liquidate 8 positions, no token": ("liquidate", "8"),
+        "liquidate 8 positions, 1 token seized": ("liquidate_8_by_tokens", "1"),
+        "liquidate 8 positions, 4 tokens seized": ("liquidate_8_by_tokens", "4"),
+        "buy half of a lot": ("buy_collateral_part", "1"),
+        "buy all that is left of it": ("buy_collateral", "1"),
+    }
+    lines = [
+        "## Collateral",
+        "",
+        "Each token that is seized becomes a lot of its own: two new slots and an event. Other",
+        "lots of it are for sale already, and the buyer has dealt in the token before.",
+        "",
+        "| | one-slot feeds | Chainlink feeds |",
+        "|---|--:|--:|",
+    ]
+    for label, (name, count) in rows.items():
+        cells = [f"{of_kind(snapshot, name, kind)[count]:,}" for kind in FEEDS]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def readme_table(snapshot: Snapshot) -> str:

@@ -18,7 +18,22 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from plimsoll import slots
-from plimsoll.slots import OPEN, WAD, Book, Header, Position, StateA, StateB, Terms, Unpacked
+from plimsoll.slots import (
+    OPEN,
+    WAD,
+    Book,
+    CollateralTerms,
+    CreditTerms,
+    Debts,
+    Header,
+    Position,
+    StateA,
+    StateB,
+    Terms,
+    TokenState,
+    TokenTerms,
+    Unpacked,
+)
 
 PPM = 10**6
 DAY = 86_400
@@ -30,6 +45,12 @@ MAX_MARKETS = 128
 MAX_BATCH = 64  # accounts in one `liquidate_many`
 MAX_SURGE_PPM = 2**20 - 1
 MAX_CUSTODY = 2**100  # [WAD quote]
+MAX_TOKENS = 16
+WRITE_OFF_AFTER = 30 * DAY  # [s] since a lot's feed was seen live
+YEAR = 365 * DAY
+RAMP = 3 * DAY  # [s] in which lowered weights settle
+MAX_INDEX = 2**88 - 1  # of debt
+HAS_TOKENS = 1  # a header's flag
 NAV_MAX_AGE = DAY  # [s]
 VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
 CLAIM_WINDOW = 2 * DAY  # [s]
@@ -103,7 +124,7 @@ class Answer(NamedTuple):
 
 def judge_price(
     said: Answer | None,
-    terms: Unpacked,
+    terms: Unpacked | TokenTerms,
     last_price: int,
     touched_at: int,
     now: int,
@@ -350,6 +371,87 @@ def split(bill: Bill, equity_left: int, keeper_share_ppm: int) -> Split:
     return Split(charged=flat + fee, reward=flat + share, shortfall=shortfall)
 
 
+# ------------------------------------------------------------------ debt (COL-2)
+
+
+def interest_rate(terms: CreditTerms, total: int) -> int:
+    """What debt costs a year [WAD * ppm]: one slope up to the kink, another from there to the cap.
+
+    Args:
+        terms: of credit.
+        total: [WAD quote] all debt; its share of the cap is the utilisation, 1 at most.
+    """
+    used = floor_div(total * WAD, terms.debt_cap) if total < terms.debt_cap else WAD
+    below = min(used, terms.kink_ppm * 10**12)
+    return below * terms.low_slope_ppm + (used - below) * terms.high_slope_ppm
+
+
+def grown_index(index: int, rate: int, elapsed: int) -> int:
+    """The index of debt after `elapsed` seconds at a yearly `rate` [WAD * ppm], rounded up."""
+    return min(index + ceil_div(index * rate * elapsed, WAD * PPM * YEAR), MAX_INDEX)
+
+
+def interest_on(debt: int, then: int, now: int) -> int:
+    """The interest on `debt` while the index went from `then` to `now`, rounded up."""
+    return ceil_div(debt * now, then) - debt
+
+
+def scaled(debt: int, index: int) -> int:
+    """A debt in units of the index, rounded down; nothing where there is neither."""
+    return floor_div(debt * WAD, index) if index else 0
+
+
+# ------------------------------------------------------------------ collateral (COL-1, COL-4)
+
+
+def weight_now(weight_ppm: int, before_ppm: int, settle_at: int, now: int) -> int:
+    """A weight on its straight line down from the one before; a higher one holds at once [ppm]."""
+    left = max(settle_at - now, 0)
+    return weight_ppm + floor_div((max(before_ppm, weight_ppm) - weight_ppm) * left, RAMP)
+
+
+def weighed(worth: int, weight_ppm: int, scale: int, depth: int) -> int:
+    """``worth * weight * S / (S + depth)``, rounded down: the deeper a holding, the less it counts.
+
+    Args:
+        worth: [WAD quote] at the oracle's price.
+        weight_ppm: of the token.
+        scale: [WAD base] at which half is left.
+        depth: [WAD base] the account's own amount for maintenance, everybody's for opening.
+    """
+    if scale == 0:  # a token that was never listed
+        return 0
+    return floor_div(worth * weight_ppm * scale, PPM * (scale + depth))
+
+
+def seizure_credit(amount_raw: int, unit: int, price: int, kept_ppm: int) -> int:
+    """What a seizure is credited with: worth less the discount, rounded down (LIQ-4)."""
+    return floor_div(floor_div(amount_raw * unit * price, WAD) * kept_ppm, PPM)
+
+
+def fewest(credit: int, unit: int, price: int, kept_ppm: int) -> int:
+    """The fewest raw units that are credited with at least `credit`."""
+    return ceil_div(ceil_div(credit * PPM, kept_ppm) * WAD, unit * price)
+
+
+# ------------------------------------------------------------------ the auction (LIQ-7)
+
+
+def live_seconds(seen_at: int, live_until: int, updated_at: int, now: int) -> int:
+    """How much of the time since a lot was looked at its feed is known to have been live.
+
+    From then to where the round of then went stale, or the round of now came; and from that on.
+    """
+    return max(min(updated_at, live_until) - seen_at, 0) + now - max(updated_at, seen_at)
+
+
+def auction_cost(amount_raw: int, price: int, elapsed: int, terms: TokenTerms) -> int:
+    """``amount * P * (1 + premium - (premium + discount) * elapsed / duration)``, rounded up."""
+    gone = (terms.premium_ppm + terms.discount_ppm) * min(elapsed, terms.duration)
+    share = (PPM + terms.premium_ppm) * terms.duration - gone
+    return ceil_div(amount_raw * terms.unit * price * share, WAD * PPM * terms.duration)
+
+
 # ------------------------------------------------------------------ terms (MGN-3)
 
 MIN_PRICE = 10**6  # [WAD quote/base]
@@ -391,6 +493,70 @@ def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None
         (t.max_rate_ppm <= min(t.mm_ppm, 500_000), "max_rate"),
     ):
         require(rule, f"configurator: {reason}")
+
+
+def check_collateral(
+    terms: CollateralTerms, decimals: int, fee_ppm: int, before_ppm: int = 0
+) -> None:
+    """The rules that keep a collateral token safe (MGN-3).
+
+    Args:
+        terms: of the token.
+        decimals: of the token.
+        fee_ppm: on seizures.
+        before_ppm: the maintenance weight in effect, from which it comes down.
+    """
+    t = terms
+    whole = t.cap * 10 ** max(18 - decimals, 0)
+    for rule, reason in (
+        (0 < t.max_age < 2**20, "max_age"),
+        (t.min_price >= MIN_PRICE, "min_price"),
+        (t.min_price < t.max_price, "price bounds"),
+        (t.max_price < 2**96, "max_price"),
+        (t.maintenance_weight_ppm <= PPM, "weight above 1"),
+        (t.initial_weight_ppm <= t.maintenance_weight_ppm, "initial weight"),
+        (0 < t.scale < 2**96, "scale"),
+        (t.discount_ppm <= 300_000, "discount"),
+        (t.premium_ppm <= 300_000, "premium"),
+        (600 <= t.duration <= 7 * DAY, "duration"),
+        (
+            has_haircut(max(slots.weights_of(t)[0], before_ppm), t.discount_ppm, fee_ppm),
+            "haircut",
+        ),
+        (decimals <= 18, "token decimals"),
+        (whole < 2**96 and whole * t.max_price // WAD < 2**100, "cap"),
+    ):
+        require(rule, f"configurator: {reason}")
+
+
+def has_haircut(weight_ppm: int, discount_ppm: int, fee_ppm: int) -> bool:
+    """Whether a seizure never leaves an account worth less than before."""
+    return PPM - weight_ppm >= discount_ppm + fee_ppm
+
+
+def check_credit(terms: CreditTerms, tokens: list[tuple[int, int]]) -> None:
+    """The rules for debt and seizures.
+
+    Args:
+        terms: of credit.
+        tokens: maintenance weight in effect and discount of each token [ppm]: haircuts must do.
+    """
+    t = terms
+    for rule, reason in (
+        (t.debt_cap < 2**96, "debt_cap"),
+        (t.debt_ratio_ppm <= PPM, "debt_ratio"),
+        (t.kink_ppm <= PPM, "kink"),
+        (max(t.low_slope_ppm, t.high_slope_ppm) <= 10 * PPM, "slope"),
+        (PPM <= t.call_line_ppm <= 3 * PPM, "call_line"),
+        (t.conversion_bound < 2**32, "conversion_bound"),
+        (t.liquidation_fee_ppm <= 100_000, "liquidation_fee"),
+    ):
+        require(rule, f"configurator: {reason}")
+    for i in range(MAX_TOKENS):
+        fresh = t.order[i] < MAX_TOKENS and t.order[i] not in t.order[:i]
+        require(fresh, "configurator: order")
+        if i < len(tokens):
+            require(has_haircut(*tokens[i], t.liquidation_fee_ppm), "configurator: haircut")
 
 
 # ================================================================== EVENTS
@@ -494,6 +660,86 @@ class MarketConfigured(NamedTuple):
     terms: tuple[int, ...]
 
 
+class InterestPaid(NamedTuple):
+    """Interest on a debt [WAD quote], to the pool."""
+
+    account: str
+    interest: int
+
+
+class TokenMoved(NamedTuple):
+    """The resulting balance of a collateral token [raw]."""
+
+    account: str
+    id: int
+    balance: int
+
+
+class Settled(NamedTuple):
+    """The resulting basis [WAD quote] of a leg whose loss went to cash."""
+
+    account: str
+    market: int
+    basis: int
+
+
+class LotOpened(NamedTuple):
+    """A seizure for sale; the auction's."""
+
+    lot: int
+    token: int
+    amount: int
+    to_insurance: int
+    to_pool: int
+    surplus_to: str
+
+
+class LotSold(NamedTuple):
+    """Some of a lot, sold; the auction's."""
+
+    lot: int
+    buyer: str
+    amount: int
+    cost: int
+    left: int
+
+
+class LotClosed(NamedTuple):
+    """A lot that is sold, and what it did not bring [WAD quote]; the auction's."""
+
+    lot: int
+    unpaid_insurance: int
+    unpaid_pool: int
+
+
+class LotWrittenOff(NamedTuple):
+    """What the pool no longer expects of a lot [WAD quote]; the auction's."""
+
+    lot: int
+    from_pool: int
+
+
+class CollateralListed(NamedTuple):
+    """A new collateral token; the Configurator's."""
+
+    id: int
+    token: str
+    terms: CollateralTerms
+
+
+class CollateralReconfigured(NamedTuple):
+    """A token's new terms; the Configurator's."""
+
+    id: int
+    terms: CollateralTerms
+
+
+class CreditReconfigured(NamedTuple):
+    """New terms of debt; the Configurator's."""
+
+    terms: CreditTerms
+
+
 class NavKnown(NamedTuple):
     """The pool's NAV [WAD quote]."""
 
@@ -571,6 +817,7 @@ class Settings(NamedTuple):
     unit: int  # [WAD quote] of one raw unit of the quote token
     pool: str
     configurator: str
+    auction: str
     keeper_share_ppm: int
     insurance_share_ppm: int
     profit_weight_ppm: int
@@ -583,6 +830,7 @@ class Valuation(NamedTuple):
 
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
+    due: int  # [WAD quote] on its way: interest not posted, lots not sold
     live: bool
 
 
@@ -621,6 +869,61 @@ class Leg(NamedTuple):
     kept: int
 
 
+class Token(NamedTuple):
+    """A collateral token's storage."""
+
+    address: str = NOWHERE
+    words: tuple[int, int, int] = (0, 0, 0)
+    state: TokenState = TokenState()
+
+
+class Holding(NamedTuple):
+    """A token as of now, and what one account has of it; ``IClearinghouse.Holding``."""
+
+    id: int
+    own: int  # [raw]
+    unit: int  # [WAD base]
+    price: int
+    status: int
+    maintenance: int  # [WAD quote]
+    initial: int  # [WAD quote]
+    kept_ppm: int
+    credit: int  # [WAD quote]
+    fading: bool  # dead, and no answer of its feed is newer than the report of it
+
+
+class Backing(NamedTuple):
+    """All holdings of one account [WAD quote]."""
+
+    maintenance: int = 0
+    initial: int = 0
+    credit: int = 0  # of live tokens
+    dead: int = 0  # what dead tokens would be credited with at their last known prices
+
+
+class Sale(NamedTuple):
+    """What a seizure of live tokens came to [WAD quote]."""
+
+    credit: int
+    from_insurance: int
+    fee: int
+    share: int  # of the fee, to the keeper
+
+
+class Lot(NamedTuple):
+    """A seizure for sale; ``ICollateralAuction.Lot``."""
+
+    id: int = 0
+    token: int = 0
+    amount: int = 0  # [raw]
+    elapsed: int = 0  # [s]
+    seen_at: int = 0
+    live_until: int = 0
+    to_insurance: int = 0  # [WAD quote]
+    to_pool: int = 0  # [WAD quote]
+    surplus_to: str = NOWHERE
+
+
 class Sum(NamedTuple):
     """The legs of one account [WAD quote]."""
 
@@ -653,6 +956,12 @@ class Feed:
 def terms_of(words: tuple[int, int, int]) -> Unpacked:
     """A market's words of terms, read."""
     return slots.unpack_terms(*words)
+
+
+@functools.lru_cache(maxsize=4096)
+def token_terms_of(words: tuple[int, int, int]) -> TokenTerms:
+    """A token's words of terms, read."""
+    return slots.unpack_token(*words)
 
 
 def exposed(lots: int, skew: int, price: int) -> int:
@@ -699,10 +1008,19 @@ class Model:
     custody: int = 0  # [raw]
     topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
     feeds: dict[str, Feed] = field(default_factory=dict)
-    balances: dict[str, int] = field(default_factory=dict)  # [raw] of the quote token
-    # Of the quote token and the pool's shares: by token, owner, spender.
+    balances: dict[tuple[str, str], int] = field(default_factory=dict)  # [raw] by token, owner
+    # Of every token and the pool's shares: by token, owner, spender.
     allowances: dict[tuple[str, str, str], int] = field(default_factory=dict)
     listed: list[tuple[str, Terms]] = field(default_factory=list)  # the Configurator's markets
+    debts: Debts = Debts()
+    scaled_debt: int = 0  # the sum over debtors of their debt over its index
+    credit_terms: CreditTerms = CreditTerms()
+    debt_indices: dict[str, int] = field(default_factory=dict)  # of each debtor, when posted
+    tokens: dict[int, Token] = field(default_factory=dict)  # collateral, by id
+    held: dict[tuple[str, int], int] = field(default_factory=dict)  # [raw] by account, token id
+    collateral: list[CollateralTerms] = field(default_factory=list)  # the Configurator's
+    decimals: dict[str, int] = field(default_factory=dict)  # of the tokens that exist
+    lots: list[Lot] = field(default_factory=list)  # of the auction
     supply: int = 0  # [shares] of the pool
     shares: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)  # by controller
@@ -721,6 +1039,14 @@ class Model:
             self.balances.copy(),
             self.allowances.copy(),
             self.listed.copy(),
+            self.debts,
+            self.scaled_debt,
+            self.credit_terms,
+            self.debt_indices.copy(),
+            self.tokens.copy(),
+            self.held.copy(),
+            self.collateral.copy(),
+            self.lots.copy(),
             self.supply,
             self.shares.copy(),
             self.requests.copy(),
@@ -743,6 +1069,14 @@ class Model:
             self.balances,
             self.allowances,
             self.listed,
+            self.debts,
+            self.scaled_debt,
+            self.credit_terms,
+            self.debt_indices,
+            self.tokens,
+            self.held,
+            self.collateral,
+            self.lots,
             self.supply,
             self.shares,
             self.requests,
@@ -756,18 +1090,39 @@ class Model:
     @atomic
     def deposit(self, sender: str, account: str, token: str, amount_raw: int) -> int:
         """Credit `account` with what arrives of `amount_raw` from the sender (ACC-6, LED-9)."""
-        self._check_token(token, amount_raw)
-        require(account != NOWHERE, "account: system")
-        require(account != self.settings.pool or sender == account, "account: system")
-        self._transfer_from(self.address, sender, self.address, amount_raw)
-        require(
-            self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
-            "ledger: deposit too large",
-        )
-        self.custody += amount_raw
-        self._add_cash(account, amount_raw * self.settings.unit)
+        require(amount_raw != 0, "ledger: zero amount")
+        if token == self.settings.quote:
+            by_peer = sender in (self.settings.pool, self.settings.auction)
+            if account != self.address and not (account == self.settings.pool and by_peer):
+                self._check_trader(account)
+            self._transfer_from(token, self.address, sender, self.address, amount_raw)
+            require(
+                self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
+                "ledger: deposit too large",
+            )
+            self.custody += amount_raw
+            self._add_cash(account, amount_raw * self.settings.unit)
+        else:
+            self._check_trader(account)
+            id = self._token_id(token)
+            if not self.held.get((account, id)):
+                self._check_owner(sender, account)
+            self._receive(sender, account, id, amount_raw)
         self._emit(self.address, Deposited(account, token, sender, amount_raw))
         return amount_raw
+
+    def _receive(self, sender: str, account: str, id: int, amount_raw: int) -> None:
+        """Take a collateral token at a live price and below its cap (COL-1)."""
+        token = self.tokens[id]
+        terms = token_terms_of(token.words)
+        holding = self.holding(account, id)
+        require(holding.status == LIVE, PRICE_REASONS.get(holding.status, ""))
+        require(terms.status == OPEN, "collateral: being delisted")
+        self._transfer_from(token.address, self.address, sender, self.address, amount_raw)
+        total = token.state.total + amount_raw
+        require(total <= terms.cap, "caps: collateral")
+        self._set_balance(account, id, holding.own + amount_raw)
+        self._keep_token(id, TokenState(holding.price, self.now, False, total))
 
     @atomic
     def withdraw(
@@ -775,21 +1130,28 @@ class Model:
     ) -> None:
         """Debit `account`, which keeps its initial margin, paper profits apart (MGN-5, MGN-7)."""
         self._check_owner(sender, account)
-        self._check_token(token, amount_raw)
+        require(amount_raw != 0, "ledger: zero amount")
         require(receiver not in (NOWHERE, self.address), "withdraw: bad receiver")
-        require(amount_raw <= self.custody, "margin: not enough cash")
-        amount = amount_raw * self.settings.unit
-        header = self.header_of(account)
-        if account != self.settings.pool:
-            require(header.cash >= amount, "margin: not enough cash")
+        header = self._post(account)
+        trader = account != self.settings.pool
+        if token == self.settings.quote:
+            amount = amount_raw * self.settings.unit
+            require(amount_raw <= self.custody, "margin: not enough cash")
+            require(not trader or header.cash >= amount, "margin: not enough cash")
+            self.custody -= amount_raw
+            self._add_cash(account, -amount)
+        else:
+            id = self._token_id(token)
+            own = self.held.get((account, id), 0)
+            require(amount_raw <= own, "margin: not enough tokens")
+            state = self.tokens[id].state
+            self._keep_token(id, state._replace(total=state.total - amount_raw))
+            self._set_balance(account, id, own - amount_raw)
+        if trader:
+            header = self.header_of(account)
             total = self._value(account, header.bitmap)
-            require(not total.dead, "margin: dead leg")
-            require(
-                equity(header.cash - amount, total.pnl, 0) >= total.initial, "margin: below initial"
-            )
-        self.custody -= amount_raw
-        self._add_cash(account, -amount)
-        self._move_token(self.address, receiver, amount_raw)
+            self._check_margin(total, header.cash, self._backing(account), 0)
+        self._move_token(token, self.address, receiver, amount_raw)
         self._emit(self.address, Withdrawn(account, token, receiver, amount_raw))
 
     # -------------------------------------------------------------- trading
@@ -804,11 +1166,12 @@ class Model:
             The fill price [WAD quote/base].
         """
         self._check_owner(sender, account)
-        require(account != self.settings.pool, "account: system")
+        self._check_trader(account)
         require(size_delta != 0, "trade: zero size")
         self._check_listed(market)
         terms = terms_of(self.markets[market].words)
-        header = self.header_of(account)
+        header = self._post(account)
+        backing = self._backing(account)
         bit = 1 << market
 
         # Before.
@@ -846,19 +1209,44 @@ class Model:
 
         # After: the initial margin, or no worse than before.
         total = self._plus(others, after)
-        opening = equity(cash, total.pnl, self.settings.profit_weight_ppm)
-        if total.dead or opening < total.initial:
-            require(reduces, "margin: dead leg" if total.dead else "margin: below initial")
-            require(
-                no_worse(
-                    header.cash + before.pnl,
-                    before.maintenance,
-                    cash + total.pnl,
-                    total.maintenance,
-                ),
-                "margin: health would fall",
-            )
+        weight = self.settings.profit_weight_ppm
+        if not reduces:
+            self._check_margin(total, cash, backing, weight)
+            return price
+        opening = equity(cash, total.pnl, weight) + backing.initial
+        require(
+            (not total.dead and opening >= total.initial)
+            or no_worse(
+                header.cash + before.pnl + backing.maintenance,
+                before.maintenance,
+                cash + total.pnl + backing.maintenance,
+                total.maintenance,
+            ),
+            "margin: health would fall",
+        )
         return price
+
+    def _check_margin(self, total: Sum, cash: int, backing: Backing, weight_ppm: int) -> None:
+        """Whether an account may take on more risk, or let something go, and be as it then is."""
+        require(not total.dead, "margin: dead leg")
+        opening = equity(cash, total.pnl, weight_ppm) + backing.initial
+        require(opening >= total.initial, "margin: below initial")
+        require(not self.past_caps(cash, total.pnl, backing.initial), "caps: debt")
+
+    def past_caps(self, cash: int, pnl: int, initial: int) -> bool:
+        """Whether a debt is past the account's share of its collateral, or all past their cap."""
+        debt = self._debt(cash, pnl)
+        everybodys = self.debts.total + debt - max(-cash, 0)
+        past = everybodys > self.credit_terms.debt_cap or self._over_ratio(debt, initial)
+        return debt > 0 and past
+
+    def _debt(self, cash: int, pnl: int) -> int:
+        """Cash below zero; a net unrealised loss counts as debt too (COL-2)."""
+        return max(-(cash + min(pnl, 0)), 0)
+
+    def _over_ratio(self, debt: int, value: int) -> bool:
+        """Whether a debt is more than collateral of such a value may carry (COL-2)."""
+        return debt * PPM > value * self.credit_terms.debt_ratio_ppm
 
     # -------------------------------------------------------------- liquidation
 
@@ -869,10 +1257,56 @@ class Model:
         Returns:
             The keeper's reward [WAD quote].
         """
-        require(not self._is_system(account), "account: system")
+        self._check_trader(account)
         reward = self._liquidate(sender, account)
         require(reward is not None, "liquidation: account is healthy")
         return reward or 0
+
+    @atomic
+    def convert_collateral(self, sender: str, account: str) -> int:
+        """Auction collateral for a bounded part of a debt past its caps or the call line (COL-3).
+
+        Returns:
+            The keeper's share of the fee [WAD quote].
+        """
+        self._check_trader(account)
+        reward = self._convert(sender, account)
+        require(reward is not None, "convert: not called")
+        return reward or 0
+
+    def _convert(self, sender: str, account: str) -> int | None:
+        cash = self._post(account).cash
+        backing = self._backing(account)
+        total = self._value(account, self.header_of(account).bitmap)
+        equity_now = cash + total.pnl + backing.maintenance
+        if equity_now < total.maintenance:
+            return None
+        terms = self.credit_terms
+        debt = min(-min(cash, 0), terms.conversion_bound * WAD)
+        called = equity_now * PPM < total.maintenance * terms.call_line_ppm
+        # By what others cannot move: his own depth, his own cap.
+        due = called or self._over_ratio(max(-(cash + total.pnl), 0), backing.maintenance)
+        if debt == 0 or backing.credit == 0 or not due:
+            return None
+        insurance = self.header_of(self.address).cash
+        sale = self._sell(account, debt, insurance, terms.liquidation_fee_ppm)
+        insurance += sale.fee - sale.share - sale.from_insurance
+        self._write_cash(account, cash + sale.credit - sale.fee)
+        from_pool = sale.credit - sale.from_insurance
+        self._share_out(sender, -from_pool, insurance, sale.share, from_pool)
+        self._emit(
+            self.address,
+            Liquidated(
+                account,
+                sender,
+                equity_now,
+                total.maintenance,
+                sale.credit,
+                sale.fee,
+                sale.share,
+            ),
+        )
+        return sale.share
 
     @atomic
     def liquidate_many(self, sender: str, accounts: list[str]) -> int:
@@ -881,10 +1315,11 @@ class Model:
         return sum(self._liquidate(sender, a) or 0 for a in accounts if not self._is_system(a))
 
     def _liquidate(self, sender: str, account: str) -> int | None:
-        header = self.header_of(account)
+        header = self._post(account)
+        backing = self._backing(account)
         legs = [self.leg(account, market) for market in _bits(header.bitmap)]
         total = functools.reduce(self._plus, legs, Sum())
-        equity_before = header.cash + total.pnl
+        equity_before = header.cash + total.pnl + backing.maintenance
         if equity_before >= total.maintenance:
             return None
 
@@ -912,30 +1347,46 @@ class Model:
 
         # Charge what is left. A dead leg's paper profit pays no fee, its paper loss spares one.
         dead_pnl = sum(self._plus(Sum(), leg).pnl for leg in legs if leg.status != LIVE)
-        shares = split(bill, cash + min(dead_pnl, 0), self.settings.keeper_share_ppm)
+        left = cash + min(dead_pnl, 0) + backing.credit
+        shares = split(bill, left, self.settings.keeper_share_ppm)
         cash -= shares.charged
         insurance = self.header_of(self.address).cash + shares.charged - shares.reward
-        reward = shares.reward
+        reward, charged, absorbed = shares.reward, shares.charged, 0
 
-        # What is missing: the insurance fund's, then the pool's, once the account is flat (LIQ-5).
-        absorbed = 0
-        if cash < 0 and not bitmap:
+        # Seize live tokens for what is missing (LIQ-4).
+        if cash < 0 and backing.credit:
+            # Nobody keeps a crumb of a position to spare the fee on what is seized.
+            on_seized = bill.notional < -cash
+            fee_ppm = self.credit_terms.liquidation_fee_ppm if on_seized else 0
+            sale = self._sell(account, -cash, insurance, fee_ppm)
+            cash += sale.credit - sale.fee
+            insurance += sale.fee - sale.share - sale.from_insurance
+            absorbed = sale.credit - sale.from_insurance
+            reward += sale.share
+            charged += sale.fee
+            if on_seized:
+                bill.notional += sale.credit
+
+        # What is missing: the insurance fund's, then the pool's, once the account is flat (LIQ-5)
+        # and its dead tokens, as they fade, are not worth the debt.
+        backing = self._backing(account)
+        if cash < 0 and not bitmap and backing.maintenance < -cash:
             from_insurance = min(-cash, insurance)
-            absorbed = -cash - from_insurance
+            from_pool = -cash - from_insurance
+            # Dead tokens that were worth the debt have their surplus; others leave it to the fund.
+            heir = account if backing.dead >= -cash else self.address
+            self._seize(account, -cash, from_insurance, heir, live=False)
             insurance -= from_insurance
-            to_pool -= absorbed
+            absorbed += from_pool
             cash = 0
-            self._emit(self.address, BadDebt(account, from_insurance, absorbed))
+            self._emit(self.address, BadDebt(account, from_insurance, from_pool))
         if shares.shortfall:
             top_up = self._top_up(min(shares.shortfall, insurance))
             insurance -= top_up
             reward += top_up
 
-        self._write_header(account, Header(cash, header.flags, bitmap))
-        self._add_cash(self.settings.pool, to_pool)
-        self._add_cash(self.address, insurance - self.header_of(self.address).cash)
-        self._add_cash(sender, reward)
-        self.book = self.book._replace(nav=_saturate_nav(self.book.nav - absorbed))
+        self._write_cash(account, cash, bitmap)
+        self._share_out(sender, to_pool - absorbed, insurance, reward, absorbed)
         self._emit(
             self.address,
             Liquidated(
@@ -944,11 +1395,61 @@ class Model:
                 equity_before,
                 total.maintenance,
                 bill.notional,
-                shares.charged,
+                charged,
                 reward,
             ),
         )
         return reward
+
+    def _share_out(
+        self, sender: str, to_pool: int, insurance: int, reward: int, absorbed: int
+    ) -> None:
+        """Leave the insurance fund with `insurance`, and pay the pool and the keeper."""
+        self._add_cash(self.settings.pool, to_pool)
+        self._add_cash(self.address, insurance - self.header_of(self.address).cash)
+        self._add_cash(sender, reward)
+        self.book = self.book._replace(nav=_saturate_nav(self.book.nav - absorbed))
+
+    def _sell(self, account: str, owed: int, insurance: int, fee_ppm: int) -> Sale:
+        """Seize live tokens for what is `owed` and a fee on what is seized."""
+        want = ceil_div(owed * PPM, PPM - fee_ppm)
+        credit, from_insurance = self._seize(account, want, insurance, self.address, live=True)
+        fee = min(want - owed, credit - min(owed, credit))
+        return Sale(
+            credit, from_insurance, fee, floor_div(fee * self.settings.keeper_share_ppm, PPM)
+        )
+
+    def _seize(
+        self, account: str, owed: int, insurance: int, heir: str, live: bool
+    ) -> tuple[int, int]:
+        """Move tokens to lots: live ones until they are worth what is owed, or all dead ones.
+
+        A dead lot must repay its last known worth at the discount; `heir` has the surplus of all.
+
+        Returns:
+            The credit, and how much of it the insurance fund pays [WAD quote].
+        """
+        credit = paid = 0
+        for id in self.credit_terms.order:
+            if not self._token_bits(account) or (live and credit >= owed):
+                break
+            holding = self.holding(account, id)
+            if holding.own == 0 or (holding.status == LIVE) != live:
+                continue
+            if live and holding.credit == 0:  # dust is not worth a lot
+                continue
+            amount, due = holding.own, min(holding.credit, owed - credit)
+            if live and holding.credit > owed - credit:
+                amount = fewest(due, holding.unit, holding.price, holding.kept_ppm)
+                due = seizure_credit(amount, holding.unit, holding.price, holding.kept_ppm)
+            auction = self.settings.auction
+            self._set_balance(auction, id, self.held.get((auction, id), 0) + amount)
+            self._set_balance(account, id, holding.own - amount)
+            part = min(due, insurance - paid)
+            self._open_lot(id, amount, part, due - part, heir)
+            credit += due
+            paid += part
+        return credit, paid
 
     def _top_up(self, wanted: int) -> int:
         """As much of `wanted` as this block's allowance for flat rewards still has."""
@@ -980,6 +1481,53 @@ class Model:
         self._emit(self.address, MarketConfigured(market, words))
 
     @atomic
+    def settle(self, sender: str, account: str) -> int:
+        """Move a net unrealised loss, where prices are live, into cash: equity stays (COL-2).
+
+        Returns:
+            What was added to the cash [WAD quote], below zero.
+        """
+        header, net = self._post(account), 0
+        for market in _bits(header.bitmap):
+            leg = self.leg(account, market)
+            if leg.status == LIVE:
+                pnl = self._plus(Sum(), leg).pnl
+                basis = fits_signed(leg.basis + pnl, 128)
+                self.positions[account, market] = Position(leg.size, basis)
+                self._emit(self.address, Settled(account, market, basis))
+                net += pnl
+        require(net < 0, "settle: no net loss")
+        self._add_cash(account, net)
+        return net
+
+    @atomic
+    def poke_token(self, sender: str, token: str) -> int:
+        """Keep a token's price, or that its feed has died (LIQ-4); the price [WAD quote/base]."""
+        return self._poke_token(self._token_id(token))
+
+    def _poke_token(self, id: int) -> int:
+        holding, state = self.holding(NOWHERE, id), self.tokens[id].state
+        if not holding.fading:
+            dead = holding.status != LIVE
+            self._keep_token(id, TokenState(holding.price, self.now, dead, state.total))
+        return holding.price
+
+    @atomic
+    def set_token(self, sender: str, id: int, token: str, words: tuple[int, int, int]) -> None:
+        """A token's terms; the Configurator's."""
+        require(sender == self.settings.configurator, "access: configurator only")
+        require(id < MAX_TOKENS, "")
+        self.tokens[id] = self.tokens.get(id, Token())._replace(address=token, words=words)
+        self._poke_token(id)
+
+    @atomic
+    def set_credit(self, sender: str, credit: int, seizing: int) -> None:
+        """The terms of debt and of seizures, as words; the Configurator's."""
+        require(sender == self.settings.configurator, "access: configurator only")
+        self.debts = self.debts._replace(accrued_at=self.now, debt_index=self.debt_index())
+        self.credit_terms = slots.unpack_credit(credit, seizing)
+
+    @atomic
     def set_nav(self, sender: str, nav: int) -> None:
         """The pool's NAV as of now [WAD quote] (QTE-4); the pool's alone."""
         require(sender == self.settings.pool, "access: pool only")
@@ -992,7 +1540,8 @@ class Model:
         """Equity over maintenance [WAD] (MGN-6)."""
         header = self.header_of(account)
         total = self._value(account, header.bitmap)
-        return health(header.cash + total.pnl, total.maintenance)
+        worth = header.cash + total.pnl + self._backing(account).maintenance
+        return health(worth - self.interest_of(account), total.maintenance)
 
     def header(self, account: str) -> int:
         """An account's packed header."""
@@ -1053,6 +1602,72 @@ class Model:
         """Custody [raw], the packed book, what was topped up in which block."""
         return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
 
+    def credit(self) -> tuple[int, ...]:
+        """Debts, terms of credit and seizing, packed; the index; all debts over their indices."""
+        words = slots.pack_debts(self.debts), *slots.pack_credit(self.credit_terms)
+        return *words, self.debt_index(), self.scaled_debt
+
+    def backing(self, account: str) -> tuple[int, int]:
+        """An account's second word, and interest that is not posted yet [WAD quote]."""
+        index = self.debt_indices.get(account, 0)
+        return slots.pack_backing(self._token_bits(account), index), self.interest_of(account)
+
+    def token_words(self, id: int) -> tuple[int, int, int, int]:
+        """A token's four stored words."""
+        require(0 <= id < MAX_TOKENS, "")
+        token = self.tokens.get(id, Token())
+        return (*token.words, slots.pack_token_state(token.state))
+
+    def holding(self, account: str, id: int) -> Holding:
+        """A collateral token as of now, and what `account` has of it (COL-1, LIQ-4)."""
+        require(0 <= id < MAX_TOKENS, "")
+        token = self.tokens.get(id, Token())
+        terms, state = token_terms_of(token.words), token.state
+        own = self.held.get((account, id), 0)
+        feed = self.feeds.get(terms.feed)
+        said = feed.read() if feed else None
+        newer, status = judge_price(said, terms, 0, state.seen_at, self.now)
+        price, fading = newer or state.last_price, state.dead and not newer
+        worth = floor_div(own * terms.unit * price, WAD)
+        weight = weight_now(
+            terms.maintenance_ppm, terms.maintenance_before_ppm, terms.settle_at, self.now
+        )
+        maintenance = weighed(worth, weight, terms.scale, own * terms.unit)
+        initial = 0
+        if status == LIVE:
+            weight = weight_now(
+                terms.initial_ppm, terms.initial_before_ppm, terms.settle_at, self.now
+            )
+            initial = weighed(worth, weight, terms.scale, state.total * terms.unit)
+        elif fading:
+            fade = min(self.now - state.seen_at, DAY)
+            maintenance = floor_div(maintenance * (DAY - fade), DAY)
+        kept = PPM - terms.discount_ppm
+        return Holding(
+            id=id,
+            own=own,
+            unit=terms.unit,
+            price=price,
+            status=status,
+            maintenance=maintenance,
+            initial=initial,
+            kept_ppm=kept,
+            credit=seizure_credit(own, terms.unit, price, kept),
+            fading=fading,
+        )
+
+    def debt_index(self) -> int:
+        """The index of debt as of now (COL-2)."""
+        rate = interest_rate(self.credit_terms, self.debts.total)
+        return grown_index(self.debts.debt_index, rate, self.now - self.debts.accrued_at)
+
+    def interest_of(self, account: str) -> int:
+        """What a debtor owes in interest that is not posted yet [WAD quote]."""
+        cash = self.header_of(account).cash
+        if cash >= 0 or account == self.settings.pool:
+            return 0
+        return interest_on(-cash, self.debt_indices[account], self.debt_index())
+
     def header_of(self, account: str) -> Header:
         """An account's header."""
         return self.headers.get(account, Header())
@@ -1063,16 +1678,61 @@ class Model:
         """An owner's accounts differ from his address in the last byte alone (ACC-1)."""
         require(sender[:-2] == account[:-2], "account: not yours")
 
-    def _check_token(self, token: str, amount_raw: int) -> None:
-        require(token == self.settings.quote, "ledger: unknown token")
-        require(amount_raw != 0, "ledger: zero amount")
+    def _check_trader(self, account: str) -> None:
+        require(not self._is_system(account), "account: system")
+
+    def _token_id(self, token: str) -> int:
+        for id, known in self.tokens.items():
+            if known.address == token:
+                return id
+        raise Refused("ledger: unknown token")
+
+    def _token_bits(self, account: str) -> int:
+        """The bitmap of an account's tokens."""
+        return sum(1 << id for id in self.tokens if self.held.get((account, id)))
+
+    def _backing(self, account: str) -> Backing:
+        """All holdings of an account, valued."""
+        total = Backing()
+        for id in _bits(self._token_bits(account)):
+            holding = self.holding(account, id)
+            total = Backing(
+                total.maintenance + holding.maintenance,
+                total.initial + holding.initial,
+                total.credit + (holding.credit if holding.status == LIVE else 0),
+                total.dead + (0 if holding.status == LIVE else holding.credit),
+            )
+        return total
+
+    def _keep_token(self, id: int, state: TokenState) -> None:
+        self.tokens[id] = self.tokens[id]._replace(state=state)
+
+    def _set_balance(self, account: str, id: int, balance: int) -> None:
+        """What an account holds of a token, and the flag that says whether it holds any."""
+        self.held[account, id] = balance
+        header = self.header_of(account)
+        flags = header.flags & ~HAS_TOKENS | (HAS_TOKENS if self._token_bits(account) else 0)
+        self.headers[account] = header._replace(flags=flags)
+        self._emit(self.address, TokenMoved(account, id, balance))
+
+    def _post(self, account: str) -> Header:
+        """Take what a debtor owes in interest from his cash, and give it to the pool (COL-2)."""
+        header, interest = self.header_of(account), self.interest_of(account)
+        if interest == 0:
+            return header
+        self._write_cash(account, header.cash - interest)
+        pool = self.settings.pool
+        self._write_cash(pool, self.header_of(pool).cash + interest)
+        self._emit(self.address, InterestPaid(account, interest))
+        return self.header_of(account)
 
     def _check_listed(self, market: int) -> None:
         listed = market in self.markets and self.markets[market].words[0] != 0
         require(listed, "market: unknown")
 
     def _is_system(self, account: str) -> bool:
-        return account in (self.settings.pool, self.address, NOWHERE)
+        settings = self.settings
+        return account in (settings.pool, settings.auction, self.address, NOWHERE)
 
     def _plus(self, total: Sum, leg: Leg) -> Sum:
         """`total` with one more leg in it."""
@@ -1165,15 +1825,26 @@ class Model:
         require(self._exposure(before, after) * PPM <= allowed, "caps: pool exposure")
 
     def _write_header(self, account: str, header: Header) -> None:
+        """The one writer of cash; debts are that of all traders below zero, as stored (COL-2)."""
         fits_signed(header.cash, 120)
+        before, after = min(self.header_of(account).cash, 0), min(header.cash, 0)
         self.headers[account] = header
+        if (before or after) and account != self.settings.pool:
+            index = self.debt_index()
+            then = self.debt_indices.get(account, 0)
+            self.scaled_debt += scaled(-after, index) - scaled(-before, then)
+            self.debts = Debts(self.debts.total + before - after, self.now, index)
+            self.debt_indices[account] = index
         self._emit(self.address, CashMoved(account, header.cash))
 
+    def _write_cash(self, account: str, cash: int, bitmap: int | None = None) -> None:
+        header = self.header_of(account)._replace(cash=cash)
+        self._write_header(account, header if bitmap is None else header._replace(bitmap=bitmap))
+
     def _add_cash(self, account: str, amount: int) -> None:
-        """Credit, or below zero debit, `account` [WAD quote]."""
+        """Credit, or below zero debit, `account` [WAD quote]; its interest is posted first."""
         if amount:
-            header = self.header_of(account)
-            self._write_header(account, header._replace(cash=header.cash + amount))
+            self._write_cash(account, self._post(account).cash + amount)
 
     # -------------------------------------------------------------- the Configurator
 
@@ -1238,13 +1909,204 @@ class Model:
             require(status == LIVE, PRICE_REASONS.get(status, ""))
         self.set_terms(self.settings.configurator, market, words)
 
+    @atomic
+    def list_collateral(self, sender: str, token: str, terms: CollateralTerms) -> int:
+        """List a collateral token whose feed answers now (COL-1, MGN-3); its id."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        id = len(self.collateral)
+        require(id < MAX_TOKENS, "configurator: 16 tokens")
+        require(token in self.decimals, "configurator: token")
+        taken = [known.address for known in self.tokens.values()]
+        require(token != self.settings.quote and token not in taken, "configurator: token taken")
+        require(not terms.delisted, "configurator: delisted")
+        require(self.credit_terms.call_line_ppm != 0, "configurator: no credit terms")
+        self.collateral.append(terms)
+        self._configure_collateral(id, token, terms, NOWHERE, (0, 0))
+        self._emit(self.settings.configurator, CollateralListed(id, token, terms))
+        return id
+
+    @atomic
+    def configure_collateral(self, sender: str, id: int, terms: CollateralTerms) -> None:
+        """Change a token's terms; lower weights settle over three days (MGN-8, COL-4)."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        require(id < len(self.collateral), "collateral: unknown")
+        old, token = self.collateral[id], self.tokens[id]
+        if token.state.total:
+            bounds = (terms.min_price, terms.max_price) == (old.min_price, old.max_price)
+            dead = self.holding(NOWHERE, id).status != LIVE
+            require(bounds or dead, "configurator: bounds of held token")
+            kept = (terms.feed, terms.max_age) == (old.feed, old.max_age)
+            require(kept or (terms.feed != old.feed and dead), "configurator: feed of held token")
+            require(terms.scale >= old.scale, "configurator: needs a ramp")
+        then = token_terms_of(token.words)
+        weights = (
+            self._maintenance_weight(id),
+            weight_now(then.initial_ppm, then.initial_before_ppm, then.settle_at, self.now),
+        )
+        self.collateral[id] = terms
+        self._configure_collateral(id, token.address, terms, old.feed, weights)
+        self._emit(self.settings.configurator, CollateralReconfigured(id, terms))
+
+    def _maintenance_weight(self, id: int) -> int:
+        """A token's maintenance weight in effect [ppm]."""
+        t = token_terms_of(self.tokens[id].words)
+        return weight_now(t.maintenance_ppm, t.maintenance_before_ppm, t.settle_at, self.now)
+
+    def _configure_collateral(
+        self, id: int, token: str, terms: CollateralTerms, old_feed: str, before: tuple[int, int]
+    ) -> None:
+        decimals = self.decimals[token]
+        check_collateral(terms, decimals, self.credit_terms.liquidation_fee_ppm, before[0])
+        feed = self.feeds.get(terms.feed)
+        if feed is None:
+            raise Refused("configurator: feed")
+        require(feed.decimals <= 18, "configurator: feed decimals")
+        exponent = slots.bound_exponent(terms.min_price, terms.max_price)
+        require(terms.max_price // 10**exponent < 2**24, "configurator: price bound digits")
+        lower = any(w < b for w, b in zip(slots.weights_of(terms), before, strict=True))
+        settle_at = self.now + RAMP if lower else 0
+        words = slots.pack_collateral(terms, feed.decimals, decimals, before, settle_at)
+        if terms.feed != old_feed:
+            _, status = judge_price(feed.read(), token_terms_of(words), 0, 0, self.now)
+            require(status == LIVE, PRICE_REASONS.get(status, ""))
+        self.set_token(self.settings.configurator, id, token, words)
+
+    @atomic
+    def configure_credit(self, sender: str, terms: CreditTerms) -> None:
+        """Change what debt may be and costs, and how collateral is seized (COL-2, COL-3, LIQ-4)."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        tokens = [
+            (self._maintenance_weight(id), terms.discount_ppm)
+            for id, terms in enumerate(self.collateral)
+        ]
+        check_credit(terms, tokens)
+        self.set_credit(self.settings.configurator, *slots.pack_credit(terms))
+        self._emit(self.settings.configurator, CreditReconfigured(terms))
+
+    # -------------------------------------------------------------- the auction
+
+    def _open_lot(
+        self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+    ) -> None:
+        heir = NOWHERE if surplus_to == self.address else surplus_to
+        lot = Lot(len(self.lots), token, amount, 0, self.now, self.now, to_insurance, to_pool, heir)
+        self.lots.append(lot)
+        self._emit(
+            self.settings.auction,
+            LotOpened(lot.id, token, amount, to_insurance, to_pool, surplus_to),
+        )
+
+    @atomic
+    def buy_collateral(
+        self, sender: str, lot: int, amount: int, max_cost: int, receiver: str
+    ) -> int:
+        """Buy some of a lot at its price of now; the cost [raw], rounded up (LIQ-7)."""
+        was = self._open(lot)
+        require(amount != 0, "auction: zero amount")
+        amount = min(amount, was.amount)
+        now = self._ticked(was)
+        cost = self._auction_cost(now, amount, 0)
+        require(cost <= max_cost, "auction: cost above maximum")
+        unit, auction, quote = self.settings.unit, self.settings.auction, self.settings.quote
+        for_insurance = min(cost, ceil_div(was.to_insurance, unit))
+        for_pool = min(cost - for_insurance, ceil_div(was.to_pool, unit))
+        surplus = cost - for_insurance - for_pool
+        left = now._replace(
+            amount=was.amount - amount,
+            to_insurance=max(was.to_insurance - for_insurance * unit, 0),
+            to_pool=max(was.to_pool - for_pool * unit, 0),
+        )
+        self.lots[lot] = left if left.amount else Lot(id=lot, surplus_to=was.surplus_to)
+        self._transfer_from(quote, auction, sender, auction, cost)
+        if was.surplus_to == NOWHERE:
+            for_insurance += surplus
+        elif surplus:
+            self.deposit(auction, was.surplus_to, quote, surplus)
+        if for_insurance:
+            self.deposit(auction, self.address, quote, for_insurance)
+        if for_pool:
+            self.deposit(auction, self.settings.pool, quote, for_pool)
+        token = self.tokens[was.token].address
+        self.withdraw(auction, auction, token, amount, receiver)
+        self._emit(auction, LotSold(lot, sender, amount, cost, left.amount))
+        if not left.amount:
+            self._emit(auction, LotClosed(lot, left.to_insurance, left.to_pool))
+        return cost
+
+    @atomic
+    def tick(self, sender: str, lot: int) -> int:
+        """Let a lot's clock see that its feed is live; the seconds that count so far (LIQ-7)."""
+        self.lots[lot] = self._ticked(self._open(lot))
+        return self.lots[lot].elapsed
+
+    @atomic
+    def write_off(self, sender: str, lot: int) -> int:
+        """Forget what a lot owes the pool, whose feed has not been seen live for a month (LIQ-7).
+
+        Returns:
+            What the pool bears [WAD quote].
+        """
+        was = self._open(lot)
+        terms = token_terms_of(self.tokens[was.token].words)
+        feed = self.feeds.get(terms.feed)
+        _, status = judge_price(feed.read() if feed else None, terms, 0, 0, self.now)
+        gone = status != LIVE and self.now > was.seen_at + WRITE_OFF_AFTER
+        require(gone, "auction: not to be written off")
+        self.lots[lot] = was._replace(to_pool=0)
+        self._emit(self.settings.auction, LotWrittenOff(lot, was.to_pool))
+        return was.to_pool
+
+    def cost_of(self, lot: int, amount: int, wait: int) -> int:
+        """What `amount` of a lot would cost after `wait` more live seconds [raw]."""
+        return self._auction_cost(self._ticked(self._open(lot)), amount, wait)
+
+    def lot(self, id: int) -> Lot:
+        """A lot as of now."""
+        return self.lots[id] if id < len(self.lots) else Lot(id=id)
+
+    def owed_to_pool(self) -> int:
+        """What open lots must still repay the pool [WAD quote]."""
+        return sum(lot.to_pool for lot in self.lots if lot.amount)
+
+    def open_lots(self, start: int) -> list[Lot]:
+        """The lots of a page that are still for sale."""
+        return [lot for lot in self.lots[start : start + 64] if lot.amount]
+
+    def _open(self, lot: int) -> Lot:
+        found = self.lot(lot)
+        require(found.amount != 0, "auction: no such lot")
+        return found
+
+    def _ticked(self, lot: Lot) -> Lot:
+        """A lot whose clock has seen its feed, which must be live."""
+        terms = token_terms_of(self.tokens[lot.token].words)
+        feed = self.feeds.get(terms.feed)
+        said = feed.read() if feed else None
+        _, status = judge_price(said, terms, 0, 0, self.now)
+        require(status == LIVE and said is not None, PRICE_REASONS.get(status, ""))
+        assert said is not None
+        elapsed = lot.elapsed + live_seconds(lot.seen_at, lot.live_until, said.updated_at, self.now)
+        return lot._replace(
+            elapsed=min(elapsed, 2**32 - 1),
+            seen_at=self.now,
+            live_until=said.updated_at + terms.max_age,
+        )
+
+    def _auction_cost(self, lot: Lot, amount: int, wait: int) -> int:
+        terms = token_terms_of(self.tokens[lot.token].words)
+        price = self.holding(NOWHERE, lot.token).price
+        worth = auction_cost(amount, price, fits_word(lot.elapsed + wait), terms)
+        return ceil_div(worth, self.settings.unit)
+
     # -------------------------------------------------------------- the pool: entry
 
     @atomic
     def pool_deposit(self, sender: str, assets: int, receiver: str, min_shares: int = 0) -> int:
         """Pay `assets` [raw] into the pool; the shares that they buy, rounded down (LPV-2)."""
         require(assets != 0, "pool: zero assets")
-        self._transfer_from(self.settings.pool, sender, self.settings.pool, assets)
+        self._transfer_from(
+            self.settings.quote, self.settings.pool, sender, self.settings.pool, assets
+        )
         worth = self.valuation()
         self._check_entry(worth)
         self._pay_in(assets)
@@ -1261,7 +2123,9 @@ class Model:
         self._check_entry(worth)
         assets = self._cost_of_shares(shares, worth)
         require(assets <= max_assets, "pool: too many assets")
-        self._transfer_from(self.settings.pool, sender, self.settings.pool, assets)
+        self._transfer_from(
+            self.settings.quote, self.settings.pool, sender, self.settings.pool, assets
+        )
         self._pay_in(assets)
         self._enter(sender, assets, shares, receiver, worth)
         return assets
@@ -1298,7 +2162,8 @@ class Model:
         self._check_exit(valuation)
         request = self.requests.get(controller, Request())
         total = fits_word(request.shares + shares)
-        worth = self._worth(total, valuation)
+        # A bound for the claim should not depend on what was seized just before.
+        worth = self._worth(total, valuation._replace(nav=valuation.nav + valuation.due))
         if request.shares and self.now <= request.claimable_at + CLAIM_WINDOW:
             worth = min(worth, floor_div(fits_word(request.worth * total), request.shares))
         require(worth != 0, "pool: zero assets")
@@ -1441,6 +2306,9 @@ class Model:
     def valuation(self) -> Valuation:
         """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
         nav = self.header_of(self.settings.pool).cash
+        # On its way to those who are in: who enters pays for it (LPV-2).
+        owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
+        due = self.owed_to_pool() + max(owed - self.debts.total, 0)
         spread, live = 0, True
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
@@ -1452,7 +2320,7 @@ class Model:
             nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, live)
+        return Valuation(nav, spread, due, live)
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""
@@ -1532,10 +2400,10 @@ class Model:
     def _shares_for(self, assets: int, v: Valuation) -> int:
         value = fits_word(assets * self.settings.unit)
         product = fits_word(value * (self.supply + VIRTUAL_SHARES))
-        return floor_div(product, max(v.nav, 0) + v.spread + self.settings.unit)
+        return floor_div(product, max(v.nav, 0) + v.spread + v.due + self.settings.unit)
 
     def _cost_of_shares(self, shares: int, v: Valuation) -> int:
-        product = fits_word(shares * (max(v.nav, 0) + v.spread + self.settings.unit))
+        product = fits_word(shares * (max(v.nav, 0) + v.spread + v.due + self.settings.unit))
         return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
 
     def _worth(self, shares: int, v: Valuation) -> int:
@@ -1600,21 +2468,27 @@ class Model:
         self.shares[receiver] = self.shares.get(receiver, 0) + amount
         self._emit(self.settings.pool, Transfer(owner, receiver, amount))
 
-    # -------------------------------------------------------------- the token
+    # -------------------------------------------------------------- tokens
 
-    def _transfer_from(self, spender: str, owner: str, receiver: str, amount_raw: int) -> None:
-        key = (self.settings.quote, owner, spender)
+    def _transfer_from(
+        self, token: str, spender: str, owner: str, receiver: str, amount_raw: int
+    ) -> None:
+        key = (token, owner, spender)
         allowed = self.allowances.get(key, 0)
         if allowed != MAX_UINT:
             require(allowed >= amount_raw, "")
             self.allowances[key] = allowed - amount_raw
-        self._move_token(owner, receiver, amount_raw)
+        self._move_token(token, owner, receiver, amount_raw)
 
-    def _move_token(self, sender: str, receiver: str, amount_raw: int) -> None:
-        require(self.balances.get(sender, 0) >= amount_raw, "")
-        self.balances[sender] = self.balances.get(sender, 0) - amount_raw
-        self.balances[receiver] = self.balances.get(receiver, 0) + amount_raw
-        self._emit(self.settings.quote, Transfer(sender, receiver, amount_raw))
+    def _move_token(self, token: str, sender: str, receiver: str, amount_raw: int) -> None:
+        require(self.balance(token, sender) >= amount_raw, "")
+        self.balances[token, sender] = self.balance(token, sender) - amount_raw
+        self.balances[token, receiver] = self.balance(token, receiver) + amount_raw
+        self._emit(token, Transfer(sender, receiver, amount_raw))
+
+    def balance(self, token: str, owner: str) -> int:
+        """ERC-20 [raw]."""
+        return self.balances.get((token, owner), 0)
 
 
 def _bits(bitmap: int) -> list[int]:

@@ -13,12 +13,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from plimsoll.client import Account, Conservation, Entry, Market, Pool, Shock
+from plimsoll.client import (
+    Account,
+    Conservation,
+    Credit,
+    Entry,
+    Lot,
+    Market,
+    Pool,
+    Shock,
+    Token,
+)
 from plimsoll.demo import BOOKS, ROLES, Story
 from plimsoll.deployment import Deployment
 from plimsoll.doctor import Finding
 from plimsoll.prices import Series, date
-from plimsoll.replay import Replay
+from plimsoll.replay import Replay, Seizures
 from plimsoll.units import WIDE, from_wad, plain
 
 NOTHING = "-"
@@ -148,7 +158,12 @@ def account_table(
     """An account and its positions; with `entries`, what each was opened at and has paid since."""
     head = table(f"account {account.address}", symbol)
     head.add_row("cash", money(account.cash, 2))
+    if account.debt.interest:
+        head.add_row("interest since it was posted", money(-account.debt.interest, 2))
     head.add_row("unrealised profit", money(account.pnl, 2))
+    if account.holdings:
+        counts = sum((h.maintenance for h in account.holdings), Decimal(0))
+        head.add_row("collateral, by its weight", money(counts, 2))
     head.add_row("equity", money(account.equity, 2))
     head.add_row("initial margin", money(account.initial, 2))
     head.add_row("maintenance margin", money(account.maintenance, 2))
@@ -157,6 +172,10 @@ def account_table(
     head.add_row("withdrawable", money(account.withdrawable, 2))
     head.add_row("buying power", money(account.buying_power, 2))
     parts: list[RenderableType] = [head]
+    if account.holdings:
+        parts.append(holdings_table(account, symbol))
+    if account.debt.amount:
+        parts.append(_debt_line(account))
     if account.positions:
         known = entries or {}
         more = ("entry", "funding") if known else ()
@@ -191,6 +210,87 @@ def account_table(
     return Group(*parts)
 
 
+def holdings_table(account: Account, symbol: str) -> RenderableType:
+    """An account's collateral tokens, and what each counts."""
+    made = table(
+        "collateral", "amount", "price", f"worth, {symbol}", "weight %", "counts", "initial %",
+        "counts for opening",
+    )  # fmt: skip
+    for h in account.holdings:
+        live = h.price_status == "live"
+        made.add_row(
+            h.token,
+            number(h.amount),
+            number(h.price) if live else Text(h.price_status, "red"),
+            money(h.value, 2),
+            per_cent(h.maintenance_weight),
+            money(h.maintenance, 2),
+            per_cent(h.initial_weight),
+            money(h.initial, 2),
+        )
+    return made
+
+
+def _debt_line(account: Account) -> Text:
+    debt = account.debt
+    text = (
+        f"Owes {money(debt.amount, 2)}, {money(debt.interest, 2)} of it interest not posted yet, "
+        f"at {percent(debt.rate, 4)} a year; its collateral allows {money(debt.most, 2)}."
+    )
+    return Text(text, style="bold red" if debt.amount > debt.most else "yellow")
+
+
+def tokens_table(tokens: Sequence[Token], credit: Credit, symbol: str) -> RenderableType:
+    """All collateral tokens, and what debt costs."""
+    made = table(
+        "id", "collateral", "price", "initial %", "weight %", "held", "cap", "discount %",
+        left=2,
+    )  # fmt: skip
+    for t in tokens:
+        live = t.price_status == "live"
+        made.add_row(
+            str(t.id),
+            t.symbol + (" (being delisted)" if t.delisted else ""),
+            number(t.price) if live else Text(t.price_status.removeprefix("prices: "), "red"),
+            per_cent(t.initial_weight, 1),
+            per_cent(t.maintenance_weight, 1),
+            number(t.total),
+            number(t.cap),
+            per_cent(t.discount, 1),
+        )
+    debts = Text(
+        f"Debts: {money(credit.debts, 2)} of {money(credit.cap)} {symbol}, "
+        f"at {percent(credit.rate, 4)} a year."
+    )
+    return Group(headline(f"Collateral: prices in {symbol}, amounts in tokens"), made, debts)
+
+
+def lots_table(lots: Sequence[Lot], minutes: int, symbol: str) -> RenderableType:
+    """What the auction has for sale."""
+    made = table(
+        "lot", "token", "left", f"price, {symbol}", f"in {minutes} min", "cost of all",
+        "to repay", left=2,
+    )  # fmt: skip
+    for lot in lots:
+        dear = lot.price is None or lot.price_later is None or lot.cost is None
+        made.add_row(
+            str(lot.id),
+            lot.token,
+            number(lot.amount),
+            *(
+                (Text("no live price", "red"), NOTHING, NOTHING)
+                if dear
+                else (
+                    number(lot.price or Decimal(0)),
+                    number(lot.price_later or Decimal(0)),
+                    money(lot.cost, 2),
+                )
+            ),
+            money(lot.to_insurance + lot.to_pool, 2),
+        )
+    return Group(headline("For sale: seized collateral"), made)
+
+
 def shock_table(shock: Shock, symbol: str) -> RenderableType:
     """An account before and after a sudden move."""
     moves = table("if prices moved at once", "now", "then")
@@ -200,7 +300,7 @@ def shock_table(shock: Shock, symbol: str) -> RenderableType:
     after.add_row(f"equity, {symbol}", money(shock.equity_before, 2), money(shock.equity, 2))
     after.add_row("health", health(shock.health_before), health(shock.health))
     if not shock.prices:
-        return Text("The account has no positions: no price can move it.")
+        return Text("The account has neither positions nor collateral: no price can move it.")
     verdict = (
         Text("Anyone could liquidate it then.", style="bold red")
         if shock.liquidatable
@@ -226,12 +326,27 @@ def conservation_table(books: Conservation) -> RenderableType:
     made.add_row("- held for accounts", f"{from_wad(books.custody):,.18f}")
     made.add_row("= difference in wei", verdict(books.difference))
     made.add_row("token balance, at least that", f"{from_wad(books.balance):,.18f}")
+    parts = _token_sums(books)
     return Group(
         headline("LED-2: in each market the sizes of all accounts sum to zero"),
         sizes,
         headline("LED-3: sum of cash - sum of basis = quote held for accounts"),
         made,
+        *parts,
     )
+
+
+def _token_sums(books: Conservation) -> list[RenderableType]:
+    some = [t for t in books.tokens if t.total or t.held]
+    if not some:
+        return []
+    made = table("token", "of all accounts", "as booked", "difference, raw", "token balance")
+    for t in some:
+        held, total, balance = (
+            number(from_wad(raw * t.unit), 12) for raw in (t.held, t.total, t.balance)
+        )
+        made.add_row(t.token, held, total, verdict(t.difference), balance)
+    return [headline("LED-4: a token's balances, lots for sale included, are its total"), made]
 
 
 def verdict(difference: int) -> Text:
@@ -258,6 +373,7 @@ def story_report(story: Story) -> RenderableType:
         _scenes(story),
         _leo(story),
         _capital(story),
+        _mina(story),
         *([_gas(story)] if any(story.gas.values()) else []),
         *([conservation_table(story.conservation)] if story.conservation else []),
     )
@@ -269,7 +385,8 @@ def _gist(story: Story) -> RenderableType:
     assert leo and bitcoin and story.leo_after and story.conservation
     hana = story.needs["Hana"]
     lowest = min(h for s in story.scenes if (h := s.accounts["Hana"].health) is not None)
-    closed = (leo, *story.isolated.values())
+    mina = story.mina
+    closed = (leo, *story.isolated.values(), *([mina.liquidation] if mina else []))
     owed = sum((c.debt_to_insurance + c.debt_to_pool for c in closed), Decimal(0))
     debts = f"Bad debt: {money(owed, 2)}." if owed else "There was no bad debt."
     swing = 1 - crash.prices["BTC"] / opened.prices["BTC"]
@@ -354,6 +471,58 @@ def _capital(story: Story) -> RenderableType:
     )
 
 
+def _mina(story: Story) -> RenderableType:
+    mina = story.mina
+    assert mina
+    sale, lot = mina.purchase, mina.lot
+    held = mina.opened.holdings[0]
+    before, seized, after = mina.fund
+    owed = mina.day_later.debt
+    stands = mina.after.holdings[0].amount if mina.after.holdings else Decimal(0)
+    text = Text.assemble(
+        ("Ether for collateral. ", "bold"),
+        f"Mina paid in {number(held.amount)} {held.token} and no cash; worth {money(held.value)}, "
+        f"it counts {money(held.maintenance)}, its weight {percent(held.maintenance_weight, 1)}.\n",
+        ("- A loss is a debt. ", "bold"),
+        f"BTC fell, {money(-mina.fallen.pnl)} of loss was settled into cash that she did not have: "
+        f"she owed {money(mina.settled.debt.amount)} of the {money(mina.settled.debt.most)} that "
+        f"her ether allows. Her equity stayed the same.\n",
+        ("- It costs interest. ", "bold"),
+        f"{percent(owed.rate, 3)} a year while so little of the cap is used: "
+        f"{money(owed.interest, 2)} after a day, to the pool.\n",
+        ("- A liquidation seizes. ", "bold"),
+        f"Then ether crashed: health {mina.crashed.health or 0:.2f}. In one call her position was "
+        f"closed and {number(lot.amount)} {lot.token} seized, credited at the feed less the "
+        f"discount; the insurance fund paid {money(lot.to_insurance)} at once, the pool "
+        f"{money(lot.to_pool)}. {number(stands)} {lot.token} stayed hers, and no debt.\n",
+        ("- Somebody buys. ", "bold"),
+        f"The lot began at {number(lot.price or Decimal(0))}; an hour later it was bought for "
+        f"{number(sale.price)} apiece, the feed said {number(mina.feed_price)}.",
+    )
+    made = table("the insurance fund", "quote")
+    made.add_row("before", money(before, 2))
+    made.add_row("after it stood in, with its part of the fee", money(seized, 2))
+    made.add_row("after the sale", money(after, 2))
+    steps = table("Mina", "equity", "owes", "of it interest", "health")
+    for what, view in (
+        ("opened", mina.opened),
+        ("fallen", mina.fallen),
+        ("settled", mina.settled),
+        ("a day later", mina.day_later),
+        ("crashed", mina.crashed),
+        ("liquidated", mina.after),
+    ):
+        owes = view.debt
+        steps.add_row(
+            what,
+            money(view.equity, 2),
+            money(owes.amount, 2),
+            money(owes.interest, 2),
+            health(view.health),
+        )
+    return Group(Panel(text, border_style="cyan"), steps, made)
+
+
 def _gas(story: Story) -> RenderableType:
     made = table("action", "gas, by receipt")
     for action, gas in story.gas.items():
@@ -370,6 +539,18 @@ def problems_report(series: Series, limit: int = 20) -> RenderableType:
     if len(series.problems) > limit:
         lines.append(f"  and {len(series.problems) - limit} more")
     return Text("\n".join([f"{series.source}, left out or worth knowing:", *lines]), style="yellow")
+
+
+def _seizure_rows(made: Table, of: Seizures) -> None:
+    made.add_row(
+        "ether and bitcoin as collateral: seized, for",
+        f"{of.opened} lots, {money(of.seized, 2)}",
+    )
+    made.add_row("  of them in conversions", str(of.conversions))
+    made.add_row("  sold, for", f"{of.sold}, {money(of.proceeds, 2)}")
+    made.add_row("  below their credit, by", f"{of.below}, {money(of.unpaid, 2)}")
+    made.add_row("  highest debt of all", money(of.highest_debt, 2))
+    made.add_row("  interest to the pool", money(of.interest, 2))
 
 
 def replay_report(run: Replay) -> RenderableType:
@@ -398,6 +579,8 @@ def replay_report(run: Replay) -> RenderableType:
     made.add_row(
         "bad debt: insurance fund, pool", f"{money(from_insurance, 2)}, {money(from_pool, 2)}"
     )
+    if run.seizures:
+        _seizure_rows(made, run.seizures)
     for name, values in (("insurance fund", run.insurance), ("pool NAV", run.nav)):
         change = percent(values[-1] / values[0] - 1) if values[0] else NOTHING
         made.add_row(f"{name}: before", money(values[0], 2))

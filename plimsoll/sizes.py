@@ -17,7 +17,7 @@ EIP170 = 24_576  # [bytes]
 SNAPSHOT = Path("tests/gas/sizes.json")
 
 # [bytes] beyond which a contract may not grow without a decision; the rest answer to EIP-170 alone.
-BUDGETS = {"Clearinghouse": 15_500}
+BUDGETS = {"Clearinghouse": 21_000}
 
 
 def measure() -> dict[str, int]:
@@ -28,7 +28,9 @@ def measure() -> dict[str, int]:
         "Clearinghouse": venue.clearinghouse,
         "LiquidityPool": venue.pool,
         "Configurator": venue.configurator,
+        "CollateralAuction": venue.auction,
         "Lens": venue.lens,
+        "CollateralLens": venue.collateral_lens,
     }
     return {name: len(chain.code(address_of(part))) for name, part in parts.items()}
 

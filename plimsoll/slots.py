@@ -79,6 +79,76 @@ class Terms(NamedTuple):
     reduce_only: bool = False
 
 
+class CollateralTerms(NamedTuple):
+    """A token's terms in readable numbers, as in ``IConfigurator.CollateralTerms``."""
+
+    feed: str  # AggregatorV3Interface, 0x and 40 lower-case digits
+    max_age: int  # [s]
+    min_price: int  # [WAD quote/base] exclusive
+    max_price: int  # [WAD quote/base] exclusive
+    initial_weight_ppm: int
+    maintenance_weight_ppm: int
+    scale: int  # [WAD base] weights fall to half at a holding of so much
+    cap: int  # [raw] of all accounts together
+    discount_ppm: int  # the auction's greatest, and what a seizure takes off
+    premium_ppm: int  # over the oracle's price, at the auction's start
+    duration: int  # [s] of the fall from one to the other
+    delisted: bool = False
+
+
+class CreditTerms(NamedTuple):
+    """The terms of debt and of seizures, as in ``IConfigurator.CreditTerms``."""
+
+    debt_cap: int = 0  # [WAD quote] of all accounts together
+    debt_ratio_ppm: int = 0  # of the collateral's initial value, for an account
+    kink_ppm: int = 0  # of the cap
+    low_slope_ppm: int = 0  # [ppm/year] per 100 % of the cap, up to the kink
+    high_slope_ppm: int = 0  # [ppm/year] from there
+    call_line_ppm: int = 0  # the health below which collateral may be converted
+    conversion_bound: int = 0  # [quote, whole] in one call
+    liquidation_fee_ppm: int = 0  # on seizures from flat accounts, and on conversions
+    order: tuple[int, ...] = (0,) * 16  # every token id once, the most liquid first
+
+
+class TokenTerms(NamedTuple):
+    """What the clearinghouse and the auction read out of a token's three words of terms."""
+
+    feed: str
+    max_age: int
+    feed_exponent: int  # 18 less the feed's decimals
+    status: int
+    maintenance_ppm: int
+    initial_ppm: int
+    discount_ppm: int
+    scale: int
+    settle_at: int  # [unix s] when the weights arrive where they are going
+    unit: int  # [WAD base] of one raw unit
+    min_price: int
+    max_price: int
+    maintenance_before_ppm: int
+    initial_before_ppm: int
+    cap: int
+    premium_ppm: int
+    duration: int
+
+
+class TokenState(NamedTuple):
+    """What time and deposits make of a token."""
+
+    last_price: int = 0  # [WAD quote/base]
+    seen_at: int = 0  # [unix s] when the price was stored, or the death was seen
+    dead: bool = False
+    total: int = 0  # [raw] of all accounts, the auction's included
+
+
+class Debts(NamedTuple):
+    """All debts, and what they have cost so far."""
+
+    total: int = 0  # [WAD quote]
+    accrued_at: int = 0  # [unix s]
+    debt_index: int = WAD
+
+
 class Unpacked(NamedTuple):
     """What the clearinghouse reads out of a market's three words of terms."""
 
@@ -303,6 +373,157 @@ def unpack_terms(t0: int, t1: int, t2: int) -> Unpacked:
         max_skew=take(t2, 0, 96),
         max_open_interest=take(t2, 96, 96),
         otc_band_ppm=take(t2, 192, 20),
+    )
+
+
+# ------------------------------------------------------------------ collateral
+
+
+def pack_collateral(
+    terms: CollateralTerms,
+    feed_decimals: int,
+    token_decimals: int,
+    before: tuple[int, int] = (0, 0),
+    settle_at: int = 0,
+) -> tuple[int, int, int]:
+    """The three words that the clearinghouse keeps of a token's terms.
+
+    Args:
+        terms: readable numbers.
+        feed_decimals: of the feed's answers, 0 to 18.
+        token_decimals: of the token, 0 to 18.
+        before: maintenance and initial weight [ppm] that the weights come from.
+        settle_at: [unix s] when they arrive.
+
+    Raises:
+        OverflowError: if a number does not fit its field.
+    """
+    exponent = bound_exponent(terms.min_price, terms.max_price)
+    maintenance, initial = weights_of(terms)
+    t0 = (
+        put(int(terms.feed, 16), 0, 160)
+        | put(terms.max_age, 160, 20)
+        | put(18 - feed_decimals, 180, 5)
+        | put(REDUCE_ONLY if terms.delisted else OPEN, 185, 3)
+        | put(maintenance, 192, 20)
+        | put(initial, 212, 20)
+        | put(terms.discount_ppm, 232, 20)
+    )
+    t1 = (
+        put(terms.scale, 0, 96)
+        | put(settle_at, 96, 32)
+        | put(18 - token_decimals, 128, 5)
+        | put(terms.min_price // 10**exponent, 140, 24)
+        | put(terms.max_price // 10**exponent, 164, 24)
+        | put(exponent, 188, 5)
+        | put(before[0], 193, 20)
+        | put(before[1], 213, 20)
+    )
+    t2 = put(terms.cap, 0, 128) | put(terms.premium_ppm, 128, 20) | put(terms.duration, 148, 20)
+    return t0, t1, t2
+
+
+def weights_of(terms: CollateralTerms) -> tuple[int, int]:
+    """Where a token's maintenance and initial weight are going [ppm]."""
+    if terms.delisted:
+        return 0, 0
+    return terms.maintenance_weight_ppm, terms.initial_weight_ppm
+
+
+def unpack_token(t0: int, t1: int, t2: int) -> TokenTerms:
+    """What the contracts read out of a token's words."""
+    unit = 10 ** take(t1, 188, 5)
+    return TokenTerms(
+        feed=f"0x{take(t0, 0, 160):040x}",
+        max_age=take(t0, 160, 20),
+        feed_exponent=take(t0, 180, 5),
+        status=take(t0, 185, 3),
+        maintenance_ppm=take(t0, 192, 20),
+        initial_ppm=take(t0, 212, 20),
+        discount_ppm=take(t0, 232, 24),
+        scale=take(t1, 0, 96),
+        settle_at=take(t1, 96, 32),
+        unit=10 ** take(t1, 128, 5),
+        min_price=take(t1, 140, 24) * unit,
+        max_price=take(t1, 164, 24) * unit,
+        maintenance_before_ppm=take(t1, 193, 20),
+        initial_before_ppm=take(t1, 213, 20),
+        cap=take(t2, 0, 128),
+        premium_ppm=take(t2, 128, 20),
+        duration=take(t2, 148, 20),
+    )
+
+
+def pack_token_state(state: TokenState) -> int:
+    """Total 127 | dead 1 | seen at 32 | last price 96."""
+    return (
+        put(state.total, 129, 127)
+        | put(int(state.dead), 128, 1)
+        | put(state.seen_at, 96, 32)
+        | put(state.last_price, 0, 96)
+    )
+
+
+def unpack_token_state(word: int) -> TokenState:
+    """The inverse of `pack_token_state`."""
+    return TokenState(
+        take(word, 0, 96), take(word, 96, 32), bool(take(word, 128, 1)), take(word, 129, 127)
+    )
+
+
+def pack_backing(tokens: int, debt_index: int) -> int:
+    """Debt index 88 | bitmap of tokens 16."""
+    return put(debt_index, 16, 88) | put(tokens, 0, 16)
+
+
+def unpack_backing(word: int) -> tuple[int, int]:
+    """The inverse of `pack_backing`."""
+    return take(word, 0, 16), take(word, 16, 88)
+
+
+def pack_debts(debts: Debts) -> int:
+    """Index 88 | accrued at 40 | sum 128."""
+    return (
+        put(debts.debt_index, 168, 88) | put(debts.accrued_at, 128, 40) | put(debts.total, 0, 128)
+    )
+
+
+def unpack_debts(word: int) -> Debts:
+    """The inverse of `pack_debts`."""
+    return Debts(take(word, 0, 128), take(word, 128, 40), take(word, 168, 88))
+
+
+def pack_credit(terms: CreditTerms) -> tuple[int, int]:
+    """The clearinghouse's words of credit and of seizing."""
+    credit = (
+        put(terms.debt_cap, 0, 96)
+        | put(terms.debt_ratio_ppm, 96, 20)
+        | put(terms.kink_ppm, 116, 20)
+        | put(terms.low_slope_ppm, 136, 24)
+        | put(terms.high_slope_ppm, 160, 24)
+    )
+    seizing = (
+        put(terms.conversion_bound, 64, 32)
+        | put(terms.liquidation_fee_ppm, 96, 20)
+        | put(terms.call_line_ppm, 116, 24)
+    )
+    for i, token in enumerate(terms.order):
+        seizing |= put(token, 4 * i, 4)
+    return credit, seizing
+
+
+def unpack_credit(credit: int, seizing: int) -> CreditTerms:
+    """The inverse of `pack_credit`."""
+    return CreditTerms(
+        debt_cap=take(credit, 0, 96),
+        debt_ratio_ppm=take(credit, 96, 20),
+        kink_ppm=take(credit, 116, 20),
+        low_slope_ppm=take(credit, 136, 24),
+        high_slope_ppm=take(credit, 160, 24),
+        call_line_ppm=take(seizing, 116, 24),
+        conversion_bound=take(seizing, 64, 32),
+        liquidation_fee_ppm=take(seizing, 96, 20),
+        order=tuple(take(seizing, 4 * i, 4) for i in range(16)),
     )
 
 

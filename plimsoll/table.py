@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plimsoll.errors import TableError
-from plimsoll.slots import REWARD_UNIT, Terms, bound_exponent
+from plimsoll.slots import REWARD_UNIT, CollateralTerms, CreditTerms, Terms, bound_exponent
 from plimsoll.units import (
     MAX_UINT,
+    WAD,
     WIDE,
     decimal,
     from_wad,
@@ -32,13 +33,16 @@ from plimsoll.units import (
 
 D = Decimal
 MAX_MARKETS = 128
+MAX_TOKENS = 16
 MAX_NAME_BYTES = 32
 MAX_SYMBOL_BYTES = 16
 COOLDOWNS = (3_600, 2_592_000)  # [s] that the LiquidityPool takes
 LEAST_BOUND = 10**6  # [WAD quote] that the Configurator takes as a price bound
 WIDEST = significant(from_wad(2**96 - 1), 3, up=False)  # [quote] or [base], of 96 bits
 
-Spec = TypeVar("Spec", "TokenSpec", "PoolSpec", "MarketSpec", "Table")
+Spec = TypeVar(
+    "Spec", "TokenSpec", "PoolSpec", "MarketSpec", "CollateralSpec", "CreditSpec", "Table"
+)
 
 
 # ------------------------------------------------------------------ the pieces
@@ -90,29 +94,80 @@ class MarketSpec:
     feed_decimals: int = 8  # of the mock
 
     def bounds(self) -> tuple[Decimal, Decimal]:
-        """The price bounds in effect, lower and upper [quote/base].
+        """The price bounds in effect, lower and upper [quote/base]; see `bounds_of`."""
+        return bounds_of(self.price, self.min_price, self.max_price)
 
-        The chain keeps both as 24-bit mantissas on one exponent. The default upper bound is 100
-        times the price, in two digits, or the greatest that 96 bits hold; the lower one is a single
-        unit of the finest exponent that the upper one allows: a ten-thousandth of the price or
-        less, but where that is below what the Configurator takes.
 
-        Raises:
-            ValueError: if the upper bound has more than 18 decimals.
-        """
-        high = self.max_price
-        if high is None:
-            high = significant(100 * self.price, 2)
-            if high > WIDEST > self.price:
-                high = WIDEST
-        low = self.min_price
-        if low is None:
-            exponent = 0
-            whole = to_wad(high, "max_price")
-            while whole // 10**exponent >= 2**24:
-                exponent += 1
-            low = plain(from_wad(max(10**exponent, LEAST_BOUND)))
-        return low, high
+@dataclass(frozen=True)
+class CollateralSpec:
+    """A token that may stand behind positions. `price` is the mock feed's first answer.
+
+    `scale` and `cap` are notionals: at the price here they become amounts of the token, in three
+    digits.
+    """
+
+    symbol: str
+    price: Decimal  # [quote/base] at the start
+    name: str = ""  # of the mock token; by default the symbol
+    decimals: int = 18
+    address: str | None = None  # by default a mock that anyone may mint
+    initial_weight: Decimal = D("0.85")  # of its worth, for opening and withdrawing
+    maintenance_weight: Decimal = D("0.90")  # of its worth, before anybody may liquidate
+    scale: Decimal = D(50_000_000)  # [quote] weights fall to half at a holding of so much
+    cap: Decimal = D(5_000_000)  # [quote] of all accounts together
+    discount: Decimal = D("0.05")  # the auction's greatest, and what a seizure takes off
+    premium: Decimal = D("0.02")  # over the feed's price, at the auction's start
+    duration: int = 7_200  # [s] of the fall from one to the other
+    max_age: int = 5_400  # [s] of a price
+    min_price: Decimal | None = None  # [quote/base] exclusive; as for markets
+    max_price: Decimal | None = None  # [quote/base] exclusive; as for markets
+    feed: str | None = None  # address of an AggregatorV3Interface; by default a mock
+    feed_decimals: int = 8  # of the mock
+
+    def bounds(self) -> tuple[Decimal, Decimal]:
+        """The price bounds in effect, lower and upper [quote/base]; see `bounds_of`."""
+        return bounds_of(self.price, self.min_price, self.max_price)
+
+
+@dataclass(frozen=True)
+class CreditSpec:
+    """What debt may be and costs, and how collateral is seized for it."""
+
+    debt_cap: Decimal = D(1_000_000)  # [quote] of all accounts together
+    debt_ratio: Decimal = D("0.5")  # of an account's collateral by its initial weight
+    kink: Decimal = D("0.75")  # of the cap
+    low_slope: Decimal = D("0.03")  # [1/year] per 100 % of the cap, up to the kink
+    high_slope: Decimal = D(1)  # [1/year] from there
+    call_line: Decimal = D("1.25")  # the health below which collateral may be converted
+    conversion_bound: int = 10_000  # [quote] of debt in one conversion
+    liquidation_fee: Decimal = D("0.02")  # on conversions, and seizures from flat accounts
+    order: tuple[str, ...] = ()  # of seizure, by symbol; what is left out follows as listed
+
+
+def bounds_of(
+    price: Decimal, low: Decimal | None = None, high: Decimal | None = None
+) -> tuple[Decimal, Decimal]:
+    """The price bounds of something that costs `price`, given or by default [quote/base].
+
+    The chain keeps both as 24-bit mantissas on one exponent. The default upper bound is 100 times
+    the price, in two digits, or the greatest that 96 bits hold; the lower one is a single unit of
+    the finest exponent that the upper one allows: a ten-thousandth of the price or less, but where
+    that is below what the Configurator takes.
+
+    Raises:
+        ValueError: if the upper bound has more than 18 decimals.
+    """
+    if high is None:
+        high = significant(100 * price, 2)
+        if high > WIDEST > price:
+            high = WIDEST
+    if low is None:
+        exponent = 0
+        whole = to_wad(high, "max_price")
+        while whole // 10**exponent >= 2**24:
+            exponent += 1
+        low = plain(from_wad(max(10**exponent, LEAST_BOUND)))
+    return low, high
 
 
 # What a market is unless told otherwise, by kind: `depth` is the skew scale as a notional [quote],
@@ -181,6 +236,25 @@ def market(
     return MarketSpec(name=name, price=start, **values)
 
 
+def collateral(symbol: str, price: Decimal | int | str, **changes: Any) -> CollateralSpec:
+    """A collateral token with the usual terms.
+
+    Args:
+        symbol: such as ``"WETH"``.
+        price: [quote/base] at the start.
+        **changes: fields of `CollateralSpec`.
+
+    Raises:
+        TableError: if a field is unknown or no number.
+    """
+    start = _number(price, f"{symbol}: price")
+    if start <= 0:
+        raise TableError(f"{symbol}: price {start} is not above zero")
+    values = _typed(CollateralSpec, changes, symbol)
+    values.setdefault("feed_decimals", 8 if start >= D("0.01") else 18)
+    return CollateralSpec(symbol=symbol, price=start, **values)
+
+
 @dataclass(frozen=True)
 class Table:
     """Everything that a deployment is made of."""
@@ -188,6 +262,8 @@ class Table:
     markets: tuple[MarketSpec, ...]
     quote: TokenSpec = field(default_factory=TokenSpec)
     pool: PoolSpec = field(default_factory=PoolSpec)
+    collateral: tuple[CollateralSpec, ...] = ()
+    credit: CreditSpec = field(default_factory=CreditSpec)  # of no account without collateral
     insurance: Decimal = D(250_000)  # [quote] the fund's seed
     keeper_share: Decimal = D("0.20")  # of the liquidation fee
     insurance_share: Decimal = D("0.20")  # of the taker fee
@@ -198,15 +274,20 @@ class Table:
 
     def __post_init__(self) -> None:
         self._check_names()
+        self._check_credit()
         for what, places in (
             (self.quote.symbol, self.quote.decimals),
             *((f"the feed of {spec.name}", spec.feed_decimals) for spec in self.markets),
+            *((coin.symbol, coin.decimals) for coin in self.collateral),
+            *((f"the feed of {coin.symbol}", coin.feed_decimals) for coin in self.collateral),
         ):
             if not 0 <= places <= 18:
                 raise TableError(f"{what}: {places} decimals; 0 to 18 are accepted")
         for what, at in (
             (self.quote.symbol, self.quote.address),
             *((f"the feed of {spec.name}", spec.feed) for spec in self.markets),
+            *((coin.symbol, coin.address) for coin in self.collateral),
+            *((f"the feed of {coin.symbol}", coin.feed) for coin in self.collateral),
         ):
             if at is not None and not re.fullmatch("0x[0-9a-fA-F]{40}", at):
                 raise TableError(f"{what}: {at!r} is no address: 0x and 40 digits, in quotes")
@@ -246,6 +327,7 @@ class Table:
             if names.count(name) > 1 or other != name:
                 also = "" if other == name else f", as {other}"
                 raise TableError(f"{name}: listed twice{also}")
+        self._check_symbols(taken)
         for what, text, most in (
             ("quote: name", self.quote.name, MAX_NAME_BYTES),
             ("quote: symbol", self.quote.symbol, MAX_SYMBOL_BYTES),
@@ -253,6 +335,43 @@ class Table:
             ("pool: symbol", self.pool.symbol, MAX_SYMBOL_BYTES),
         ):
             _must_fit(f"{what} {text!r}", text, most)
+
+    def _check_symbols(self, markets: Mapping[str, str]) -> None:
+        if len(self.collateral) > MAX_TOKENS:
+            raise TableError(
+                f"{len(self.collateral)} collateral tokens; the Configurator lists {MAX_TOKENS}"
+            )
+        # A price and an amount go by name: it must be one thing's.
+        taken = dict(markets) | {self.quote.symbol.upper(): "the quote token"}
+        for coin in self.collateral:
+            what = f"collateral symbol {coin.symbol!r}"
+            _must_fit(what, coin.symbol, MAX_SYMBOL_BYTES)
+            _must_fit(f"{coin.symbol}: name {coin.name!r}", coin.name or "-", MAX_NAME_BYTES)
+            if coin.symbol.isdecimal():
+                raise TableError(f"{what} would be taken for an id")
+            if coin.symbol.lower() == "all" or set(coin.symbol) & set(",="):
+                raise TableError(f"{what} would mean something else in a command")
+            if coin.symbol.upper() in taken:
+                raise TableError(f"{what} is taken by {taken[coin.symbol.upper()]}")
+            taken[coin.symbol.upper()] = coin.symbol
+
+    def _check_credit(self) -> None:
+        credit, known = self.credit, [coin.symbol for coin in self.collateral]
+        for symbol in credit.order:
+            if symbol not in known:
+                there = f"there are {', '.join(known)}" if known else "there is none"
+                raise TableError(f"credit: order: no collateral {symbol!r}; {there}")
+            if credit.order.count(symbol) > 1:
+                raise TableError(f"credit: order: {symbol} is in it twice")
+        # The Configurator refuses it too, but does not say whose it is.
+        for coin in self.collateral:
+            haircut = 1 - coin.maintenance_weight
+            if haircut < coin.discount + credit.liquidation_fee:
+                raise TableError(
+                    f"{coin.symbol}: maintenance_weight {coin.maintenance_weight} leaves "
+                    f"{plain(haircut):f}, less than the discount {coin.discount} and the "
+                    f"liquidation fee {credit.liquidation_fee} together"
+                )
 
     def spec(self, name: str) -> MarketSpec:
         """The market of that name."""
@@ -263,9 +382,28 @@ class Table:
             f"no market {name!r} in the table; there are {', '.join(m.name for m in self.markets)}"
         )
 
+    def coin(self, symbol: str) -> CollateralSpec:
+        """The collateral token of that symbol."""
+        for coin in self.collateral:
+            if coin.symbol == symbol:
+                return coin
+        there = ", ".join(coin.symbol for coin in self.collateral)
+        raise TableError(
+            f"no collateral {symbol!r} in the table; {f'there are {there}' if there else 'none is'}"
+        )
+
+    def priced(self, name: str) -> MarketSpec | CollateralSpec:
+        """The market of that name, or the collateral token of that symbol."""
+        is_coin = any(coin.symbol == name for coin in self.collateral)
+        return self.coin(name) if is_coin else self.spec(name)
+
     def only(self, *names: str) -> Table:
-        """The same table with these markets alone, in this order."""
+        """The same table with these markets alone, in this order; collateral stays."""
         return replace(self, markets=tuple(self.spec(name) for name in names))
+
+    def with_collateral(self, *coins: CollateralSpec) -> Table:
+        """The same table with this collateral alone, seized in this order; or with none."""
+        return replace(self, collateral=coins, credit=replace(self.credit, order=()))
 
     def with_market(self, spec: MarketSpec) -> Table:
         """The same table with one more market, or with this one in place of its namesake."""
@@ -288,6 +426,43 @@ class Table:
             TableError: if a number cannot be represented on chain; it says which and why.
         """
         return terms_of(self.spec(name), feed)
+
+    def collateral_terms(self, symbol: str, feed: str) -> CollateralTerms:
+        """What ``Configurator.list_collateral`` takes, field by field.
+
+        Args:
+            symbol: of the token.
+            feed: address of its price feed.
+
+        Raises:
+            TableError: if a number cannot be represented on chain; it says which and why.
+        """
+        return collateral_terms_of(self.coin(symbol), feed)
+
+    def credit_terms(self) -> CreditTerms:
+        """What ``Configurator.configure_credit`` takes, field by field.
+
+        Raises:
+            TableError: if a number cannot be represented on chain; it says which and why.
+        """
+        credit, listed = self.credit, [coin.symbol for coin in self.collateral]
+        first = [listed.index(symbol) for symbol in credit.order]
+        try:
+            terms = CreditTerms(
+                debt_cap=to_wad(credit.debt_cap, "debt_cap"),
+                debt_ratio_ppm=to_ppm(credit.debt_ratio, "debt_ratio"),
+                kink_ppm=to_ppm(credit.kink, "kink"),
+                low_slope_ppm=to_ppm(credit.low_slope, "low_slope"),
+                high_slope_ppm=to_ppm(credit.high_slope, "high_slope"),
+                call_line_ppm=to_ppm(credit.call_line, "call_line"),
+                conversion_bound=credit.conversion_bound,
+                liquidation_fee_ppm=to_ppm(credit.liquidation_fee, "liquidation_fee"),
+                order=(*first, *(id for id in range(MAX_TOKENS) if id not in first)),
+            )
+        except ValueError as error:
+            raise TableError(f"credit: {error}") from None
+        _check_widths("credit", terms, _CREDIT_WIDTHS)
+        return terms
 
     def settings(self) -> tuple[int, int, int, int, int]:
         """The Clearinghouse's: keeper, insurance, profit, leverage [ppm]; top-up [WAD]."""
@@ -321,14 +496,16 @@ class Table:
         """A price as its feed gives it, rounded to the feed's decimals.
 
         Args:
-            name: of the market.
+            name: of the market or the collateral token.
             price: [quote/base].
             decimals: of the feed; by default the mock's.
 
         Raises:
             TableError: if nothing is left of it.
         """
-        places = self.spec(name).feed_decimals if decimals is None else decimals
+        places = decimals
+        if places is None:
+            places = self.priced(name).feed_decimals
         answer = round(price.scaleb(places, WIDE))
         if not 0 < answer < 1 << 191:  # which is what a feed keeps it in
             raise TableError(f"{name}: a feed of {places} decimals cannot say {price}")
@@ -345,6 +522,7 @@ class Table:
         """A table from plain data. What is left out takes its default.
 
         A market needs a name and a price; it may name a `tier`, a `depth` [quote] and any field.
+        A collateral token needs a symbol and a price.
 
         Raises:
             TableError: at an unknown word or a value that is no exact number.
@@ -367,13 +545,16 @@ class Table:
             markets.append(market(name, price, tier, **own))
         quote = rest.pop("quote", {})
         pool = rest.pop("pool", {})
-        for what, value in (("quote", quote), ("pool", pool)):
+        credit = rest.pop("credit", {})
+        for what, value in (("quote", quote), ("pool", pool), ("credit", credit)):
             if not isinstance(value, Mapping):
                 raise TableError(f"{what} is not a mapping of names to values")
         return cls(
             markets=tuple(markets),
             quote=TokenSpec(**_typed(TokenSpec, quote, "quote")),
             pool=PoolSpec(**_typed(PoolSpec, pool, "pool")),
+            collateral=_read_collateral(rest.pop("collateral", [])),
+            credit=CreditSpec(**_typed(CreditSpec, credit, "credit")),
             **_typed(cls, rest, "the table"),
         )
 
@@ -388,7 +569,11 @@ def default_table() -> Table:
             market("LINK", 15),
             market("AVAX", 30),
             market("BNB", 600),
-        )
+        ),
+        collateral=(
+            collateral("WETH", 3_000, name="Local wrapped ether"),
+            collateral("WBTC", 60_000, name="Local wrapped bitcoin", decimals=8),
+        ),
     )
 
 
@@ -460,20 +645,81 @@ def terms_of(spec: MarketSpec, feed: str) -> Terms:
         )
     except ValueError as error:
         raise TableError(f"{spec.name}: {error}") from None
-    for name, bits in _WIDTHS.items():
+    _check_widths(spec.name, terms, _WIDTHS)
+    _check_bounds(spec.name, terms.min_price, terms.max_price)
+    return terms
+
+
+def collateral_terms_of(spec: CollateralSpec, feed: str) -> CollateralTerms:
+    """`Table.collateral_terms` of a token that stands alone."""
+    scale = min(significant(spec.scale / spec.price, 3), WIDEST) if spec.scale > 0 else spec.scale
+    most = significant(spec.cap / spec.price, 3, up=False) if spec.cap > 0 else spec.cap
+    try:
+        low, high = spec.bounds()
+        terms = CollateralTerms(
+            feed=feed,
+            max_age=spec.max_age,
+            min_price=to_wad(low, "min_price"),
+            max_price=to_wad(high, "max_price"),
+            initial_weight_ppm=to_ppm(spec.initial_weight, "initial_weight"),
+            maintenance_weight_ppm=to_ppm(spec.maintenance_weight, "maintenance_weight"),
+            scale=int(scale.scaleb(18, WIDE)),
+            cap=int(min(most, WIDEST).scaleb(spec.decimals, WIDE)),
+            discount_ppm=to_ppm(spec.discount, "discount"),
+            premium_ppm=to_ppm(spec.premium, "premium"),
+            duration=spec.duration,
+        )
+    except ValueError as error:
+        raise TableError(f"{spec.symbol}: {error}") from None
+    _check_widths(spec.symbol, terms, _COLLATERAL_WIDTHS)
+    _check_bounds(spec.symbol, terms.min_price, terms.max_price)
+    if terms.cap * 10 ** (18 - spec.decimals) * terms.max_price // WAD >= 2**100:
+        raise TableError(
+            f"{spec.symbol}: cap {plain(spec.cap):f} would be worth more than 1267 billion at "
+            f"max_price {plain(high):f}"
+        )
+    if spec.cap and not terms.cap:
+        raise TableError(f"{spec.symbol}: cap {plain(spec.cap):f} is less than one unit of it")
+    return terms
+
+
+def _read_collateral(listed: Any) -> tuple[CollateralSpec, ...]:
+    """The collateral of plain data."""
+    if not isinstance(listed, list | tuple):
+        raise TableError("collateral is not a list")
+    coins = []
+    for number, entry in enumerate(listed):
+        if not isinstance(entry, Mapping) or "symbol" not in entry or "price" not in entry:
+            raise TableError(f"collateral {number}: symbol and price are needed")
+        own = {str(k): v for k, v in entry.items()}
+        symbol, price = own.pop("symbol"), own.pop("price")
+        if symbol is None or isinstance(symbol, list | dict):
+            raise TableError(f"collateral {number}: {symbol!r} is no symbol")
+        coins.append(collateral(str(symbol), price, **own))
+    return tuple(coins)
+
+
+def _check_widths(
+    where: str, terms: Terms | CollateralTerms | CreditTerms, widths: Mapping[str, int]
+) -> None:
+    """Whether every number fits its field on chain."""
+    for name, bits in widths.items():
         value = getattr(terms, name)
         if value < 0:
-            raise TableError(f"{spec.name}: {name} is below zero")
+            raise TableError(f"{where}: {name} is below zero")
         if value >= 1 << bits:
-            raise TableError(f"{spec.name}: {name} does not fit {bits} bits{_advice(name)}")
-    unit = 10 ** bound_exponent(terms.min_price, terms.max_price)
-    if terms.max_price // unit >= 2**24:
+            raise TableError(f"{where}: {name} does not fit {bits} bits{_advice(name)}")
+
+
+def _check_bounds(where: str, low: int, high: int) -> None:
+    """Whether both price bounds [WAD] are 24-bit multiples of one power of ten."""
+    unit = 10 ** bound_exponent(low, high)
+    if high // unit >= 2**24:
         raise TableError(
-            f"{spec.name}: min_price {plain(low):f} and max_price {plain(high):f} are kept as "
-            f"24-bit multiples of one power of ten: {terms.max_price // unit} such units make "
+            f"{where}: min_price {plain(from_wad(low)):f} and max_price {plain(from_wad(high)):f} "
+            f"are kept as 24-bit multiples of one power of ten: {high // unit} such units make "
             "max_price, 16777215 fit"
         )
-    return terms
 
 
 _WIDTHS = {
@@ -492,6 +738,28 @@ _WIDTHS = {
     "otc_band_ppm": 20,
     "max_velocity_ppm": 24,
     "max_rate_ppm": 20,
+}
+_COLLATERAL_WIDTHS = {
+    "max_age": 20,
+    "min_price": 96,
+    "max_price": 96,
+    "initial_weight_ppm": 20,
+    "maintenance_weight_ppm": 20,
+    "scale": 96,
+    "cap": 96,
+    "discount_ppm": 20,
+    "premium_ppm": 20,
+    "duration": 20,
+}
+_CREDIT_WIDTHS = {
+    "debt_cap": 96,
+    "debt_ratio_ppm": 20,
+    "kink_ppm": 20,
+    "low_slope_ppm": 24,
+    "high_slope_ppm": 24,
+    "call_line_ppm": 24,
+    "conversion_bound": 32,
+    "liquidation_fee_ppm": 20,
 }
 
 
@@ -545,6 +813,10 @@ def _typed(
             if not isinstance(value, bool):
                 raise TableError(f"{what}: true or false, not {value!r}")
             typed[name] = value
+        elif kind.startswith("tuple"):
+            if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+                raise TableError(f"{what}: a list of names, not {value!r}")
+            typed[name] = tuple(value)
         else:
             typed[name] = str(value)
     return typed

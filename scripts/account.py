@@ -8,13 +8,14 @@ from plimsoll import cli as shared
 @click.command(cls=shared.Command)
 @click.argument("account", required=False)
 @shared.signer_option
-@click.option("--deposit", help="Quote to pay in first; a mock token is minted.")
-@click.option("--withdraw", help="Quote to take out first, to the signer.")
+@click.option("--deposit", help="To pay in first: 500, or '1.5 WETH'; a mock token is minted.")
+@click.option("--withdraw", help="To take out first, to the signer: 500, or '1.5 WETH'.")
 @shared.quiet
 def cli(account, signer, deposit, withdraw):
     """Show ACCOUNT: an address, or 0 to 255 for a sub-account of the signer's (default 0).
 
-    Anyone can pay into any account; only its owner can take out.
+    Anyone can pay quote into any account, and tokens where there are some already; only its owner
+    can take out.
     """
     from plimsoll import report
     from plimsoll.client import Client
@@ -24,16 +25,16 @@ def cli(account, signer, deposit, withdraw):
     owner = shared.signer_of(signer)
     address = shared.account_of(account, owner)
     if deposit:
-        client.deposit(shared.amount_of(deposit, "--deposit"), address, owner)
+        amount, token = shared.payment_of(deposit, "--deposit")
+        client.deposit(amount, address, owner, token)
     if withdraw:
         shared.must_own(owner, address)
-        amount, most = (
-            shared.amount_of(withdraw, "--withdraw"),
-            client.account(address).withdrawable,
-        )
-        if amount > most:
-            raise shared.Mistake(f"no more than {report.money(most, 2)} can be taken out now")
-        client.withdraw(amount, address, signer=owner)
+        amount, token = shared.payment_of(withdraw, "--withdraw")
+        if token is None:
+            most = client.account(address).withdrawable
+            if amount > most:
+                raise shared.Mistake(f"no more than {report.money(most, 2)} can be taken out now")
+        client.withdraw(amount, address, signer=owner, token=token)
     view = client.account(address)
     shown = report.account_table(view, deployment.table.quote.symbol, client.entries(view))
     report.console().print(shown)

@@ -39,7 +39,14 @@ from vyper.exceptions import VyperException
 VYPER_VERSION = "0.4.3"
 EVM_VERSION = "cancun"
 DOCUMENTED_CONTRACTS = frozenset(
-    {"Clearinghouse.vy", "LiquidityPool.vy", "Configurator.vy", "Lens.vy"}
+    {
+        "Clearinghouse.vy",
+        "CollateralAuction.vy",
+        "CollateralLens.vy",
+        "Configurator.vy",
+        "Lens.vy",
+        "LiquidityPool.vy",
+    }
 )
 
 # Builtins that may stand as statements are the ones with effects: raw_call, send, create_*, ...

@@ -4,14 +4,22 @@ import click
 
 from plimsoll import cli as shared
 
+LATER = 10  # [min] from now
+
 
 @click.command(cls=shared.Command)
 @shared.signer_option
-@click.option("--set", "prices", multiple=True, metavar="BTC=60000", help="A mock feed's price.")
+@click.option(
+    "--set",
+    "prices",
+    multiple=True,
+    metavar="BTC=60000",
+    help="A mock feed's price, of a market or a collateral token.",
+)
 @click.option("--refresh", is_flag=True, help="Mock feeds say their prices anew; the NAV is told.")
 @shared.quiet
 def cli(signer, prices, refresh):
-    """Show every market, the pool and the insurance fund."""
+    """Show every market, the pool, the insurance fund, collateral, and what is for sale."""
     from plimsoll import report
     from plimsoll.client import Client
 
@@ -30,3 +38,8 @@ def cli(signer, prices, refresh):
     symbol = deployment.table.quote.symbol
     screen.print(report.markets_table(client.markets(), symbol))
     screen.print(report.pool_table(client.pool(), symbol))
+    if deployment.token_ids:
+        screen.print(report.tokens_table(client.tokens(), client.credit(), symbol))
+    lots = client.lots(LATER)
+    if lots:
+        screen.print(report.lots_table(lots, LATER, symbol))

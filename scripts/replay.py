@@ -32,8 +32,13 @@ from plimsoll import cli as shared
     type=click.Choice(["auto", "pyrevm", "ape"]),
     help="auto: pyrevm if it is installed.",
 )
+@click.option(
+    "--wrong-way",
+    is_flag=True,
+    help="Traders bring ether and bitcoin, not cash, and are long everything else.",
+)
 @shared.quiet
-def cli(file, start, end, markets, hours, traders, seed, cuts, engine):
+def cli(file, start, end, markets, hours, traders, seed, cuts, engine, wrong_way):
     """Let traders open, prices run and a keeper liquidate; then add up the books.
 
     Prices come from a file of hourly candles, or from a made-up crash. What cannot be used in the
@@ -94,7 +99,15 @@ def cli(file, start, end, markets, hours, traders, seed, cuts, engine):
         def on_step(done, of, at, closed):
             bar.update(task, completed=done, total=of, when=date(at), closed=closed)
 
-        run = replay(chain, series, traders=traders, seed=seed, cuts=cuts, on_step=on_step)
+        run = replay(
+            chain,
+            series,
+            traders=traders,
+            seed=seed,
+            cuts=cuts,
+            on_step=on_step,
+            backed=wrong_way,
+        )
     screen.print(report.replay_report(run))
     if not run.balanced:
         raise click.ClickException("the books do not balance")

@@ -13,7 +13,7 @@ from plimsoll import cli as shared
 def cli(moves, signer, account):
     """Equity and health if prices moved at once by MOVES, in per cent.
 
-    -10 moves every market of the account; BTC=-10 ETH=5 moves these. Nothing is sent.
+    -10 moves every market and token of the account; BTC=-10 WETH=5 moves these. Nothing is sent.
     """
     from plimsoll import report
     from plimsoll.client import Client

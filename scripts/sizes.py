@@ -12,7 +12,7 @@ def cli(check: bool) -> None:
     """Print each contract's size; write tests/gas/sizes.json, or compare."""
     measured = sizes.measure()
     for name, size in sorted(measured.items()):
-        click.echo(f"{name:16}{size:>8,} of {sizes.BUDGETS.get(name, sizes.EIP170):,} bytes")
+        click.echo(f"{name:18}{size:>8,} of {sizes.BUDGETS.get(name, sizes.EIP170):,} bytes")
     if not check:
         sizes.save(measured)
     problems = sizes.findings(measured, sizes.load())

@@ -8,6 +8,7 @@
 """
 
 from ..modules import curve
+from ..modules import debt
 from ..modules import fixed_point
 from ..modules import funding
 from ..modules import liquidation
@@ -180,3 +181,39 @@ def no_worse(equity_before: int256, mm_before: uint256, equity_after: int256, mm
 @pure
 def split(bill: liquidation.Bill, equity_left: int256, keeper_share_ppm: uint256) -> liquidation.Split:
     return liquidation.split(bill, equity_left, keeper_share_ppm)
+
+
+# ------------------------------------------------------------------ debt
+
+
+@external
+@pure
+def rate_ppm(terms: uint256, total: uint256) -> uint256:
+    return debt.rate_ppm(terms, total)
+
+
+@external
+@pure
+def grown(index: uint256, rate: uint256, elapsed: uint256) -> uint256:
+    return debt.grown(index, rate, elapsed)
+
+
+@external
+@pure
+def owed(debt_: uint256, then: uint256, now: uint256) -> uint256:
+    return debt.owed(debt_, then, now)
+
+
+@external
+@pure
+def scaled(debt_: uint256, index: uint256) -> uint256:
+    return debt.scaled(debt_, index)
+
+
+# ------------------------------------------------------------------ collateral
+
+
+@external
+@view
+def weight_now(t0: uint256, t1: uint256, at: uint256, before_at: uint256) -> uint256:
+    return slots.weight_now(t0, t1, at, before_at)

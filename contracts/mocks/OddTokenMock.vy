@@ -5,7 +5,7 @@
 @license AGPL-3.0-only
 @notice An ERC-20 of the bad sort, which anyone may mint and make misbehave. For tests only.
 @dev Modes of `transfer` and `transferFrom`: 0 answers true, 1 answers nothing, 2 moves nothing and answers false,
-     3 reverts, 4 answers true and keeps `fee_ppm` of the amount, 5 makes its `calls` first and remembers which of
+     3 reverts, 4 answers true and keeps `fee_ppm` of the amount, 5 makes its `calls` first, once, and remembers which of
      them succeeded.
 """
 
@@ -87,6 +87,7 @@ def _transfer(owner: address, to: address, amount: uint256) -> Bytes[32]:
     if self._mode == 3:
         raise "token: frozen"
     if self._mode == 5:
+        self._mode = 0  # once: without a lock it would go round for ever
         for call: Call in self._calls:
             success: bool = raw_call(call.target, call.data, revert_on_failure=False)
             self.succeeded.append(success)

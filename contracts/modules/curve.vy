@@ -46,9 +46,8 @@ def only_reduces(size: int256, delta: int256) -> bool:
     """
     @notice Whether |size| falls without crossing zero.
     """
-    if size > 0:
-        return delta < 0 and size + delta >= 0
-    return delta > 0 and size + delta <= 0
+    after: int256 = unsafe_add(size, delta)
+    return delta != 0 and after >= min(size, 0) and after <= max(size, 0)
 
 
 @internal
@@ -59,16 +58,28 @@ def fill(size: int256, basis: int256, delta: int256, price: uint256, index: int2
     @dev What closes takes its share of the basis with it, rounded against the account; what opens adds its
          cost to the basis. Crossing zero is the one and then the other.
          For the taker: new cash - new basis = old cash - old basis - cost, to the wei.
+         Widths: size and basis 128 bits, as packed: products stay under 2**255.
     @return (size, basis, realised to cash, cost owed to the maker)
     """
     cost: int256 = self.cost_of(delta, price, index)
     after: int256 = unsafe_add(size, delta)
+    kept: int256 = 0
+    realised: int256 = 0
     if after == 0:
-        return (0, 0, unsafe_sub(unsafe_sub(0, basis), cost), cost)
-    if size == 0 or (size > 0) == (delta > 0):
-        return (after, basis + cost, 0, cost)
-    if (size > 0) == (after > 0):
-        share: int256 = -fixed_point.floor_div(basis * -abs(delta), abs(size))
-        return (after, basis - share, -share - cost, cost)
-    closing_cost: int256 = self.cost_of(-size, price, index)
-    return (after, cost - closing_cost, -basis - closing_cost, cost)
+        realised = unsafe_sub(unsafe_sub(0, basis), cost)
+    elif size == 0 or (size > 0) == (delta > 0):
+        kept = unsafe_add(basis, cost)
+    elif (size > 0) == (after > 0):
+        share: int256 = unsafe_sub(
+            0,
+            fixed_point.floor_div(
+                unsafe_mul(basis, unsafe_sub(0, max(delta, unsafe_sub(0, delta)))), max(size, unsafe_sub(0, size))
+            ),
+        )
+        kept = unsafe_sub(basis, share)
+        realised = unsafe_sub(unsafe_sub(0, share), cost)
+    else:
+        closing_cost: int256 = self.cost_of(unsafe_sub(0, size), price, index)
+        kept = unsafe_sub(cost, closing_cost)
+        realised = unsafe_sub(unsafe_sub(0, basis), closing_cost)
+    return (after, kept, realised, cost)

@@ -19,12 +19,18 @@ PPM: constant(uint256) = 10**6
 
 @internal
 @pure
-def fail(reason: String[32]):
+def fail(reason: bytes32):
     """
-    @notice Revert with `reason`.
-    @dev One copy of the revert encoding for the whole contract: 71 bytes a text instead of 123.
+    @notice Revert with a reason of reasons.vy, as `raise` does with its text.
     """
-    raise reason
+    text: uint256 = convert(reason, uint256)
+    size: uint256 = 32
+    for i: uint256 in range(32):
+        if text >> 248 != 0:
+            break
+        text = text << 8
+        size = unsafe_sub(size, 1)
+    raw_revert(abi_encode(convert(32, uint256), size, text, method_id=method_id("Error(string)")))
 
 
 @internal

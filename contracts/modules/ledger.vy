@@ -14,23 +14,34 @@
 from ethereum.ercs import IERC20
 
 from ..interfaces import IClearinghouse
+from . import debt
 from . import fixed_point
+from . import reasons
 from . import slots
 
 MAX_CUSTODY: constant(uint256) = 2**100  # [WAD quote]
+START_INDEX: constant(uint256) = 10**18  # of debts
 
 QUOTE: immutable(IERC20)
 UNIT: immutable(uint256)  # [WAD quote] of one raw unit of the quote token
+POOL: immutable(address)  # whose cash below zero is no debt: it is mostly basis
 
 _headers: HashMap[address, uint256]  # packed, see slots
+_backings: HashMap[address, uint256]  # packed, see slots; read only for debtors and holders of tokens
 _positions: HashMap[uint256, uint256]  # packed, see slots; by account << 96 | market
 _custody: uint256  # [raw] quote held for accounts
+_debts: uint256  # packed, see slots; the sum of debts is that of all traders' cash below zero, as stored
+_scaled: uint256  # the sum over debtors of their debt, as stored, over the index it was stored at
+_credit: uint256  # packed, see slots
+_seizing: uint256  # packed, see slots
 
 
 @deploy
-def __init__(quote: address, decimals: uint256):
+def __init__(quote: address, decimals: uint256, pool: address):
     QUOTE = IERC20(quote)
     UNIT = 10 ** (18 - decimals)
+    POOL = pool
+    self._debts = START_INDEX << slots.INDEX_OF_DEBT
 
 
 @internal
@@ -39,10 +50,27 @@ def key(account: address, market: uint256) -> uint256:
     return (convert(account, uint256) << 96) | market
 
 
+# ------------------------------------------------------------------ cash
+
+
 @internal
-def write_header(account: address, header: uint256):
+def write_header(account: address, header: uint256, was: uint256):
+    """
+    @notice Write an account whose header `was` was read after `post`.
+    """
     self._headers[account] = header
-    log IClearinghouse.CashMoved(account=account, cash=slots.cash_of(header))
+    cash: int256 = slots.cash_of(header)
+    if (header | was) >> 255 != 0 and account != POOL:  # the sign of cash
+        index: uint256 = self._accrue()
+        word: uint256 = self._backings[account]
+        owed: uint256 = convert(convert(unsafe_sub(0, min(cash, 0)), bytes32), uint256)
+        owing: uint256 = convert(convert(unsafe_sub(0, min(slots.cash_of(was), 0)), bytes32), uint256)
+        self._backings[account] = (word & slots.MASK_16) | (index << slots.DEBT_INDEX)
+        self._debts = unsafe_add(self._debts, unsafe_sub(owed, owing))  # the sum is its low bits
+        self._scaled = unsafe_add(
+            unsafe_sub(self._scaled, debt.scaled(owing, word >> slots.DEBT_INDEX)), debt.scaled(owed, index)
+        )
+    log IClearinghouse.CashMoved(account=account, cash=cash)
 
 
 @internal
@@ -51,35 +79,111 @@ def add_cash(account: address, amount: int256):
     @notice Credit (or, below zero, debit) `account`. Read, modify, write: no copy outlives another's write.
     """
     if amount != 0:
-        header: uint256 = self._headers[account]
-        self.write_header(account, slots.with_cash(header, unsafe_add(slots.cash_of(header), amount)))
+        self._shift(account, self.post(account), amount)
 
 
 @internal
-def pull(account: address, amount: uint256) -> uint256:
+def _shift(account: address, header: uint256, amount: int256):
+    self.write_header(account, slots.with_cash(header, unsafe_add(slots.cash_of(header), amount)), header)
+
+
+@internal
+def credit(account: address, amount: uint256):
     """
-    @notice Take `amount` [raw] of the quote from the caller and credit `account` with what arrived.
+    @notice Credit `account` with `amount` [raw] of the quote that arrived.
     """
-    before: uint256 = staticcall QUOTE.balanceOf(self)
-    if not extcall QUOTE.transferFrom(msg.sender, self, amount, default_return_value=True):
-        fixed_point.fail("ledger: transfer failed")
-    arrived: uint256 = staticcall QUOTE.balanceOf(self) - before
-    if arrived == 0:
-        fixed_point.fail("ledger: zero amount")
-    custody: uint256 = self._custody + arrived
+    custody: uint256 = self._custody + amount
     if custody > MAX_CUSTODY // UNIT:
-        fixed_point.fail("ledger: deposit too large")
+        fixed_point.fail(reasons.LEDGER_DEPOSIT_TOO_LARGE)
     self._custody = custody
-    self.add_cash(account, convert(unsafe_mul(arrived, UNIT), int256))
+    self.add_cash(account, convert(unsafe_mul(amount, UNIT), int256))
+
+
+# ------------------------------------------------------------------ debt
+
+
+@internal
+def post(account: address) -> uint256:
+    """
+    @notice Take what a debtor owes in interest from his cash, and give it to the pool.
+    @return [packed] his header then
+    """
+    header: uint256 = self._headers[account]
+    if header >> 255 != 0:
+        owed: int256 = convert(convert(self.interest_of(account, header), bytes32), int256)
+        if owed != 0:
+            self._shift(account, header, unsafe_sub(0, owed))
+            self._shift(POOL, self._headers[POOL], owed)
+            log IClearinghouse.InterestPaid(account=account, interest=convert(convert(owed, bytes32), uint256))
+            header = self._headers[account]
+    return header
+
+
+@internal
+@view
+def interest_of(account: address, header: uint256) -> uint256:
+    """
+    @notice What an account owes in interest that is not posted yet [WAD quote].
+    """
+    if header >> 255 == 0 or account == POOL:
+        return 0
+    cash: int256 = slots.cash_of(header)
+    return debt.owed(
+        convert(convert(unsafe_sub(0, cash), bytes32), uint256), self._backings[account] >> slots.DEBT_INDEX, self.debt_index()
+    )
+
+
+@internal
+@view
+def debt_index() -> uint256:
+    """
+    @notice The index as of now.
+    """
+    word: uint256 = self._debts
+    elapsed: uint256 = unsafe_sub(block.timestamp, (word >> slots.ACCRUED_AT) & slots.MASK_40)
+    return debt.grown(
+        word >> slots.INDEX_OF_DEBT, debt.rate_ppm(self._credit, word & slots.MASK_128), elapsed
+    )
+
+
+@internal
+def _accrue() -> uint256:
+    """
+    @notice Keep the index of now, before the sum of debts or the terms change.
+    """
+    index: uint256 = self.debt_index()
+    self._debts = (index << slots.INDEX_OF_DEBT) | (block.timestamp << slots.ACCRUED_AT) | (self._debts & slots.MASK_128)
+    return index
+
+
+# ------------------------------------------------------------------ tokens
+
+
+@internal
+def pull(token: IERC20, amount: uint256) -> uint256:
+    """
+    @notice Take `amount` [raw] of a token from the caller.
+    @return [raw] what arrived
+    """
+    before: uint256 = self._balance(token)
+    if not extcall token.transferFrom(msg.sender, self, amount, default_return_value=True):
+        fixed_point.fail(reasons.LEDGER_TRANSFER_FAILED)
+    arrived: uint256 = self._balance(token) - before
+    if arrived == 0:
+        fixed_point.fail(reasons.LEDGER_ZERO_AMOUNT)
     return arrived
 
 
 @internal
-def push(account: address, amount: uint256, receiver: address):
+@view
+def _balance(token: IERC20) -> uint256:
+    return staticcall token.balanceOf(self)
+
+
+@internal
+def push(token: IERC20, amount: uint256, receiver: address):
     """
-    @notice Debit `account` and send `amount` [raw] of the quote to `receiver`. Needs amount <= custody.
+    @notice Send `amount` [raw] of a token to `receiver`.
     """
-    self._custody = unsafe_sub(self._custody, amount)
-    self.add_cash(account, unsafe_sub(0, convert(unsafe_mul(amount, UNIT), int256)))
-    if not extcall QUOTE.transfer(receiver, amount, default_return_value=True):
-        fixed_point.fail("ledger: transfer failed")
+    if not extcall token.transfer(receiver, amount, default_return_value=True):
+        fixed_point.fail(reasons.LEDGER_TRANSFER_FAILED)

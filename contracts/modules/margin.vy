@@ -90,11 +90,10 @@ def health(equity_: int256, maintenance: uint256) -> uint256:
     """
     @notice Equity over maintenance [WAD], rounded down and never below zero. Without positions: boundless, or 0 in debt.
     """
-    if equity_ < 0:
-        return 0
-    if maintenance == 0:
+    worth: int256 = max(equity_, 0)
+    if maintenance == 0 and worth == equity_:
         return max_value(uint256)
-    return unsafe_div(unsafe_mul(convert(equity_, uint256), WAD), maintenance)
+    return unsafe_div(unsafe_mul(convert(convert(worth, bytes32), uint256), WAD), maintenance)  # 0 / 0 is 0
 
 
 @internal

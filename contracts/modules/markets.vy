@@ -16,6 +16,7 @@ from ..interfaces import IClearinghouse
 from . import fixed_point
 from . import funding
 from . import prices
+from . import reasons
 from . import slots
 
 WAD: constant(uint256) = 10**18
@@ -116,7 +117,7 @@ def book(exposure_change: int256, absorbed: uint256):
     nav, exposure, known_at = slots.unpack_book(self._book)
     self._book = slots.pack_book(
         unsafe_sub(nav, convert(absorbed, int256)),
-        convert(unsafe_add(convert(exposure, int256), exposure_change), uint256),
+        convert(unsafe_add(convert(convert(exposure, bytes32), int256), exposure_change), uint256),
         known_at,
     )
 
@@ -126,11 +127,7 @@ def know_nav(nav: int256):
     """
     @notice Keep the pool's NAV as of now.
     """
-    known: int256 = 0
-    exposure: uint256 = 0
-    known_at: uint256 = 0
-    known, exposure, known_at = slots.unpack_book(self._book)
-    self._book = slots.pack_book(nav, exposure, block.timestamp)
+    self._book = slots.pack_book(nav, (self._book >> 40) & slots.MASK_112, block.timestamp)
     log IClearinghouse.NavKnown(nav=nav)
 
 
@@ -149,18 +146,18 @@ def check_caps(
     """
     t2: uint256 = self._caps[id]
     if open_interest > (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:
-        fixed_point.fail("caps: open interest")
+        fixed_point.fail(reasons.CAPS_OPEN_INTEREST)
     crowd: uint256 = fixed_point.magnitude(skew)
     if crowd < fixed_point.magnitude(skew_before):
         return
     if crowd > t2 & slots.MASK_96:
-        fixed_point.fail("caps: skew")
+        fixed_point.fail(reasons.CAPS_SKEW)
     nav: int256 = 0
     exposure: uint256 = 0
     known_at: uint256 = 0
     nav, exposure, known_at = slots.unpack_book(self._book)
     if unsafe_sub(block.timestamp, known_at) > NAV_MAX_AGE:
-        fixed_point.fail("caps: pool NAV is old")
-    carried: int256 = unsafe_add(convert(exposure, int256), exposure_change)
+        fixed_point.fail(reasons.CAPS_POOL_NAV_IS_OLD)
+    carried: int256 = unsafe_add(convert(convert(exposure, bytes32), int256), exposure_change)
     if unsafe_mul(carried, 10**6) > unsafe_mul(nav, convert(max_leverage_ppm, int256)):
-        fixed_point.fail("caps: pool exposure")
+        fixed_point.fail(reasons.CAPS_POOL_EXPOSURE)

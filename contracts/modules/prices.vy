@@ -11,6 +11,7 @@
 """
 
 from . import fixed_point
+from . import reasons
 from . import slots
 
 LIVE: constant(uint256) = 0
@@ -34,7 +35,7 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
     @return (price [WAD quote/base], status: LIVE or why not, the market's max price [WAD quote/base])
     """
     if msg.gas < GAS_BEFORE_FEED:
-        fixed_point.fail("prices: too little gas")
+        fixed_point.fail(reasons.PRICES_TOO_LITTLE_GAS)
     unit: uint256 = pow_mod256(10, (t1 >> slots.BOUND_EXPONENT) & 31)
     max_price: uint256 = unsafe_mul((t1 >> slots.MAX_PRICE) & slots.MASK_24, unit)
     success: bool = False
@@ -47,24 +48,29 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
         is_static_call=True,
         revert_on_failure=False,
     )
-    if not success or len(answered) < 160:
-        return (last_price, FAILED, max_price)
-    answer: int256 = extract32(answered, 32, output_type=int256)
-    updated_at: uint256 = extract32(answered, 96, output_type=uint256)
-    if answer <= 0:
-        return (last_price, NOT_POSITIVE, max_price)
-    if updated_at == 0 or updated_at > block.timestamp:
-        return (last_price, BAD_TIME, max_price)
-    if answer >= 2**96:
-        return (last_price, OUT_OF_BOUNDS, max_price)
-    price: uint256 = unsafe_mul(
-        convert(answer, uint256), pow_mod256(10, (t0 >> slots.EXPONENT) & 31)
-    )
-    if price <= unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit) or price >= max_price:
-        return (last_price, OUT_OF_BOUNDS, max_price)
-    if unsafe_sub(block.timestamp, updated_at) > (t0 >> slots.MAX_AGE) & slots.MASK_20:
-        return (price if updated_at >= touched_at else last_price, STALE, max_price)
-    return (price, LIVE, max_price)
+    price: uint256 = last_price
+    status: uint256 = FAILED
+    if success and len(answered) == 160:
+        answer: int256 = extract32(answered, 32, output_type=int256)
+        updated_at: uint256 = extract32(answered, 96, output_type=uint256)
+        told: uint256 = unsafe_mul(
+            convert(convert(answer, bytes32), uint256), pow_mod256(10, (t0 >> slots.EXPONENT) & 31)
+        )
+        min_price: uint256 = unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit)
+        if answer <= 0:
+            status = NOT_POSITIVE
+        elif updated_at == 0 or updated_at > block.timestamp:
+            status = BAD_TIME
+        elif answer >= 2**96 or told <= min_price or told >= max_price:  # a wider answer might wrap into the bounds
+            status = OUT_OF_BOUNDS
+        elif unsafe_sub(block.timestamp, updated_at) <= (t0 >> slots.MAX_AGE) & slots.MASK_20:
+            status = LIVE
+            price = told
+        else:
+            status = STALE
+            if updated_at >= touched_at:
+                price = told
+    return (price, status, max_price)
 
 
 @internal
@@ -73,13 +79,16 @@ def must_be_live(status: uint256):
     """
     @notice Refuse a price that may not be used, and say why.
     """
+    reason: bytes32 = empty(bytes32)
     if status == STALE:
-        fixed_point.fail("prices: stale")
-    if status == OUT_OF_BOUNDS:
-        fixed_point.fail("prices: out of bounds")
-    if status == NOT_POSITIVE:
-        fixed_point.fail("prices: not positive")
-    if status == BAD_TIME:
-        fixed_point.fail("prices: bad time")
-    if status == FAILED:
-        fixed_point.fail("prices: feed failed")
+        reason = reasons.PRICES_STALE
+    elif status == OUT_OF_BOUNDS:
+        reason = reasons.PRICES_OUT_OF_BOUNDS
+    elif status == NOT_POSITIVE:
+        reason = reasons.PRICES_NOT_POSITIVE
+    elif status == BAD_TIME:
+        reason = reasons.PRICES_BAD_TIME
+    elif status == FAILED:
+        reason = reasons.PRICES_FEED_FAILED
+    if status != LIVE:
+        fixed_point.fail(reason)

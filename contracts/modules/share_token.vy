@@ -17,6 +17,7 @@ from snekmate.utils import ecdsa
 from snekmate.utils import eip712_domain_separator
 
 from . import fixed_point
+from . import reasons
 
 initializes: eip712_domain_separator
 
@@ -118,7 +119,7 @@ def permit(
     @custom:reverts shares: permit expired; shares: bad signature; and snekmate's texts for a malformed one
     """
     if block.timestamp > deadline:
-        fixed_point.fail("shares: permit expired")
+        fixed_point.fail(reasons.SHARES_PERMIT_EXPIRED)
     nonce: uint256 = self.nonces[owner]
     self.nonces[owner] = nonce + 1
     digest: bytes32 = eip712_domain_separator._hash_typed_data_v4(
@@ -126,7 +127,7 @@ def permit(
     )
     signer: address = ecdsa._recover_vrs(digest, convert(v, uint256), convert(r, uint256), convert(s, uint256))
     if signer != owner:
-        fixed_point.fail("shares: bad signature")
+        fixed_point.fail(reasons.SHARES_BAD_SIGNATURE)
     self._approve(owner, spender, amount)
 
 
@@ -184,7 +185,7 @@ def DOMAIN_SEPARATOR() -> bytes32:
 @view
 def _check_receiver(to: address):
     if to == empty(address) or to == self:
-        fixed_point.fail("shares: bad receiver")
+        fixed_point.fail(reasons.SHARES_BAD_RECEIVER)
 
 
 @internal
@@ -216,7 +217,7 @@ def _move(owner: address, to: address, amount: uint256):
 def _take(owner: address, amount: uint256):
     balance: uint256 = self.balanceOf[owner]
     if amount > balance:
-        fixed_point.fail("shares: balance too low")
+        fixed_point.fail(reasons.SHARES_BALANCE_TOO_LOW)
     self.balanceOf[owner] = balance - amount
 
 
@@ -226,7 +227,7 @@ def _spend(owner: address, spender: address, amount: uint256):
     if allowed == max_value(uint256):
         return
     if amount > allowed:
-        fixed_point.fail("shares: allowance too low")
+        fixed_point.fail(reasons.SHARES_ALLOWANCE_TOO_LOW)
     self._approve(owner, spender, allowed - amount)
 
 

@@ -8,6 +8,7 @@
 @dev Bits are counted from the least significant. Signed fields are two's complement.
 
      header    an account: cash int120 [136..255] | flags [128..135] | markets bitmap [0..127]
+     backing   an account's second word: debt index [16..103] | bitmap of its collateral tokens [0..15]
      position  basis int128 [128..255] | size int128 [0..127]
      state a   a market: long lots [192..255] | last price [96..191] | skew int96 [0..95]
      state b   a market: funding index int96 [160..255] | rate int60 [100..159] | touched at [68..99]
@@ -20,8 +21,22 @@
      terms 2   otc band ppm [192..211] | max open interest [96..191] | max skew [0..95]
      book      the pool's: last known NAV int104 [152..255] | exposure [40..151] | NAV known at [0..39]
 
+     token 0   of a collateral token: auction discount ppm [232..251] | initial weight ppm [212..231]
+               | maintenance weight ppm [192..211] | status, feed exponent, max age, feed: as terms 0
+     token 1   initial weight before ppm [213..232] | maintenance weight before ppm [193..212]
+               | bound exponent, max price, min price: as terms 1 | unit exponent [128..132]
+               | weights settle at [96..127] | concentration scale [0..95]
+     token 2   auction duration [148..167] | auction premium ppm [128..147] | deposit cap, raw [0..127]
+     holding   a token's state: total, raw [129..255] | dead [128] | seen at [96..127] | last price [0..95]
+     debts     index [168..255] | accrued at [128..167] | sum of debts [0..127]
+     credit    terms: high slope ppm [160..183] | low slope ppm [136..159] | kink ppm [116..135]
+               | debt ratio ppm [96..115] | debt cap [0..95]
+     seizing   terms: margin call line ppm [116..139] | liquidation fee ppm [96..115]
+               | bound of a conversion, quote [64..95] | order of the tokens, 16 ids of 4 bits [0..63]
+
      A lot is 2**32 wei of base. A price bound is `mantissa * 10**exponent`. The feed exponent is 18 less
-     the feed's decimals. Status: 0 unlisted, 1 open, 2 reduce only.
+     the feed's decimals, the unit exponent 18 less the token's. Status: 0 unlisted, 1 open, 2 reduce only.
+     A token's weights go in a straight line from those before to the others, which they reach when they settle.
 """
 
 MASK_20: constant(uint256) = 2**20 - 1
@@ -29,8 +44,11 @@ MASK_22: constant(uint256) = 2**22 - 1
 MASK_24: constant(uint256) = 2**24 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_48: constant(uint256) = 2**48 - 1
+MASK_40: constant(uint256) = 2**40 - 1
 MASK_60: constant(uint256) = 2**60 - 1
+MASK_88: constant(uint256) = 2**88 - 1
 MASK_96: constant(uint256) = 2**96 - 1
+MASK_112: constant(uint256) = 2**112 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 MASK_136: constant(uint256) = 2**136 - 1
 MASK_160: constant(uint256) = 2**160 - 1
@@ -67,6 +85,39 @@ SPREAD: constant(uint256) = 235
 MAX_OPEN_INTEREST: constant(uint256) = 96
 OTC_BAND: constant(uint256) = 192
 
+# header
+HAS_TOKENS: constant(uint256) = 128  # the bit
+# backing
+DEBT_INDEX: constant(uint256) = 16
+MASK_16: constant(uint256) = 2**16 - 1
+# token 0
+DISCOUNT: constant(uint256) = 232
+# token 1
+SETTLE_AT: constant(uint256) = 96
+UNIT_EXPONENT: constant(uint256) = 128
+MM_BEFORE: constant(uint256) = 193
+IM_BEFORE: constant(uint256) = 213
+# token 2
+PREMIUM: constant(uint256) = 128
+DURATION: constant(uint256) = 148
+# holding
+SEEN_AT: constant(uint256) = 96
+IS_DEAD: constant(uint256) = 128  # the bit
+TOTAL: constant(uint256) = 129
+# debts
+ACCRUED_AT: constant(uint256) = 128
+INDEX_OF_DEBT: constant(uint256) = 168
+# credit
+DEBT_RATIO: constant(uint256) = 96
+KINK: constant(uint256) = 116
+LOW_SLOPE: constant(uint256) = 136
+HIGH_SLOPE: constant(uint256) = 160
+# seizing
+CONVERT_BOUND: constant(uint256) = 64
+SEIZURE_FEE: constant(uint256) = 96
+CALL_LINE: constant(uint256) = 116
+
+RAMP: constant(uint256) = 3 * 86_400  # [s] in which a token's weights settle
 REWARD_UNIT: constant(uint256) = 10**16  # [WAD quote]
 
 STATUS_OPEN: constant(uint256) = 1
@@ -149,12 +200,23 @@ def open_interest(lots: uint256, skew: int256) -> uint256:
     @dev Long lots are floored account by account, so they may fall short of the truth by less than a lot
          an account; the skew is exact, and a side is never smaller than it: one-sided markets are exact.
     """
-    long: int256 = convert(lots << LOT_BITS, int256)
-    if skew < 0:
-        long = unsafe_sub(long, skew)
-    elif skew > long:
-        long = skew
-    return convert(long, uint256)
+    long: int256 = convert(convert(lots << LOT_BITS, bytes32), int256)
+    return convert(convert(max(max(long, skew), unsafe_sub(long, skew)), bytes32), uint256)
+
+
+# ------------------------------------------------------------------ collateral
+
+
+@internal
+@view
+def weight_now(t0: uint256, t1: uint256, at: uint256, before_at: uint256) -> uint256:
+    """
+    @notice A token's weight, on its straight line from the one before [ppm].
+    """
+    weight: uint256 = (t0 >> at) & MASK_20
+    before: uint256 = max((t1 >> before_at) & MASK_20, weight)
+    left: uint256 = unsafe_sub(max((t1 >> SETTLE_AT) & MASK_32, block.timestamp), block.timestamp)
+    return unsafe_add(weight, unsafe_div(unsafe_mul(unsafe_sub(before, weight), left), RAMP))
 
 
 # ------------------------------------------------------------------ book
@@ -166,7 +228,9 @@ def pack_book(nav: int256, exposure: uint256, known_at: uint256) -> uint256:
     """
     @dev The NAV saturates: it only gates new exposure, and 10**13 quote gates nothing.
     """
-    narrow: int256 = max(min(nav, MAX_INT104), -MAX_INT104)
+    most: int256 = MAX_INT104
+    least: int256 = unsafe_sub(0, most)
+    narrow: int256 = max(min(nav, most), least)
     return (convert(convert(narrow, bytes32), uint256) << 152) | (exposure << 40) | known_at
 
 
@@ -178,6 +242,6 @@ def unpack_book(word: uint256) -> (int256, uint256, uint256):
     """
     return (
         convert(convert(word, bytes32), int256) >> 152,
-        (word >> 40) & (2**112 - 1),
+        (word >> 40) & MASK_112,
         word & (2**40 - 1),
     )

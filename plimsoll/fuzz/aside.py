@@ -135,10 +135,11 @@ def sign(
 def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
     """A Clearinghouse and a pool whose quote is `token`, of six decimals."""
     artifacts, owner = compiled(), chain.deployer
-    home = created_by(owner, chain.nonce(owner) + 2)
+    home = created_by(owner, chain.nonce(owner) + 3)
     configurator = chain.deploy(artifacts.configurator, home, 200_000)
     pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", DAY)
-    peers = token.address, pool.address, configurator.address
+    auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
+    peers = token.address, pool.address, configurator.address, auction.address
     shares = 200_000, 200_000, 500_000, 1_500_000, 0
     return chain.deploy(artifacts.clearinghouse, *peers, *shares), pool
 
@@ -178,11 +179,12 @@ def check_construction(chain: Chain) -> None:
 
     above = "settings: share above 1"
     for reason, insurance, weight in (("", PPM, PPM), (above, PPM + 1, 0), (above, 0, PPM + 1)):
-        home = created_by(owner, chain.nonce(owner) + 2)
+        home = created_by(owner, chain.nonce(owner) + 3)
         configurator = chain.deploy(artifacts.configurator, home, 0).address
         pool = chain.deploy(artifacts.pool, home, token, "Pool", "POOL", DAY).address
+        auction = chain.deploy(artifacts.auction, home, configurator, token).address
         shares = 0, insurance, weight, 0, 0
-        found = made(artifacts.clearinghouse, token, pool, configurator, *shares)
+        found = made(artifacts.clearinghouse, token, pool, configurator, auction, *shares)
         same(f"shares {shares}", found, reason)
 
 

@@ -63,7 +63,14 @@ from plimsoll.fuzz.run import Report, play
 from plimsoll.fuzz.shrink import from_json
 from plimsoll.fuzz.system import Setup, System
 
-MEASURED = ("Clearinghouse.vy", "LiquidityPool.vy", "Configurator.vy", "Lens.vy")
+MEASURED = (
+    "Clearinghouse.vy",
+    "LiquidityPool.vy",
+    "Configurator.vy",
+    "CollateralAuction.vy",
+    "Lens.vy",
+    "CollateralLens.vy",
+)
 CORPUS = CONTRACTS.parent / "tests" / "corpus"
 
 JUMP, JUMPI, JUMPDEST, PUSH0, PUSH32, STOP = 0x56, 0x57, 0x5B, 0x5F, 0x7F, 0x00

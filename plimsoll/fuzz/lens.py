@@ -1,4 +1,4 @@
-"""A Lens beside a `System`, held to the model: every view, number by number.
+"""A Lens and a CollateralLens beside a `System`, held to the model: every view, number by number.
 
 A preview is compared with what the same call does to a copy of the model, and `run.step` compares
 that with what the call does to the contracts: so a preview is the execution, to the wei.
@@ -6,6 +6,7 @@ that with what the call does to the contracts: so a preview is the execution, to
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from plimsoll.fuzz.system import STRANGER, Op, Setup, System
 from plimsoll.model import (
     LIVE,
     MAX_MARKETS,
+    MAX_TOKENS,
     MAX_UINT,
     NOWHERE,
     PPM,
@@ -29,6 +31,7 @@ from plimsoll.model import (
     Filled,
     Leg,
     Liquidated,
+    LotOpened,
     Market,
     Refused,
     Sum,
@@ -40,10 +43,13 @@ from plimsoll.model import (
     fill_price,
     floor_div,
     health,
+    interest_rate,
     notional,
     only_reduces,
     terms_of,
+    token_terms_of,
     value,
+    weight_now,
 )
 from plimsoll.slots import LOT, OPEN, WAD
 
@@ -63,32 +69,33 @@ class Imagined(NamedTuple):
 
 
 class Lens:
-    """A Lens, and what each of its views must say."""
+    """A Lens and a CollateralLens, and what each of their views must say."""
 
-    def __init__(self, system: System, artifact: Artifact | None = None, line: int = LINE) -> None:
-        """Deploy it.
+    def __init__(
+        self,
+        system: System,
+        artifact: Artifact | None = None,
+        line: int = LINE,
+        collateral: Artifact | None = None,
+    ) -> None:
+        """Deploy both.
 
         Args:
             system: to look at.
             artifact: of a Lens; the repository's unless told.
             line: [WAD] the health below which it reports a margin call.
+            collateral: of a CollateralLens; the repository's unless told.
         """
         artifact = artifact or compile_contract("Lens.vy")
+        collateral = collateral or compile_contract("CollateralLens.vy")
+        home = system.clearinghouse.address
         self.system, self.model, self.line = system, system.model, line
-        self.contract = system.chain.deploy(artifact, system.clearinghouse.address, line)
-        self.structs = {
-            entry["name"]: [c["name"] for c in entry["outputs"][0].get("components", [])]
-            for entry in artifact.abi
-            if entry["type"] == "function"
-        }
-        self.legs = [
-            c["name"]
-            for entry in artifact.abi
-            if entry.get("name") == "account"
-            for field in entry["outputs"][0]["components"]
-            if field["name"] == "positions"
-            for c in field["components"]
-        ]
+        self.contract = system.chain.deploy(artifact, home, line)
+        self.collateral = system.chain.deploy(collateral, home)
+        self.structs = _structs(artifact)
+        self.structs |= {f"collateral {name}": x for name, x in _structs(collateral).items()}
+        self.legs = _components(artifact, "account", "positions")
+        self.holdings = _components(collateral, "account", "holdings")
 
     # -------------------------------------------------------------- while operations run
 
@@ -109,9 +116,10 @@ class Lens:
                 self.check_trade(*self._trade(*op[2:]))
             elif op[0] == "withdraw":
                 self.check_account(self.system.address(op[2]))
-            elif op[0] == "liquidate":
+            elif op[0] in ("liquidate", "convert"):
                 self.check_account(self.system.address(op[2]))
                 self.check_liquidation(self.system.address(op[2]))
+                self.check_conversion(self.system.address(op[2]))
                 self.check_lists(self.system.accounts())
             if number % every == 0:
                 self.check_views()
@@ -136,8 +144,11 @@ class Lens:
         accounts = self.system.accounts()
         for account in accounts:
             self.check_account(account)
+            self.check_backing(account)
             self.check_liquidation(account)
-        for account in (NOWHERE, self.model.address, self.model.settings.pool):
+            self.check_conversion(account)
+        settings = self.model.settings
+        for account in (NOWHERE, self.model.address, settings.pool, settings.auction):
             self.check_trade(account, 0, LOT, MAX_UINT)
         self.check_lists(accounts)
         count = len(self.model.listed)
@@ -145,6 +156,8 @@ class Lens:
             self.check_market(market)
         self.check_pages()
         self.check_pool()
+        self.check_tokens()
+        self.check_credit()
         self.check_rest()
 
     # -------------------------------------------------------------- helpers
@@ -165,6 +178,10 @@ class Lens:
         """What a view that returns a struct says, by name."""
         return self._named(view, self.contract.view(view, *args))
 
+    def _collateral_fields(self, view: str, *args: Any) -> dict[str, Any]:
+        """The same, of the CollateralLens."""
+        return self._named(f"collateral {view}", self.collateral.view(view, *args))
+
     def _compare(self, view: str, about: Any, real: dict[str, Any], ideal: dict[str, Any]) -> None:
         for name, expected in ideal.items():
             self._same(f"{view}.{name}", about, real[name], expected)
@@ -181,6 +198,54 @@ class Lens:
             return Imagined(refused.reason, None, [], None)
         finally:
             model.load(saved)
+
+    @contextlib.contextmanager
+    def _posted(self, account: str) -> Iterator[int]:
+        """The model as it is once the interest of `account` is posted, and that interest."""
+        saved, interest = self.model.save(), self.model.interest_of(account)
+        self.model._post(account)
+        try:
+            yield interest
+        finally:
+            self.model.load(saved)
+
+    def _debts_of(self, account: str) -> dict[str, int]:
+        """What an account owes and may owe; its interest is posted."""
+        model = self.model
+        if model._is_system(account):
+            return {"debt": 0, "debt_limit": 0, "debt_room": 0}
+        cash, terms, backing = (
+            model.header_of(account).cash,
+            model.credit_terms,
+            model._backing(account),
+        )
+        debt, pnl = max(-cash, 0), self._sum_of(account).pnl
+        others = model.debts.total - debt
+        share = backing.initial * terms.debt_ratio_ppm // PPM
+        limit = min(share, max(terms.debt_cap - others, 0))
+        counted = -cash - min(pnl, 0)
+        past = model.past_caps(cash, pnl, backing.initial)
+        self._must(past == (counted > limit), "debt", f"{account}: {counted}, {limit}")
+        room = max(min(limit - counted, limit), 0)
+        return {"debt": debt, "debt_limit": limit, "debt_room": room}
+
+    def _seized(self, lots: tuple[tuple[Any, ...], ...]) -> dict[str, Any]:
+        """What a preview says of the lots: of live tokens, the credit and who gives it; and all."""
+        live = [lot for lot in lots if self.model.holding(NOWHERE, lot[0]).status == LIVE]
+        return {
+            "seized": sum(to_insurance + to_pool for _, _, to_insurance, to_pool, _ in live),
+            "seized_from_insurance": sum(lot[2] for lot in live),
+            "lots": lots,
+        }
+
+    def _lots(self, account: str, events: list[Any]) -> tuple[tuple[Any, ...], ...]:
+        """The lots that were opened, as the previews tell them."""
+        opened = [e for e in events if isinstance(e, LotOpened)]
+        heirs = {self.model.address, account}
+        self._must({e.surplus_to for e in opened} <= heirs, "lots", opened)
+        return tuple(
+            (e.token, e.amount, e.to_insurance, e.to_pool, e.surplus_to == account) for e in opened
+        )
 
     def _legs_of(self, account: str) -> list[Leg]:
         bitmap = self.model.header_of(account).bitmap
@@ -202,11 +267,16 @@ class Lens:
         Raises:
             Mismatch: at the first difference.
         """
+        with self._posted(account) as interest:
+            self._check_account(account, interest)
+
+    def _check_account(self, account: str, interest: int) -> None:
         model, name = self.model, self.system.labels.get(account)
         view = self._fields("account", account)
         legs, total, cash = self._legs_of(account), self._sum_of(account), view["cash"]
+        backing, debts = model._backing(account), self._debts_of(account)
         weight = model.settings.profit_weight_ppm
-        worth = cash + total.pnl
+        worth = cash + total.pnl + backing.maintenance
         carried = sum(notional(leg.size, leg.price) for leg in legs)
         system = model._is_system(account)
         self._compare(
@@ -215,42 +285,102 @@ class Lens:
             view,
             {
                 "cash": model.header_of(account).cash,
+                "interest": interest,
                 "pnl": total.pnl,
+                "collateral_maintenance": backing.maintenance,
+                "collateral_initial": backing.initial,
+                "collateral_credit": backing.credit,
                 "equity": worth,
-                "opening_equity": equity(cash, total.pnl, weight),
-                "withdrawing_equity": equity(cash, total.pnl, 0),
+                "opening_equity": equity(cash, total.pnl, weight) + backing.initial,
+                "withdrawing_equity": equity(cash, total.pnl, 0) + backing.initial,
                 "initial": total.initial,
                 "maintenance": total.maintenance,
                 "notional": carried,
                 "health": model.health(account),
                 "leverage": _leverage(carried, worth),
+                **debts,
                 "margin_call": not system and model.health(account) < self.line,
                 "liquidatable": not system and worth < total.maintenance,
                 "has_dead_leg": total.dead,
             },
         )
-        self._check_withdrawable(account, view["withdrawable"], system or total.dead)
+        closed = system or total.dead
+        self._check_withdrawable(account, view["withdrawable"], closed)
         power = 0
-        if not (system or total.dead):
+        if not (closed or model.past_caps(cash, total.pnl, backing.initial)):
             power = max(view["opening_equity"] - total.initial, 0) * PPM // self._lowest_initial()
         self._same("account.buying_power", name, view["buying_power"], power)
         self._same("account.positions", name, len(view["positions"]), len(legs))
         for leg, position in zip(legs, view["positions"], strict=True):
             self._check_position(account, leg, dict(zip(self.legs, position, strict=True)))
 
-    def _check_withdrawable(self, account: str, amount: int, closed: bool) -> None:
+    def _check_withdrawable(
+        self, account: str, amount: int, closed: bool, token: str | None = None
+    ) -> None:
         """It can be withdrawn, and not a unit more."""
-        quote, receiver = self.model.settings.quote, self.system.names[STRANGER]
-        about = f"{self.system.labels.get(account)}: {amount}"
+        token, receiver = token or self.model.settings.quote, self.system.names[STRANGER]
+        about = f"{self.system.labels.get(account)}: {amount} of {self.system.labels.get(token)}"
         if closed:
-            self._same("account.withdrawable", about, amount, 0)
+            self._same("withdrawable", about, amount, 0)
             return
         for raw, passes in ((amount, True), (amount + 1, False)):
             if raw:
                 call = self._imagine(
-                    lambda: None, "withdraw", account, account, quote, raw, receiver
+                    lambda: None, "withdraw", account, account, token, raw, receiver
                 )
-                self._must((call.reason is None) == passes, "account.withdrawable", about)
+                self._must((call.reason is None) == passes, "withdrawable", about)
+
+    def check_backing(self, account: str) -> None:
+        """``account`` of the CollateralLens: cash, debt, and each token that stands behind it.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        with self._posted(account) as interest:
+            self._check_backing(account, interest)
+
+    def _check_backing(self, account: str, interest: int) -> None:
+        model, name = self.model, self.system.labels.get(account)
+        view = self._collateral_fields("account", account)
+        backing = model._backing(account)
+        self._compare(
+            "backing",
+            name,
+            view,
+            {
+                "cash": model.header_of(account).cash,
+                "interest": interest,
+                **self._debts_of(account),
+                "maintenance": backing.maintenance,
+                "initial": backing.initial,
+                "credit": backing.credit,
+            },
+        )
+        held = [i for i in range(MAX_TOKENS) if model._token_bits(account) >> i & 1]
+        found = [dict(zip(self.holdings, told, strict=True)) for told in view["holdings"]]
+        self._same("backing.holdings", name, [told["id"] for told in found], held)
+        # Without positions and debt no price bars a withdrawal, with either a dead leg does.
+        dead = self._sum_of(account).dead
+        for told in found:
+            holding = model.holding(account, told["id"])
+            token = model.tokens[holding.id].address
+            self._compare(
+                "holding",
+                f"{name}, {holding.id}",
+                told,
+                {
+                    "token": token,
+                    "balance": holding.own,
+                    "price": holding.price,
+                    "price_status": holding.status,
+                    "worth": holding.own * holding.unit * holding.price // WAD,
+                    "maintenance": holding.maintenance,
+                    "initial": holding.initial,
+                    "credit": holding.credit if holding.status == LIVE else 0,
+                },
+            )
+            closed = model._is_system(account) or dead
+            self._check_withdrawable(account, told["withdrawable"], closed, token)
 
     def _lowest_initial(self) -> int:
         terms = [terms_of(self.model.markets[m].words) for m in range(len(self.model.listed))]
@@ -290,6 +420,7 @@ class Lens:
         stored = self.model.markets[leg.id]
         terms, elapsed = terms_of(stored.words), self.model.now - stored.b.touched_at
         total, cash = self._sum_of(account), self.model.header_of(account).cash
+        cash += self.model._backing(account).maintenance
         now = self._worth(leg, leg.price, leg.funding_index)
 
         def room(at: int) -> int:
@@ -319,6 +450,9 @@ class Lens:
             nearer = price + (1 if price < leg.price else -1)
             rooms = room(price), room(nearer)
             self._must(rooms[0] < 0 <= rooms[1], "liquidation price", f"{about}, room {rooms}")
+            least, most = terms.min_price + 1, terms.max_price - 1
+            inside = min(least, leg.price) <= price <= max(most, leg.price)
+            self._must(inside, "liquidation price", f"{about}, bounds {least} to {most}")
 
     def check_lists(self, accounts: list[str]) -> None:
         """``healths`` and ``liquidatable``, whole and in parts.
@@ -335,12 +469,22 @@ class Lens:
             for a, now in zip(accounts, healths, strict=True)
             if now < WAD and not model._is_system(a)
         }
+        keeper = self.system.names[STRANGER]
+        called = {
+            a
+            for a in accounts
+            if self._imagine(lambda: None, "convert_collateral", keeper, a).reason is None
+        }
         parts = [(0, count), (0, MAX_UINT), (1, 2), (count - 1, 5), (count, 1), (MAX_UINT, 1)]
         for start, length in (*parts, (0, 0)):
             expected = [a for a in accounts[start : start + length] if a in sick]
             found = self.contract.view("liquidatable", accounts, start, length)
             self._same("liquidatable", (start, length), list(found), expected)
+            expected = [a for a in accounts[start : start + length] if a in called]
+            found = self.collateral.view("convertible", accounts, start, length)
+            self._same("convertible", (start, length), list(found), expected)
         self._same("liquidatable", "nobody", self.contract.view("liquidatable", [], 0, 1), ())
+        self._same("convertible", "nobody", self.collateral.view("convertible", [], 0, 1), ())
 
     # -------------------------------------------------------------- previews
 
@@ -352,7 +496,8 @@ class Lens:
         """
         model = self.model
         about = f"{self.system.labels.get(account)}, {market}, {delta}, {limit}"
-        total, cash = self._sum_of(account), model.header_of(account).cash
+        total, tokens = self._sum_of(account), model._backing(account)
+        cash = model.header_of(account).cash - model.interest_of(account)
 
         def then() -> tuple[int, Sum, Leg]:
             leg = model.leg(account, market)
@@ -377,7 +522,7 @@ class Lens:
             {
                 "reason": trade.reason or "",
                 "allowed": trade.reason is None,
-                "equity_before": cash + total.pnl,
+                "equity_before": cash + total.pnl + tokens.maintenance,
                 "health_before": model.health(account),
             },
         )
@@ -386,6 +531,7 @@ class Lens:
         fee = next(e.fee for e in trade.events if isinstance(e, FeePaid))
         left, legs, leg = trade.after
         before = model.positions.get((account, market))
+        worth, weight = left + legs.pnl + tokens.maintenance, model.settings.profit_weight_ppm
         self._compare(
             "preview_trade",
             about,
@@ -396,11 +542,11 @@ class Lens:
                 "fee": fee,
                 "size_after": leg.size,
                 "cash_after": left,
-                "equity_after": left + legs.pnl,
-                "opening_equity_after": equity(left, legs.pnl, model.settings.profit_weight_ppm),
+                "equity_after": worth,
+                "opening_equity_after": equity(left, legs.pnl, weight) + tokens.initial,
                 "initial_after": legs.initial,
                 "maintenance_after": legs.maintenance,
-                "health_after": health(left + legs.pnl, legs.maintenance),
+                "health_after": health(worth, legs.maintenance),
             },
         )
         if leg.size == 0:
@@ -413,7 +559,7 @@ class Lens:
             Mismatch: at the first difference.
         """
         model, about = self.model, self.system.labels.get(account)
-        total, cash = self._sum_of(account), model.header_of(account).cash
+        total, worth = self._sum_of(account), self._equity(account)
         view = self._fields("preview_liquidation", account)
         spent = model.topped_up[1] if model.topped_up[0] == model.block_number else 0
         call = self._imagine(
@@ -422,13 +568,14 @@ class Lens:
             self.system.names[STRANGER],
             account,
         )
-        expected = dict.fromkeys(view, 0)
-        expected |= {"liquidatable": call.reason is None, "equity": cash + total.pnl}
-        expected |= {"maintenance": total.maintenance}
+        expected: dict[str, Any] = dict.fromkeys(view, 0)
+        expected |= {"liquidatable": call.reason is None, "equity": worth}
+        expected |= {"maintenance": total.maintenance, "lots": ()}
         if call.reason is None:
             header, (block, paid) = call.after
             bill = next(e for e in call.events if isinstance(e, Liquidated))
             debts = [e for e in call.events if isinstance(e, BadDebt)]
+            lots = self._lots(account, call.events)
             expected |= {
                 "closed": sum(isinstance(e, Filled) for e in call.events),
                 "left_open": header.bitmap.bit_count(),
@@ -439,8 +586,46 @@ class Lens:
                 "remaining": header.cash,
                 "debt_to_insurance": sum(e.from_insurance for e in debts),
                 "debt_to_pool": sum(e.from_pool for e in debts),
+                **self._seized(lots),
             }
         self._compare("preview_liquidation", about, view, expected)
+
+    def check_conversion(self, account: str) -> None:
+        """``preview_conversion``, against the conversion itself.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, about = self.model, self.system.labels.get(account)
+        view = self._collateral_fields("preview_conversion", account)
+        keeper = self.system.names[STRANGER]
+        call = self._imagine(
+            lambda: model.header_of(account).cash, "convert_collateral", keeper, account
+        )
+        with self._posted(account):
+            debts = self._debts_of(account)
+        expected: dict[str, Any] = dict.fromkeys(view, 0)
+        expected |= {"called": call.reason is None, "equity": self._equity(account), "lots": ()}
+        expected |= {"maintenance": self._sum_of(account).maintenance, "debt": debts["debt"]}
+        expected |= {"debt_room": debts["debt_room"]}
+        if call.reason is None:
+            bill = next(e for e in call.events if isinstance(e, Liquidated))
+            lots = self._lots(account, call.events)
+            expected |= {
+                "covered": min(debts["debt"], model.credit_terms.conversion_bound * WAD),
+                "charged": bill.charged,
+                "reward": call.value,
+                "remaining": call.after,
+                **self._seized(lots),
+            }
+            self._same("preview_conversion.seized", about, view["seized"], bill.notional)
+        self._compare("preview_conversion", about, view, expected)
+
+    def _equity(self, account: str) -> int:
+        """What maintenance looks at, interest that is not posted taken off."""
+        model = self.model
+        cash = model.header_of(account).cash - model.interest_of(account)
+        return cash + self._sum_of(account).pnl + model._backing(account).maintenance
 
     # -------------------------------------------------------------- markets and the pool
 
@@ -552,7 +737,79 @@ class Lens:
                 "traders": custody - cash - insurance,
                 "custody": model.custody,
                 "custody_wad": custody,
-                "balance": model.balances.get(model.address, 0),
+                "balance": model.balance(model.settings.quote, model.address),
+            },
+        )
+
+    # -------------------------------------------------------------- tokens and debts
+
+    def check_tokens(self) -> None:
+        """``token`` and ``tokens``: terms, price, weights of now, what there is and what fits.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, now = self.model, self.model.now
+        count = len(model.collateral)
+        page = self.collateral.view("tokens")
+        self._same("tokens", count, len(page), count)
+        for id, told in enumerate(page):
+            self._same("token", id, told, self.collateral.view("token", id))
+            token, holding = model.tokens[id], model.holding(model.settings.auction, id)
+            terms, state = token_terms_of(token.words), token.state
+            maintenance = terms.maintenance_ppm, terms.maintenance_before_ppm, terms.settle_at
+            initial = terms.initial_ppm, terms.initial_before_ppm, terms.settle_at
+            opened = holding.status == LIVE and terms.status == OPEN
+            self._compare(
+                "token",
+                id,
+                self._named("collateral token", told),
+                {
+                    "id": id,
+                    "token": token.address,
+                    "terms": tuple(model.collateral[id]),
+                    "unit": holding.unit,
+                    "price": holding.price,
+                    "price_status": holding.status,
+                    "maintenance_weight_ppm": weight_now(*maintenance, now),
+                    "initial_weight_ppm": weight_now(*initial, now),
+                    "initial_depth_ppm": PPM
+                    * terms.scale
+                    // (terms.scale + state.total * holding.unit),
+                    "settles_at": terms.settle_at if terms.settle_at > now else 0,
+                    "last_price": state.last_price,
+                    "seen_at": state.seen_at,
+                    "is_dead": state.dead,
+                    "total": state.total,
+                    "for_sale": sum(lot.amount for lot in model.lots if lot.token == id),
+                    "room": max(terms.cap - state.total, 0) if opened else 0,
+                },
+            )
+        for unknown in (count, MAX_TOKENS, MAX_UINT):
+            reason = self.collateral.call("token", unknown).reason
+            self._same("token", unknown, reason, "ledger: unknown token")
+
+    def check_credit(self) -> None:
+        """``credit``: all debts, their cost, what may still be owed.
+
+        Raises:
+            Mismatch: at the first difference.
+        """
+        model, view = self.model, self._collateral_fields("credit")
+        terms, debts = model.credit_terms, model.debts.total
+        index = model.debt_index()
+        self._compare(
+            "credit",
+            "",
+            view,
+            {
+                "terms": tuple(terms),
+                "debts": debts,
+                "interest": max(ceil_div(model.scaled_debt * index, WAD) - debts, 0),
+                "room": max(terms.debt_cap - debts, 0),
+                "rate": interest_rate(terms, debts) // PPM,
+                "index": index,
+                "owed_by_lots": model.owed_to_pool(),
             },
         )
 
@@ -567,7 +824,30 @@ class Lens:
             found = self.contract.view("price_status_text", status)
             self._same("price_status_text", status, found, text)
         self._same("clearinghouse", "", self.contract.view("clearinghouse"), self.model.address)
+        home = self.collateral.view("clearinghouse")
+        self._same("collateral clearinghouse", "", home, self.model.address)
         self._same("margin_call_line", "", self.contract.view("margin_call_line"), self.line)
+
+
+def _structs(artifact: Artifact) -> dict[str, list[str]]:
+    """The fields of what each view returns."""
+    return {
+        entry["name"]: [c["name"] for c in entry["outputs"][0].get("components", [])]
+        for entry in artifact.abi
+        if entry["type"] == "function"
+    }
+
+
+def _components(artifact: Artifact, view: str, field: str) -> list[str]:
+    """The fields of a list inside what a view returns."""
+    return [
+        c["name"]
+        for entry in artifact.abi
+        if entry.get("name") == view
+        for part in entry["outputs"][0]["components"]
+        if part["name"] == field
+        for c in part["components"]
+    ]
 
 
 def _leverage(amount: int, worth: int) -> int:
@@ -579,28 +859,39 @@ def _leverage(amount: int, worth: int) -> int:
 # ------------------------------------------------------------------ runs with a Lens in them
 
 
-def watched(seed: int, count: int, every: int, artifact: Artifact | None = None) -> Report:
-    """The operations that `run.fuzz` draws for a seed, a Lens beside them.
+def watched(
+    seed: int,
+    count: int,
+    every: int,
+    artifact: Artifact | None = None,
+    collateral: Artifact | None = None,
+) -> Report:
+    """The operations that `run.fuzz` draws for a seed, the lenses beside them.
 
     Args:
         seed: of the draw.
         count: of operations.
         every: so many operations, all views are checked.
         artifact: of a Lens; the repository's unless told.
+        collateral: of a CollateralLens; the repository's unless told.
     """
     rng = random.Random(seed)
     setup = random_setup(rng)
     system = System.build(setup, chain=new_chain(setup.start))
     generator = Generator(rng, system)
     operations = (generator.next() for _ in range(count))
-    watch = Lens(system, artifact).watch(operations, every)
+    watch = Lens(system, artifact, collateral=collateral).watch(operations, every)
     return play(system, watch, 10**9, Report(setup, []))
 
 
 def replayed(
-    setup: Setup, operations: list[Op], every: int, artifact: Artifact | None = None
+    setup: Setup,
+    operations: list[Op],
+    every: int,
+    artifact: Artifact | None = None,
+    collateral: Artifact | None = None,
 ) -> Report:
-    """A written list of operations, a Lens beside it: see `watched`."""
+    """A written list of operations, the lenses beside it: see `watched`."""
     system = System.build(setup, chain=new_chain(setup.start))
-    watch = Lens(system, artifact).watch(operations, every)
+    watch = Lens(system, artifact, collateral=collateral).watch(operations, every)
     return play(system, watch, 10**9, Report(setup, []))

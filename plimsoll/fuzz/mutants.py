@@ -46,7 +46,10 @@ from plimsoll.fuzz.system import Artifacts, Op, Setup, compiled
 SUBJECTS = (
     "Clearinghouse.vy",
     "Configurator.vy",
+    "CollateralAuction.vy",
+    "modules/collateral.vy",
     "modules/curve.vy",
+    "modules/debt.vy",
     "modules/fixed_point.vy",
     "modules/funding.vy",
     "modules/ledger.vy",
@@ -56,7 +59,9 @@ SUBJECTS = (
     "modules/prices.vy",
     "modules/share_token.vy",
     "modules/slots.vy",
+    "modules/reader.vy",
     "Lens.vy",
+    "CollateralLens.vy",
     "LiquidityPool.vy",
 )
 # What a mutant that the fuzzer left alive still has to pass, by what it is in: tests that compile
@@ -65,13 +70,26 @@ PURE = tuple(f"tests/differential/test_{name}.py" for name in ("small_numbers", 
 ASIDE = "tests/differential/test_aside.py"
 SUITES = {
     "Clearinghouse.vy": (ASIDE, "tests/attacks"),
-    "Configurator.vy": ("tests/unit/Configurator/test_rules.py", ASIDE),
+    "CollateralAuction.vy": (ASIDE, "tests/unit/CollateralAuction"),
+    "CollateralLens.vy": ("tests/differential/test_lens.py",),
+    "Configurator.vy": (
+        "tests/unit/Configurator/test_rules.py",
+        "tests/unit/Configurator/test_collateral_rules.py",
+        ASIDE,
+    ),
     "Lens.vy": (ASIDE, "tests/differential/test_lens.py"),
     "LiquidityPool.vy": (
         ASIDE,
         "tests/attacks/test_pool.py",
         "tests/unit/LiquidityPool/test_properties.py",
     ),
+    "modules/collateral.vy": (
+        "tests/unit/Clearinghouse/test_tokens.py",
+        "tests/unit/Clearinghouse/test_seizure.py",
+        "tests/attacks/test_collateral.py",
+    ),
+    "modules/debt.vy": ("tests/unit/Clearinghouse/test_interest.py", *PURE),
+    "modules/reader.vy": ("tests/differential/test_lens.py",),
     "modules/ledger.vy": (ASIDE, "tests/attacks/test_tokens.py", "tests/attacks/test_fills.py"),
     "modules/markets.vy": (ASIDE, "tests/attacks"),
     "modules/prices.vy": (
@@ -86,7 +104,9 @@ DEPLOYED = {
     "clearinghouse": "Clearinghouse.vy",
     "pool": "LiquidityPool.vy",
     "configurator": "Configurator.vy",
+    "auction": "CollateralAuction.vy",
     "lens": "Lens.vy",
+    "collateral_lens": "CollateralLens.vy",
 }
 LOOKS = 5  # a look at all of the Lens's views costs so many at the whole state
 FUZZED = tuple(f.name for f in fields(Artifacts))
@@ -351,10 +371,11 @@ def _runs(path: str, made: Artifact, budget: Budget) -> Iterator[Callable[[], Re
     role = next(role for role, deployed in DEPLOYED.items() if deployed == path)
     if role not in FUZZED:  # it only looks on
         every = LOOKS * budget.every
+        lenses = (made, None) if role == "lens" else (None, made)
         for script in _corpus():
-            yield functools.partial(lens.replayed, *script, every, made)
+            yield functools.partial(lens.replayed, *script, every, *lenses)
         for seed in range(budget.seeds):
-            yield functools.partial(lens.watched, seed, budget.operations, every, made)
+            yield functools.partial(lens.watched, seed, budget.operations, every, *lenses)
         return
     artifacts: Artifacts = replace(compiled(), **{role: made})
     for script in _corpus():

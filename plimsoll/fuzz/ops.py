@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from plimsoll import slots
+from plimsoll.fuzz.coins import CoinDraws, random_coins
+from plimsoll.fuzz.numbers import log_uniform
 from plimsoll.fuzz.system import MODES, STRANGER, WALLETS, MarketSetup, Op, Setup, System
 from plimsoll.model import (
     CLAIM_WINDOW,
@@ -29,19 +31,12 @@ from plimsoll.model import (
     check_terms,
     fill_price,
     terms_of,
+    token_terms_of,
 )
 from plimsoll.slots import WAD, Terms
 
 TRADERS = ["alice", "alice.1", "alice.255", "bob", "mallory", "mallory.1", "mallory.2", "mallory.3"]
-EVERYBODY = [*TRADERS, "keeper", "lender", STRANGER, "pool", "fund", "zero", "token"]
-
-
-def log_uniform(rng: random.Random, low: int, high: int) -> int:
-    """A whole number whose logarithm is uniform; both ends included."""
-    if high <= low:
-        return low
-    bits = rng.uniform(low.bit_length() - 1, high.bit_length())
-    return max(low, min(high, int(2 ** (bits % 1) * 2**53) << int(bits) >> 53))
+EVERYBODY = [*TRADERS, "keeper", "lender", STRANGER, "pool", "fund", "auction", "zero", "token"]
 
 
 # ------------------------------------------------------------------ deployments
@@ -164,6 +159,12 @@ def _draw_market(rng: random.Random, greatest: bool) -> MarketSetup:
 
 def random_setup(rng: random.Random) -> Setup:
     """A deployment: usually a few ordinary markets, sometimes wild ones, sometimes very many."""
+    setup = _random_markets(rng)
+    setup.coins, setup.credit = random_coins(rng)
+    return setup
+
+
+def _random_markets(rng: random.Random) -> Setup:
     kind = rng.random()
     if kind < 0.08:
         markets = [rng.choice([small_coin, free_coin])() for _ in range(34)]
@@ -203,7 +204,7 @@ def random_setup(rng: random.Random) -> Setup:
 # ------------------------------------------------------------------ operations
 
 
-class Generator:
+class Generator(CoinDraws):
     """Draws operations for a system, one at a time, each on the state that the last one left."""
 
     def __init__(self, rng: random.Random, system: System) -> None:
@@ -238,6 +239,21 @@ class Generator:
             (self.configure, 3),
             (self.intrude, 1),
         ]
+        if system.coins:
+            self.draws += [
+                (self.coin_in, 12),
+                (self.coin_out, 5),
+                (self.convert, 4),
+                (self.settle, 4),
+                (self.buy, 6),
+                (self.tick, 1),
+                (self.poke_token, 3),
+                (self.coin_price, 5),
+                (self.coin_price_at_margin, 3),
+                (self.configure_coin, 2),
+                (self.configure_credit, 1),
+                (self.intrude_on_coins, 1),
+            ]
         # Each run has its own mix, so that no mix is never tried.
         self.weights = [w * 2 ** rng.uniform(-1.5, 1.5) for _, w in self.draws]
         # How soon feeds that failed come back.
@@ -324,7 +340,10 @@ class Generator:
 
     def _fund(self, account: str, market: int) -> None:
         """See that a trader has the cash for a trade worth talking of."""
-        if self.cash_of(account) > 0 or self.rng.random() < 0.1:
+        backed = any(
+            self.model.held.get((self.system.address(account), i)) for i in self.model.tokens
+        )
+        if self.cash_of(account) > 0 or self.rng.random() < (0.8 if backed else 0.1):
             return
         terms = self.depth(market)
         notional = terms.max_open_interest * max(self.model.leg(NOWHERE, market).price, 1) // WAD
@@ -342,7 +361,8 @@ class Generator:
         kind = rng.random()
         if kind < 0.45:  # what the cash could carry
             price = max(leg.price * terms.im_ppm // PPM, 1)
-            carried = max(self.cash_of(account), 0) * WAD // price
+            tokens = self.model._backing(self.system.address(account)).initial
+            carried = max(self.cash_of(account) + tokens, 0) * WAD // price
             return sign * (int(carried * rng.uniform(0, 1.1)) or 1)
         if kind < 0.65:
             return sign * max(int(terms.max_open_interest * rng.uniform(0, 0.4)), 1)
@@ -433,7 +453,7 @@ class Generator:
         rng, sender = self.rng, self.rng.choice([*WALLETS, STRANGER])
         account = rng.choice(EVERYBODY) if rng.random() < 0.3 else rng.choice(TRADERS)
         token = "token" if rng.random() < 0.98 else rng.choice(["pool", "zero", "fund"])
-        has = self.model.balances.get(self.system.address(sender), 0)
+        has = self.model.balance(self.model.settings.quote, self.system.address(sender))
         amount: Any = rng.choice(
             [
                 "all",
@@ -654,6 +674,10 @@ class Generator:
             terms.feed
             for market, (_, terms) in enumerate(self.model.listed)
             if self.model.leg(NOWHERE, market).status == LIVE
+        } | {
+            terms.feed
+            for coin, terms in enumerate(self.model.collateral)
+            if self.model.holding(NOWHERE, coin).status == LIVE
         }
         if only_dead and len(live) == len(self.system.feeds):
             return
@@ -679,6 +703,10 @@ class Generator:
             feed = model.feeds.get(terms.feed)
             if feed:
                 moments.append(feed.updated_at + terms.max_age)
+        for coin in model.tokens.values():
+            feed = model.feeds.get(token_terms_of(coin.words).feed)
+            moments += [coin.state.seen_at + DAY, token_terms_of(coin.words).settle_at]
+            moments += [feed.updated_at + token_terms_of(coin.words).max_age] if feed else []
         for request in model.requests.values():
             moments += [request.claimable_at, request.claimable_at + CLAIM_WINDOW]
         ahead = [m - model.now for m in moments if model.now < m < model.now + 30 * DAY]
@@ -700,7 +728,7 @@ class Generator:
         """A deposit into the pool."""
         rng, sender = self.rng, self.lp()
         receiver = rng.choice(EVERYBODY) if rng.random() < 0.1 else sender
-        has = self.model.balances.get(self.system.address(sender), 0)
+        has = self.model.balance(self.model.settings.quote, self.system.address(sender))
         assets = rng.choice(
             [
                 0,

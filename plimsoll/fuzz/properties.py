@@ -25,10 +25,12 @@ from plimsoll import slots
 from plimsoll.fuzz.chain import Outcome
 from plimsoll.fuzz.system import Op, System
 from plimsoll.model import (
+    HAS_TOKENS,
     LIVE,
     MAX_UINT,
     NOWHERE,
     VIRTUAL_SHARES,
+    Backing,
     Model,
     Refused,
     Sum,
@@ -40,7 +42,19 @@ from plimsoll.slots import WAD
 # What may take a healthy account to unhealthy: prices, feeds and time; and another feed, see below.
 MOVES_PRICES = ("price", "fault", "wait")
 # What nobody can gain by, at prices that stand still.
-OWN_ACTS = ("trade", "deposit", "withdraw", "poke", "pool_deposit", "pool_mint", "refresh", "share")
+OWN_ACTS = (
+    "trade",
+    "deposit",
+    "withdraw",
+    "poke",
+    "poke_token",
+    "settle",
+    "tick",
+    "pool_deposit",
+    "pool_mint",
+    "refresh",
+    "share",
+)
 # Likewise, but with another's leave it may be his shares that move: they are taken as one.
 SHARED_ACTS = ("request", "cancel", "redeem", "pool_withdraw", "share_from")
 
@@ -78,6 +92,9 @@ class Books(NamedTuple):
     shares: Mapping[str, int]
     escrow: int  # [shares] that the pool holds for those who asked to redeem
     asked: int  # [shares] of all requests
+    tokens: Mapping[tuple[str, int], int]  # [raw] collateral by account and token
+    totals: Mapping[int, tuple[int, int]]  # [raw] by token: as booked, and by the token's own word
+    debt: int  # [WAD quote] the sum of debts, as booked
 
     @classmethod
     def of(cls, model: Model) -> Books:
@@ -91,11 +108,17 @@ class Books(NamedTuple):
             states={market: stored.a for market, stored in model.markets.items()},
             exposure=model.book.exposure,
             custody=model.custody,
-            held=model.balances.get(model.address, 0),
+            held=model.balance(model.settings.quote, model.address),
             supply=model.supply,
             shares=model.shares,
             escrow=model.shares.get(model.settings.pool, 0),
             asked=sum(r.shares for r in model.requests.values()),
+            tokens=model.held,
+            totals={
+                id: (token.state.total, model.balance(token.address, model.address))
+                for id, token in model.tokens.items()
+            },
+            debt=model.debts.total,
         )
 
 
@@ -116,7 +139,9 @@ class Before:
         total: his legs.
         cash: his [WAD quote].
         unhealthy: whether he could be liquidated.
-        closed: what his cash would be if he closed all his legs himself; None if he cannot.
+        sold: the token of the lot that a purchase is about.
+        backing: his collateral.
+        closed: what he would be worth if he closed all his legs himself; None if he cannot.
         insurance: the fund's cash [WAD quote].
         actors: who acts, for operations that he cannot gain by.
         wealth: of them.
@@ -125,16 +150,21 @@ class Before:
 
     def __init__(self, system: System, op: Op, watch: bool) -> None:
         model, name = system.model, op[0]
-        self.account = system.address(op[2]) if name in ("trade", "withdraw", "liquidate") else None
+        about = ("trade", "withdraw", "liquidate", "convert")
+        self.account = system.address(op[2]) if name in about else None
+        self.backing = Backing()
         self.total, self.cash, self.closed, self.unhealthy = Sum(), 0, None, False
         if self.account is not None:
             header = model.header_of(self.account)
-            self.total, self.cash = model._value(self.account, header.bitmap), header.cash
+            self.total = model._value(self.account, header.bitmap)
+            self.backing = model._backing(self.account)
+            self.cash = header.cash - model.interest_of(self.account)
             system_account = model._is_system(self.account)
-            sick = self.cash + self.total.pnl < self.total.maintenance
+            sick = self.cash + self.total.pnl + self.backing.maintenance < self.total.maintenance
             self.unhealthy = sick and not system_account
             if name == "liquidate" and self.unhealthy:
                 self.closed = cash_if_closed(system, self.account)
+        self.sold = model.lot(op[2]).token if name == "buy" else 0
         self.insurance = model.header_of(model.address).cash
         self.actors: tuple[str, ...] = ()
         if name in OWN_ACTS:
@@ -149,7 +179,7 @@ class Standing:
     """Everybody's health, and the pool's worth."""
 
     def __init__(self, model: Model) -> None:
-        self.health = {a: model.health(a) for a, h in model.headers.items() if h.bitmap}
+        self.health = {a: model.health(a) for a, h in model.headers.items() if h.bitmap or h.flags}
         self.nav = model.valuation().nav
         self.supply = model.supply
 
@@ -241,11 +271,32 @@ def a_bit_for_each_position(books: Books) -> str | None:
     return f"{crowded} in more than 32 markets" if crowded else None
 
 
+@on_state("LED-4")
+def tokens_are_somebodys(books: Books) -> str | None:
+    """Balances, the auction's lots included, sum to the total, and the tokens are there."""
+    sums = dict.fromkeys(books.totals, 0)
+    for (_, token), amount in books.tokens.items():
+        sums[token] += amount
+    for token, (total, owned) in books.totals.items():
+        if not sums[token] == total <= owned:
+            return f"token {token}: {sums[token]} held, {total} booked, {owned} there"
+    holders = {account for (account, _), amount in books.tokens.items() if amount}
+    flagged = {account for account, header in books.headers.items() if header.flags & HAS_TOKENS}
+    return None if flagged <= holders else f"{flagged - holders} hold nothing"
+
+
+@on_state("COL-2")
+def debts_sum_to_the_total(books: Books) -> str | None:
+    """What traders' cash is below zero, as stored."""
+    debt = sum(-h.cash for a, h in books.headers.items() if h.cash < 0 and a != books.pool)
+    return None if debt == books.debt else f"{debt} is owed, {books.debt} is booked"
+
+
 @on_state("LIQ-5")
 def the_fund_is_never_below_zero(books: Books) -> str | None:
-    """Nor does a flat account keep a debt."""
+    """Nor does an account keep a debt that has neither positions nor collateral."""
     for account, header in books.headers.items():
-        if header.cash < 0 and not header.bitmap and account != books.pool:
+        if header.cash < 0 and not (header.bitmap or header.flags) and account != books.pool:
             return f"{account} is flat and owes {header.cash}"
     fund = books.headers.get(books.house, slots.Header()).cash
     return f"{fund}" if fund < 0 else None
@@ -286,11 +337,12 @@ def a_trade_leaves_the_margin(step: Step) -> str | None:
     model, before = step.system.model, step.before
     account = before.account or ""
     header = model.header_of(account)
-    total = model._value(account, header.bitmap)
-    opening = equity(header.cash, total.pnl, model.settings.profit_weight_ppm)
+    total, backing = model._value(account, header.bitmap), model._backing(account)
+    opening = equity(header.cash, total.pnl, model.settings.profit_weight_ppm) + backing.initial
     if not total.dead and opening >= total.initial:
         return None
-    now, then = header.cash + total.pnl, before.cash + before.total.pnl
+    now = header.cash + total.pnl + backing.maintenance
+    then = before.cash + before.total.pnl + before.backing.maintenance
     if total.maintenance > before.total.maintenance:
         return f"{opening} is below {total.initial}, and the maintenance rose"
     healthier = now * before.total.maintenance >= then * total.maintenance
@@ -304,10 +356,12 @@ def a_withdrawal_leaves_the_margin(step: Step) -> str | None:
     if not step.outcome.ok or account == model.settings.pool:
         return None
     header = model.header_of(account)
-    total = model._value(account, header.bitmap)
+    total, backing = model._value(account, header.bitmap), model._backing(account)
     left = header.cash + min(total.pnl, 0)
-    if total.dead or header.cash < 0 or left < total.initial:
-        return f"{left} is left, {total.initial} is needed"
+    if total.dead or left + backing.initial < total.initial:
+        return f"{left + backing.initial} is left, {total.initial} is needed"
+    if step.op[3] == "token" and header.cash < 0:
+        return f"a withdrawal left a debt of {-header.cash}"
     return None
 
 
@@ -332,8 +386,9 @@ def a_liquidation_leaves_dead_legs_alone(step: Step) -> str | None:
         live = [m for m in markets_of(header.bitmap) if model.leg(account, m).status == LIVE]
         if live:
             return f"{account} still has {live}"
-        if header.cash < 0 and not header.bitmap:
-            return f"{account} is flat and owes {-header.cash}"
+        worth = model._backing(account).maintenance
+        if header.cash + worth < 0 and not header.bitmap:
+            return f"{account} is flat and owes {-header.cash}, its tokens are worth {worth}"
         if account in broke and header.cash != 0 and account != keeper:
             return f"{account} was bankrupt and has {header.cash}"
     return None
@@ -354,13 +409,42 @@ def a_keeper_gets_no_more_than_was_charged(step: Step) -> str | None:
     return f"{topped} in a block" if topped > model.settings.top_up_per_block else None
 
 
+@on_step("COL-3", "convert")
+def a_conversion_does_not_lower_health(step: Step) -> str | None:
+    """It sells what counts less than it brings, and repays no more than is owed."""
+    before, model, account = step.before, step.system.model, step.before.account or ""
+    if not step.outcome.ok:
+        return None
+    header = model.header_of(account)
+    total, backing = model._value(account, header.bitmap), model._backing(account)
+    now = header.cash + total.pnl + backing.maintenance
+    if step.system.address(step.op[1])[:-2] == account[:-2]:
+        now -= step.outcome.value  # his own keeper
+    then = before.cash + before.total.pnl + before.backing.maintenance
+    return None if now >= then else f"equity fell from {then} to {now}"
+
+
+@on_step("LIQ-7", "buy")
+def a_buyer_pays_the_floor(step: Step) -> str | None:
+    """At least the oracle's price less the greatest discount."""
+    model = step.system.model
+    for event in step.outcome.events:
+        if event.name == "LotSold":
+            amount, cost = event.args[2:4]
+            holding = model.holding(NOWHERE, step.before.sold)
+            floor = Fraction(amount * holding.unit * holding.price * holding.kept_ppm, 10**24)
+            if cost * model.settings.unit < floor:
+                return f"{cost} for {amount}, the floor is {float(floor)}"
+    return None
+
+
 @on_step("LIQ-6", "liquidate")
 def being_liquidated_costs_no_less_than_closing(step: Step) -> str | None:
     """Owner and keeper taken as one, wherever closing would leave equity at or above zero."""
     before, model = step.before, step.system.model
     if before.closed is None or not step.outcome.ok:
         return None
-    kept = model.header_of(before.account or "").cash
+    kept = worth_of(model, before.account or "")
     # His own keeper has the reward in that account already.
     if step.system.address(step.op[1]) != before.account:
         kept += step.outcome.value
@@ -370,7 +454,7 @@ def being_liquidated_costs_no_less_than_closing(step: Step) -> str | None:
 @on_step("insurance")
 def the_fund_pays_for_liquidations_alone(step: Step) -> str | None:
     """Nothing else takes from it."""
-    if step.op[0] in ("liquidate", "liquidate_many", "starved"):
+    if step.op[0] in ("liquidate", "liquidate_many", "convert", "starved"):
         return None
     now = step.system.model.header_of(step.system.model.address).cash
     return f"{step.before.insurance} to {now}" if now < step.before.insurance else None
@@ -431,6 +515,9 @@ def the_pool_loses_bad_debt_alone(step: Step) -> str | None:
         return None
     nav = step.system.model.valuation().nav
     absorbed = sum(e.args[2] for e in step.outcome.events if e.name == "BadDebt")
+    house = step.system.model.address  # to whose account the surplus of seized live tokens goes
+    lots = [e.args for e in step.outcome.events if e.name == "LotOpened"]
+    absorbed += sum(args[4] for args in lots if args[5] == house)
     fills = sum(e.name == "Fill" for e in step.outcome.events)
     lost = standing.nav - absorbed - 4 * fills - nav
     return f"NAV {standing.nav} to {nav}, absorbed {absorbed}" if lost > 0 else None
@@ -456,12 +543,18 @@ def a_share_loses_nothing_to_who_comes_and_goes(step: Step) -> str | None:
 def wealth(system: System, wallet: str) -> Fraction:
     """What a wallet would have if it closed and sold everything now, fees apart [WAD quote]."""
     model, owner = system.model, system.address(wallet)
-    total = Fraction(model.balances.get(owner, 0) * model.settings.unit)
+    total = Fraction(model.balance(model.settings.quote, owner) * model.settings.unit)
     sizes: dict[int, int] = {}
+    for id, token in model.tokens.items():
+        owned = model.balance(token.address, owner)
+        owned += sum(n for (a, i), n in model.held.items() if i == id and a[:-2] == owner[:-2])
+        if owned:
+            holding = model.holding(NOWHERE, id)
+            total += Fraction(owned * holding.unit * holding.price, WAD)
     for account, header in model.headers.items():
         if account[:-2] != owner[:-2]:
             continue
-        total += header.cash
+        total += header.cash - model.interest_of(account)
         for market in markets_of(header.bitmap):
             leg = model.leg(account, market)
             total += Fraction(leg.size * (leg.price - leg.funding_index), WAD) - leg.basis
@@ -474,12 +567,22 @@ def wealth(system: System, wallet: str) -> Fraction:
     shares = model.shares.get(owner, 0) + (request.shares if request else 0)
     if shares:
         nav = max(model.valuation().nav + model.settings.unit, 0)
+        nav += model.valuation().due  # what somebody's act brings it was the pool's before
         total += Fraction(shares * nav, model.supply + VIRTUAL_SHARES)
     return total
 
 
+def worth_of(model: Model, account: str) -> int:
+    """An account's cash, and its tokens at their last known prices [WAD quote]."""
+    total = model.header_of(account).cash - model.interest_of(account)
+    for id in model.tokens:
+        holding = model.holding(account, id)
+        total += holding.own * holding.unit * holding.price // WAD
+    return total
+
+
 def cash_if_closed(system: System, account: str) -> int | None:
-    """What an account would have if its owner closed it, leg by leg; None if he cannot.
+    """What an account would be worth if its owner closed it, leg by leg; None if he cannot.
 
     Without the surge of this block's liquidations, which he could wait out.
     """
@@ -492,7 +595,9 @@ def cash_if_closed(system: System, account: str) -> int | None:
                 model.markets[market] = stored._replace(b=stored.b._replace(surge_ppm=0))
                 worst = 0 if position.size > 0 else MAX_UINT
                 model.trade(account, account, market, -position.size, worst)
-        return model.header_of(account).cash
+        if model.header_of(account).cash + model._backing(account).credit < 0:
+            return None  # closing would leave a debt that nothing covers
+        return worth_of(model, account)
     except Refused:
         return None
     finally:
@@ -501,7 +606,8 @@ def cash_if_closed(system: System, account: str) -> int | None:
 
 def moves_prices(op: Op) -> bool:
     """Whether an operation brings new prices, or the time for funding and for feeds to die."""
-    return op[0] in MOVES_PRICES or (op[0] == "configure" and "feed" in op[4])
+    configures = op[0] in ("configure", "configure_coin")
+    return op[0] in MOVES_PRICES or (configures and "feed" in op[4])
 
 
 def about_shares(op: Op) -> bool:

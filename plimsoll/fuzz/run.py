@@ -8,6 +8,7 @@ and the properties once more, on what the contracts say.
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections import Counter
@@ -120,7 +121,7 @@ def compare_state(system: System, full: bool = True) -> None:
     words = {m: _same(house, "market_words", (m,), model.market_words) for m in range(count)}
     global_words = _same(house, "globals", (), model.globals)
     held = {
-        a: _same(system.token, "balanceOf", (a,), lambda a: model.balances.get(a, 0))
+        a: _same(system.token, "balanceOf", (a,), lambda a: model.balance(model.settings.quote, a))
         for a in (accounts if full else [model.address, model.settings.pool])
     }
     supply = _same(system.pool, "totalSupply", (), lambda: model.supply)
@@ -137,10 +138,37 @@ def compare_state(system: System, full: bool = True) -> None:
             supply=supply,
         )
     )
+    _compare_collateral(system, accounts, full)
     if full:
         _compare_pool(system, accounts)
         _compare_settings(system)
         _try_everybody(system, unpacked)
+
+
+def _compare_collateral(system: System, accounts: list[str], full: bool) -> None:
+    model, house, auction = system.model, system.clearinghouse, system.auction
+    _same(house, "credit", (), model.credit)
+    for a in accounts:
+        if full or model.header_of(a).cash < 0:
+            _same(house, "backing", (a,), model.backing)
+    for i, coin in enumerate(system.coins):
+        _same(house, "token_words", (i,), model.token_words)
+        _same(coin, "balanceOf", (house.address,), functools.partial(model.balance, coin.address))
+        for a in accounts:
+            if full or model.held.get((a, i)):
+                _same(house, "holding", (a, i), model.holding)
+    for lot in range(len(model.lots) + 1):
+        if full or (lot < len(model.lots) and model.lots[lot].amount):
+            _same(auction, "lot", (lot,), model.lot)
+    if full:
+        _same(auction, "lot_count", (), lambda: len(model.lots))
+        _same(auction, "owed_to_pool", (), model.owed_to_pool)
+        _same(auction, "open_lots", (0,), lambda start: tuple(model.open_lots(start)))
+        for last in model.lots[-2:]:
+            _same(auction, "cost_of", (last.id, 1, 0), model.cost_of)
+            _same(auction, "cost_of", (last.id, last.amount, 600), model.cost_of)
+        _same(house, "token_words", (len(system.coins),), model.token_words)
+        _same(house, "holding", (NOWHERE, len(system.coins)), model.holding)
 
 
 def _try_everybody(system: System, headers: dict[str, slots.Header]) -> None:
@@ -161,12 +189,22 @@ def _try_everybody(system: System, headers: dict[str, slots.Header]) -> None:
         # A pool that is broke can leave less in custody than the winners are owed.
         raw = min(header.cash // system.model.settings.unit, system.model.custody)
         wallet = system.labels[account].partition(".")[0]
-        if not header.bitmap and raw > 0 and wallet in system.wallets:
-            owner = system.address(wallet)
-            paid = house.attempt("withdraw", account, quote, raw, owner, sender=owner)
-            more = house.attempt("withdraw", account, quote, raw + 1, owner, sender=owner)
-            if paid.reason or not more.reason:
-                raise Mismatch("flat account", f"{wallet}: {raw}: {paid.reason}, {more.reason}")
+        if header.bitmap or header.cash < 0 or wallet not in system.wallets:
+            continue
+        # Without positions and debt, all that is there can be taken, whatever the prices.
+        there = [(quote, raw)]
+        there += [
+            (coin.address, system.model.held.get((account, i), 0))
+            for i, coin in enumerate(system.coins)
+        ]
+        owner = system.address(wallet)
+        for token, amount in there:
+            if amount > 0:
+                paid = house.attempt("withdraw", account, token, amount, owner, sender=owner)
+                more = house.attempt("withdraw", account, token, amount + 1, owner, sender=owner)
+                if paid.reason or not more.reason:
+                    why = f"{wallet}: {amount} of {token}: {paid.reason}, {more.reason}"
+                    raise Mismatch("flat account", why)
 
 
 def _compare_settings(system: System) -> None:
@@ -180,6 +218,12 @@ def _compare_settings(system: System) -> None:
         _same(configurator, "market_name", (m,), lambda m: model.listed[m][0])
         _same(configurator, "terms", (m,), lambda m: model.listed[m][1])
     _same(configurator, "terms", (count,), lambda _: (NOWHERE, *[0] * 15, False))
+    tokens = len(model.collateral)
+    _same(configurator, "collateral_count", (), lambda: tokens)
+    for i in range(tokens):
+        _same(configurator, "collateral_terms", (i,), lambda i: model.collateral[i])
+        _same(configurator, "collateral_token", (i,), lambda i: model.tokens[i].address)
+    _same(configurator, "credit_terms", (), lambda: model.credit_terms)
 
 
 def _compare_pool(system: System, accounts: list[str]) -> None:
@@ -203,8 +247,9 @@ def _compare_pool(system: System, accounts: list[str]) -> None:
             _same(pool, "claimableRedeemRequest", (0, a), lambda _, a: model.claimable(a))
     for pair in model.operators:
         _same(pool, "isOperator", pair, lambda *_: True)
+    contracts = {token.address: token for token in (pool, system.token, *system.coins)}
     for token, owner, spender in model.allowances:
-        contract = pool if token == pool.address else system.token
+        contract = contracts[token]
         key = (token, owner, spender)
         _same(contract, "allowance", (owner, spender), lambda *_, key=key: model.allowances[key])
 

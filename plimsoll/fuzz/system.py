@@ -2,8 +2,9 @@
 
 Operations are lists that JSON can hold: a name and its arguments. Accounts go by name: ``alice`` is
 a wallet and its main account, ``alice.3`` its third sub-account, ``pool``, ``fund`` (the insurance
-fund, that is, the Clearinghouse), ``token``, ``zero``. The amount ``"all"`` is all of a balance or
-the closing of a position, read from the model when the operation runs.
+fund, that is, the Clearinghouse), ``auction``, ``zero``. ``token`` is the quote token, ``coin0``
+the first collateral token. The amount ``"all"`` is all of a balance or the closing of a position,
+read from the model when the operation runs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from plimsoll.fuzz.chain import (
     new_chain,
 )
 from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Settings
-from plimsoll.slots import WAD, Terms
+from plimsoll.slots import WAD, CollateralTerms, CreditTerms, Terms
 from plimsoll.table import Table
 
 Op = list[Any]
@@ -35,6 +36,7 @@ WALLETS = {"alice": (1, 255), "bob": (), "mallory": (1, 2, 3), "keeper": (), "le
 STRANGER = "stranger"
 MODES = {"ok": 0, "revert": 1, "burn": 2, "short": 3, "empty": 4, "long": 5, "busy": 6}
 ANSWERING = ("ok", "long", "busy")
+UNLEDGERED = ("configurator", "owner")
 STARVED = ("halt: OutOfGas", TOO_LITTLE_GAS, "prices: too little gas", "")
 
 
@@ -45,6 +47,16 @@ class MarketSetup:
     price: int  # [feed's decimals]
     decimals: int  # of the feed
     terms: dict[str, Any]  # fields of `Terms` without `feed`
+
+
+@dataclass
+class CoinSetup:
+    """A collateral token to begin with: its decimals, its feed's first price, readable terms."""
+
+    price: int  # [feed's decimals]
+    feed_decimals: int
+    decimals: int  # of the token
+    terms: dict[str, Any]  # fields of `CollateralTerms` without `feed`
 
 
 @dataclass
@@ -62,10 +74,12 @@ class Setup:
     pool_cash: int = 10_000_000  # [quote]
     insurance_cash: int = 1_000  # [quote]
     start: int = 1_750_000_000  # [unix s]
+    coins: list[CoinSetup] = field(default_factory=list)
+    credit: dict[str, Any] | None = None  # fields of `CreditTerms`
 
     @classmethod
     def of(cls, table: Table) -> Setup:
-        """The deployment of a table, on mock feeds and a mock token."""
+        """The deployment of a table, on mock feeds and mock tokens."""
         keeper, insurance, profit, leverage, top_up = table.settings()
         markets = []
         for spec in table.markets:
@@ -73,8 +87,17 @@ class Setup:
             del terms["feed"]
             answer = table.answer(spec.name, spec.price)
             markets.append(MarketSetup(answer, spec.feed_decimals, terms))
+        coins = []
+        for coin in table.collateral:
+            terms = table.collateral_terms(coin.symbol, NOWHERE)._asdict()
+            del terms["feed"]
+            answer = table.answer(coin.symbol, coin.price)
+            coins.append(CoinSetup(answer, coin.feed_decimals, coin.decimals, terms))
+        credit = table.credit_terms()._asdict() if coins else None
         return cls(
             markets=markets,
+            coins=coins,
+            credit=credit and {**credit, "order": list(credit["order"])},
             quote_decimals=table.quote.decimals,
             keeper_share_ppm=keeper,
             insurance_share_ppm=insurance,
@@ -93,7 +116,9 @@ class Setup:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Setup:
         """A setup from what `to_json` gave."""
-        return cls(**{**data, "markets": [MarketSetup(**m) for m in data["markets"]]})
+        markets = [MarketSetup(**m) for m in data["markets"]]
+        coins = [CoinSetup(**c) for c in data.get("coins", [])]
+        return cls(**{**data, "markets": markets, "coins": coins})
 
 
 @dataclass
@@ -103,6 +128,7 @@ class Artifacts:
     clearinghouse: Artifact
     pool: Artifact
     configurator: Artifact
+    auction: Artifact
     token: Artifact
     feed: Artifact
 
@@ -116,6 +142,7 @@ class Artifacts:
                     "Clearinghouse",
                     "LiquidityPool",
                     "Configurator",
+                    "CollateralAuction",
                     "TokenMock",
                     "FaultyFeedMock",
                 )
@@ -130,6 +157,7 @@ def compiled() -> Artifacts:
         clearinghouse=compile_contract("Clearinghouse.vy"),
         pool=compile_contract("LiquidityPool.vy"),
         configurator=compile_contract("Configurator.vy"),
+        auction=compile_contract("CollateralAuction.vy"),
         token=compile_contract("mocks/TokenMock.vy"),
         feed=compile_contract("mocks/FaultyFeedMock.vy"),
     )
@@ -150,11 +178,13 @@ class System:
     clearinghouse: Contract
     pool: Contract
     configurator: Contract
+    auction: Contract
     token: Contract
     names: dict[str, str]
     artifacts: Artifacts
     feeds: list[Contract] = field(default_factory=list)
     first: list[int] = field(default_factory=list)  # answers of the feeds
+    coins: list[Contract] = field(default_factory=list)  # collateral tokens, by id
     labels: dict[str, str] = field(default_factory=dict)
     gas: int | None = None  # of the calls that follow
 
@@ -172,14 +202,16 @@ class System:
                 names[f"{wallet}.{sub}"] = f"0x{int(chain.wallet(i), 16) ^ sub:040x}"
 
         token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
-        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 2)
+        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 3)
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
+        auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
         settings = Settings(
             quote=token.address,
             unit=10 ** (18 - setup.quote_decimals),
             pool=pool.address,
             configurator=configurator.address,
+            auction=auction.address,
             keeper_share_ppm=setup.keeper_share_ppm,
             insurance_share_ppm=setup.insurance_share_ppm,
             profit_weight_ppm=setup.profit_weight_ppm,
@@ -191,6 +223,7 @@ class System:
             settings.quote,
             settings.pool,
             settings.configurator,
+            settings.auction,
             settings.keeper_share_ppm,
             settings.insurance_share_ppm,
             settings.profit_weight_ppm,
@@ -201,6 +234,7 @@ class System:
         names["token"] = token.address
         names["pool"] = pool.address
         names["configurator"] = configurator.address
+        names["auction"] = auction.address
         names["fund"] = clearinghouse.address
         model = Model(
             address=home,
@@ -210,8 +244,21 @@ class System:
             now=chain.now,
             block_number=chain.number,
         )
+        model.decimals[token.address] = setup.quote_decimals
+        model.decimals[pool.address] = setup.quote_decimals + 6
+        # The auction lets the clearinghouse take the quote that it pays out.
+        model.allowances[token.address, auction.address, home] = MAX_UINT
         system = cls(
-            setup, chain, model, clearinghouse, pool, configurator, token, names, artifacts
+            setup,
+            chain,
+            model,
+            clearinghouse,
+            pool,
+            configurator,
+            auction,
+            token,
+            names,
+            artifacts,
         )
         system.labels = {address: name for name, address in names.items()}
         system._begin()
@@ -224,6 +271,12 @@ class System:
         for i, market in enumerate(self.setup.markets):
             self.must("feed", market.decimals, market.price)
             self.must("list", "owner", f"M{i}", i, {})
+        if self.setup.credit is not None:
+            self.must("configure_credit", "owner", self.setup.credit)
+        for i, coin in enumerate(self.setup.coins):
+            self.must("feed", coin.feed_decimals, coin.price)
+            self.must("coin", coin.decimals)
+            self.must("list_coin", "owner", f"coin{i}", i, {})
         if self.setup.pool_cash:
             self.must("mint", "lender", self.setup.pool_cash * raw)
             self.must("pool_deposit", "lender", self.setup.pool_cash * raw, "lender")
@@ -244,7 +297,8 @@ class System:
 
     def accounts(self) -> list[str]:
         """Every address that can hold anything."""
-        return [a for name, a in self.names.items() if name not in ("configurator", "owner")]
+        coins = {coin.address for coin in self.coins}
+        return [a for name, a in self.names.items() if name not in UNLEDGERED and a not in coins]
 
     # -------------------------------------------------------------- running
 
@@ -322,14 +376,30 @@ class System:
         self.model.feeds[contract.address].mode = "ok" if mode in ANSWERING else mode
         return self._scene(contract.call("set_mode", MODES[mode]))
 
-    def _op_mint(self, to: str, amount: int) -> tuple[Outcome, Outcome]:
+    def _op_mint(self, to: str, amount: int, coin: int | None = None) -> tuple[Outcome, Outcome]:
         """New tokens; those for ``fund`` and ``pool`` arrive without a call and are nobody's."""
         who = self.address(to)
-        self.model.balances[who] = self.model.balances.get(who, 0) + amount
-        return self._scene(self.token.call("mint", who, amount))
+        token = self.token if coin is None else self.coins[coin]
+        held = self.model.balance(token.address, who)
+        self.model.balances[token.address, who] = held + amount
+        return self._scene(token.call("mint", who, amount))
+
+    def _op_coin(self, decimals: int) -> tuple[Outcome, Outcome]:
+        """A new token that everybody has approved; its number is the next one."""
+        number = len(self.coins)
+        token = self.chain.deploy(self.artifacts.token, f"Coin {number}", "COIN", decimals)
+        self.coins.append(token)
+        self.model.decimals[token.address] = decimals
+        self.names[f"coin{number}"] = token.address
+        self.labels[token.address] = f"coin{number}"
+        house = self.clearinghouse.address
+        for wallet in WALLETS:
+            self.model.allowances[token.address, self.address(wallet), house] = MAX_UINT
+            assert token.call("approve", house, MAX_UINT, sender=self.address(wallet)).ok
+        return self._scene()
 
     def _op_approve(self, owner: str) -> tuple[Outcome, Outcome]:
-        for spender in (self.clearinghouse.address, self.pool.address):
+        for spender in (self.clearinghouse.address, self.pool.address, self.auction.address):
             self.model.allowances[self.token.address, self.address(owner), spender] = MAX_UINT
             real = self.token.call("approve", spender, MAX_UINT, sender=self.address(owner))
             assert real.ok
@@ -353,15 +423,19 @@ class System:
     def _op_deposit(
         self, sender: str, account: str, token: str, amount: int | str
     ) -> tuple[Outcome, Outcome]:
-        raw = self.model.balances.get(self.address(sender), 0) if amount == "all" else amount
+        has = self.model.balance(self.address(token), self.address(sender))
+        raw = has if amount == "all" else amount
         return self._house("deposit", sender, self.address(account), self.address(token), raw)
 
     def _op_withdraw(
         self, sender: str, account: str, token: str, amount: int | str, receiver: str
     ) -> tuple[Outcome, Outcome]:
         who = self.address(account)
-        cash = max(self.model.header_of(who).cash, 0) // self.model.settings.unit
-        raw = cash if amount == "all" else amount
+        has = max(self.model.header_of(who).cash, 0) // self.model.settings.unit
+        ids = [i for i, t in self.model.tokens.items() if t.address == self.address(token)]
+        if ids:
+            has = self.model.held.get((who, ids[0]), 0)
+        raw = has if amount == "all" else amount
         return self._house(
             "withdraw", sender, who, self.address(token), raw, self.address(receiver)
         )
@@ -390,7 +464,71 @@ class System:
     def _op_set_terms(self, sender: str, market: int, words: list[int]) -> tuple[Outcome, Outcome]:
         return self._house("set_terms", sender, market, tuple(words))
 
+    # -------------------------------------------------------------- collateral
+
+    def _op_convert(self, sender: str, account: str) -> tuple[Outcome, Outcome]:
+        return self._house("convert_collateral", sender, self.address(account))
+
+    def _op_settle(self, sender: str, account: str) -> tuple[Outcome, Outcome]:
+        return self._house("settle", sender, self.address(account))
+
+    def _op_poke_token(self, sender: str, token: str) -> tuple[Outcome, Outcome]:
+        return self._house("poke_token", sender, self.address(token))
+
+    def _op_set_token(
+        self, sender: str, id: int, token: str, words: list[int]
+    ) -> tuple[Outcome, Outcome]:
+        return self._house("set_token", sender, id, self.address(token), tuple(words))
+
+    def _op_set_credit(self, sender: str, credit: int, seizing: int) -> tuple[Outcome, Outcome]:
+        return self._house("set_credit", sender, credit, seizing)
+
+    def _auction(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
+        return self._both(self.auction, function, function, self.address(sender), *args)
+
+    def _op_buy(
+        self, sender: str, lot: int, amount: int | str, most: int | None, receiver: str
+    ) -> tuple[Outcome, Outcome]:
+        raw = self.model.lot(lot).amount if amount == "all" else amount
+        worst = MAX_UINT if most is None else most
+        return self._auction("buy_collateral", sender, lot, raw, worst, self.address(receiver))
+
+    def _op_write_off(self, sender: str, lot: int) -> tuple[Outcome, Outcome]:
+        return self._auction("write_off", sender, lot)
+
+    def _op_tick(self, sender: str, lot: int) -> tuple[Outcome, Outcome]:
+        return self._auction("tick", sender, lot)
+
     # -------------------------------------------------------------- the Configurator
+
+    def _configured(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
+        return self._both(self.configurator, function, function, self.address(sender), *args)
+
+    def _coin_terms(self, like: int, changes: dict[str, Any]) -> CollateralTerms:
+        """A token's first terms with some changed; ``feed`` is a number or a name."""
+        first = len(self.setup.markets)
+        fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
+        feed = fields.pop("feed")
+        return CollateralTerms(
+            feed=self.feeds[feed].address if isinstance(feed, int) else self.address(feed), **fields
+        )
+
+    def _op_list_coin(
+        self, sender: str, token: str, like: int, changes: dict[str, Any]
+    ) -> tuple[Outcome, Outcome]:
+        terms = self._coin_terms(like, changes)
+        return self._configured("list_collateral", sender, self.address(token), terms)
+
+    def _op_configure_coin(
+        self, sender: str, id: int, like: int, changes: dict[str, Any]
+    ) -> tuple[Outcome, Outcome]:
+        return self._configured("configure_collateral", sender, id, self._coin_terms(like, changes))
+
+    def _op_configure_credit(self, sender: str, fields: dict[str, Any]) -> tuple[Outcome, Outcome]:
+        order = tuple(fields.get("order", range(16)))
+        return self._configured(
+            "configure_credit", sender, CreditTerms(**{**fields, "order": order})
+        )
 
     def _terms(self, market: int, changes: dict[str, Any]) -> Terms:
         """A market's first terms with some of them changed; ``feed`` is a number or a name."""
@@ -429,7 +567,8 @@ class System:
     def _op_pool_deposit(
         self, sender: str, assets: int | str, receiver: str, least: int = 0
     ) -> tuple[Outcome, Outcome]:
-        raw = self.model.balances.get(self.address(sender), 0) if assets == "all" else assets
+        has = self.model.balance(self.token.address, self.address(sender))
+        raw = has if assets == "all" else assets
         return self._lp("deposit", "pool_deposit", sender, raw, self.address(receiver), least)
 
     def _op_pool_mint(

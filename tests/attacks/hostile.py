@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from plimsoll.chain import address_of, compiled
 from plimsoll.table import Table, default_table
-from plimsoll.units import WAD
+from plimsoll.units import PPM, WAD
 from tests.attacks.venue import DAY, MAX_UINT, Puppet, Venue, encode
 
 SOURCE = Path(__file__).with_name("HostileToken.vy")
 MILLION = 10**6
 VIEWS = ("view", "pure")
-CONTRACTS = ("Clearinghouse", "LiquidityPool", "Configurator", "Lens")
+CONTRACTS = ("Clearinghouse", "LiquidityPool", "Configurator", "CollateralAuction", "Lens")
 
 
 class Answer(NamedTuple):
@@ -43,7 +43,7 @@ class Carrier(NamedTuple):
 
 def a_few_markets() -> Table:
     """A young pool: two markets, and a lot of room."""
-    return default_table().only("ETH", "SOL")
+    return default_table().only("ETH", "SOL").with_collateral()
 
 
 class Hostile:
@@ -141,6 +141,7 @@ class Hostile:
             "Clearinghouse": self.venue.house,
             "LiquidityPool": self.venue.pool,
             "Configurator": self.venue.configurator,
+            "CollateralAuction": self.venue.system.auction,
             "Lens": self.venue.system.lens,
         }[name]
         known = self.arguments(name)
@@ -157,6 +158,9 @@ class Hostile:
         raw, share = v.system.raw(10), v.system.raw(10) * 10**6
         words = (0, 0, 0)
         terms = tuple(v.terms("ETH"))
+        backing = (address_of(v.system.feeds["ETH"]), 3_600, 10**18, 10**22, 0, 0, 10**24, 0)
+        backing = (*backing, 0, 0, 7_200, False)
+        credit = (0, 0, 0, 0, 0, PPM, 0, 0, tuple(range(16)))
         zero = b"\0" * 32
         if name == "Clearinghouse":
             return {
@@ -174,6 +178,16 @@ class Hostile:
                 "market_words": (1,),
                 "settings": (),
                 "globals": (),
+                "deposit_with_permit": (me, quote, raw, MAX_UINT, 27, zero, zero),
+                "convert_collateral": (victim,),
+                "settle": (victim,),
+                "set_token": (0, quote, words),
+                "set_credit": (0, 0),
+                "poke_token": (quote,),
+                "backing": (victim,),
+                "credit": (),
+                "holding": (victim, 0),
+                "token_words": (0,),
             }
         if name == "LiquidityPool":
             return {
@@ -212,6 +226,22 @@ class Hostile:
                 **dict.fromkeys(("owner", "pending_owner", "market_count"), ()),
                 **dict.fromkeys(("clearinghouse", "keeper_share_ppm"), ()),
                 **dict.fromkeys(("market_name", "terms"), (0,)),
+                "list_collateral": (quote, backing),
+                "configure_collateral": (0, backing),
+                "configure_credit": (credit,),
+                **dict.fromkeys(("collateral_count", "credit_terms"), ()),
+                **dict.fromkeys(("collateral_token", "collateral_terms"), (0,)),
+            }
+        if name == "CollateralAuction":
+            return {
+                "open": (0, 1, 0, 0, me),
+                "buy_collateral": (0, 1, MAX_UINT, me),
+                "tick": (0,),
+                "write_off": (0,),
+                "cost_of": (0, 1, 0),
+                "lot": (0,),
+                "open_lots": (0,),
+                **dict.fromkeys(("clearinghouse", "lot_count", "owed_to_pool"), ()),
             }
         return {
             "account": (victim,),
@@ -235,5 +265,5 @@ def encoded(calls: Iterable[tuple[Any, ...]]) -> list[tuple[str, bytes]]:
 
 def table_with(decimals: int, *markets: str, **changes: Any) -> Table:
     """Default markets that settle in a quote of so many decimals."""
-    table = default_table().only(*(markets or ("ETH", "SOL")))
+    table = default_table().only(*(markets or ("ETH", "SOL"))).with_collateral()
     return replace(table, quote=replace(table.quote, decimals=decimals), **changes)

@@ -30,7 +30,7 @@ from tests.attacks.venue import MAX_UINT, Puppet, Venue, tried, without_funding
 
 D = Decimal
 ZERO = "0x" + "00" * 20
-CONTRACTS = ("Clearinghouse", "LiquidityPool", "Configurator", "Lens")
+CONTRACTS = ("Clearinghouse", "LiquidityPool", "Configurator", "CollateralAuction", "Lens")
 
 
 def refused(venue: Venue, contract: Any, method: str, *args: Any, sender: Any) -> str | None:
@@ -54,6 +54,7 @@ def house_of(venue: Venue, pool: Puppet) -> Any:
         address_of(venue.token),
         pool.address,
         configurator.address,
+        venue.puppet().address,
         *ppm,
         int(table.top_up_per_block * 10**18),
         sender=venue.attacker,
@@ -78,9 +79,7 @@ def cash_of(venue: Venue, house: Any, account: Any) -> Decimal:
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    """    if account == POOL:
-        fixed_point.fail("account: system")
-    if size_delta == 0:""",
+    "    self._check_trader(account)\n    if size_delta == 0:",
     "    if size_delta == 0:",
 )
 def test_57__pool_as_taker_and_maker_of_one_fill__is_refused(venue):
@@ -123,15 +122,15 @@ def test_57__pool_owners_other_accounts_against_the_pool__gain_nothing_together(
 
 WRITTEN_LAST = (
     "Clearinghouse.vy",
-    """    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash))
-    ledger.add_cash(POOL, to_pool)
-    ledger.add_cash(self, insurance - slots.cash_of(ledger._headers[self]))
+    """    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
+    ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, fund), bytes32), int256))
     ledger.add_cash(msg.sender, convert(reward, int256))
 """,
     """    ledger.add_cash(msg.sender, convert(reward, int256))
-    ledger.add_cash(POOL, to_pool)
-    ledger.add_cash(self, insurance - slots.cash_of(ledger._headers[self]))
-    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash))
+    ledger.add_cash(ledger.POOL, unsafe_sub(to_pool, convert(absorbed, int256)))
+    ledger.add_cash(self, convert(convert(unsafe_sub(insurance, fund), bytes32), int256))
+    ledger.write_header(account, slots.with_cash((header & ~slots.MASK_128) | bitmap, cash), header)
 """,
 )
 
@@ -156,7 +155,7 @@ def test_57__account_is_its_own_keeper__every_write_stands(venue):
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "if account == empty(address) or (account == POOL and msg.sender != POOL):",
+    "if account != self and not (account == ledger.POOL and by_peer):",
     "if account == empty(address):",
 )
 @pytest.mark.defence(
@@ -423,10 +422,11 @@ def test_62__trade_in_a_hundred_pieces__pays_at_least_the_fee_of_one(venue):
 
 
 @pytest.mark.defence(
-    "modules/ledger.vy",
-    "if not extcall QUOTE.transferFrom(msg.sender, self, amount, default_return_value=True):",
-    """payer: address = account if staticcall QUOTE.allowance(account, self) >= amount else msg.sender
-    if not extcall QUOTE.transferFrom(payer, self, amount, default_return_value=True):""",
+    "Clearinghouse.vy",
+    "arrived = ledger.pull(ledger.QUOTE, amount)",
+    """payer: address = account if staticcall ledger.QUOTE.allowance(account, self) >= amount else msg.sender
+        assert extcall ledger.QUOTE.transferFrom(payer, self, amount)
+        arrived = amount""",
 )
 def test_67__victims_standing_allowance__is_of_no_use_to_anyone_else(venue):
     """JOJO (sherlock 2023-04 H-1), Elfi (2024-05 H-2): a call that named a payer, or an account,
@@ -464,6 +464,7 @@ UPKEEP = "upkeep"  # anyone; moves nobody's money
 KEEPER = "keeper"  # anyone; liquidates who is below the line, and nobody else
 CONFIGURATOR = "access: configurator only"  # these by one caller only; the reason for all others
 POOL = "access: pool only"
+HOUSE = "access: clearinghouse only"
 OWNER = "ownable: caller is not the owner"
 SUCCESSOR = "ownable_2step: caller is not the new owner"
 
@@ -483,6 +484,29 @@ ACCESS: dict[str, dict[str, str]] = {
         "market_words(uint256)": VIEW,
         "settings()": VIEW,
         "globals()": VIEW,
+        "deposit_with_permit(address,address,uint256,uint256,uint8,bytes32,bytes32)": OWN,
+        "convert_collateral(address)": KEEPER,
+        "settle(address)": UPKEEP,
+        "poke_token(address)": UPKEEP,
+        "set_token(uint256,address,uint256[3])": CONFIGURATOR,
+        "set_credit(uint256,uint256)": CONFIGURATOR,
+        "backing(address)": VIEW,
+        "credit()": VIEW,
+        "holding(address,uint256)": VIEW,
+        "token_words(uint256)": VIEW,
+    },
+    "CollateralAuction": {
+        "open(uint256,uint256,uint256,uint256,address)": HOUSE,
+        "buy_collateral(uint256,uint256,uint256)": OWN,
+        "buy_collateral(uint256,uint256,uint256,address)": OWN,
+        "tick(uint256)": UPKEEP,
+        "write_off(uint256)": UPKEEP,
+        "clearinghouse()": VIEW,
+        "cost_of(uint256,uint256,uint256)": VIEW,
+        "lot(uint256)": VIEW,
+        "open_lots(uint256)": VIEW,
+        "lot_count()": VIEW,
+        "owed_to_pool()": VIEW,
     },
     "LiquidityPool": {
         "transfer(address,uint256)": OWN,
@@ -540,6 +564,9 @@ ACCESS: dict[str, dict[str, str]] = {
     "Configurator": {
         "list_market(string,TERMS)": OWNER,
         "configure_market(uint256,TERMS)": OWNER,
+        "list_collateral(address,BACKING)": OWNER,
+        "configure_collateral(uint256,BACKING)": OWNER,
+        "configure_credit(CREDIT)": OWNER,
         "transfer_ownership(address)": OWNER,
         "accept_ownership()": SUCCESSOR,
         **dict.fromkeys(
@@ -551,6 +578,10 @@ ACCESS: dict[str, dict[str, str]] = {
                 "market_name(uint256)",
                 "terms(uint256)",
                 "market_count()",
+                "collateral_count()",
+                "collateral_token(uint256)",
+                "collateral_terms(uint256)",
+                "credit_terms()",
             ),
             VIEW,
         ),
@@ -573,6 +604,9 @@ ACCESS: dict[str, dict[str, str]] = {
     ),
 }
 TERMS = "(address," + ",".join(["uint256"] * 15) + ",bool)"
+BACKING = "(address," + ",".join(["uint256"] * 10) + ",bool)"
+CREDIT = "(" + ",".join(["uint256"] * 8) + ",uint256[16])"
+SHORT = {TERMS: "TERMS", BACKING: "BACKING", CREDIT: "CREDIT"}
 
 
 def functions_of(abi: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -581,7 +615,9 @@ def functions_of(abi: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for entry in abi:
         if entry["type"] == "function":
             kinds = ",".join(type_of(i) for i in entry["inputs"])
-            found[f"{entry['name']}({kinds})".replace(TERMS, "TERMS")] = entry
+            for kind, short in SHORT.items():
+                kinds = kinds.replace(kind, short)
+            found[f"{entry['name']}({kinds})"] = entry
     return found
 
 
@@ -602,9 +638,11 @@ def test_68__every_function__has_a_class_of_access(name):
     abi = compiled(name).abi
     assert unclassed(name, abi) == set()
     assert not any(entry["type"] in ("fallback", "receive") for entry in abi)
-    more = {"type": "function", "name": "settle", "inputs": [], "stateMutability": "nonpayable"}
-    assert unclassed(name, [*abi, more]) == {"settle()"}
-    hidden = [e for e in abi if e.get("name") not in ("settings", "refresh", "owner", "account")]
+    more = {"type": "function", "name": "sweep", "inputs": [], "stateMutability": "nonpayable"}
+    assert unclassed(name, [*abi, more]) == {"sweep()"}
+    hidden = [
+        e for e in abi if e.get("name") not in ("settings", "refresh", "owner", "account", "lot")
+    ]
     assert unclassed(name, hidden) != set()
 
 
@@ -668,7 +706,7 @@ class World:
                     found[key] = v.view(token, "allowance", owner, spender)
                 found[f"operator {owner} {spender}"] = v.view(v.pool, "isOperator", owner, spender)
             found[f"request {owner}"] = vars(v.view(v.pool, "request_of", owner))
-        for name in ("owner", "pending_owner", "market_count"):
+        for name in ("owner", "pending_owner", "market_count", "collateral_count", "credit_terms"):
             found[name] = v.view(v.configurator, name)
         for name in v.system.names:
             found[f"terms {name}"] = v.terms(name)
@@ -677,12 +715,12 @@ class World:
         return found
 
     def positions(self) -> dict[str, Any]:
-        """The others' positions, to the wei."""
+        """The sizes of the others' positions; what is between cash and basis anybody may settle."""
         v, found = self.venue, {}
         for account in self.others:
             for number in bits(v.client.header(account).bitmap):
                 leg = v.view(v.house, "leg", account, number)
-                found[f"{account} {number}"] = (leg.size, leg.basis)
+                found[f"{account} {number}"] = leg.size
         return found
 
     def wealth(self) -> dict[str, Decimal]:
@@ -729,9 +767,19 @@ def values_of(world: World, kind: str, name: str) -> list[Any]:
             tuple(Terms(*world.terms)._replace(reduce_only=True, max_skew=0)),
             (world.addresses[1], *[MAX_UINT] * 15, True),
         ],
+        BACKING: [
+            (ZERO, *[0] * 10, False),
+            (world.terms[0], 3_600, 1, 2**96 - 1, 0, 0, 1, 0, 0, 0, 600, True),
+            (world.addresses[1], *[MAX_UINT] * 10, True),
+        ],
+        CREDIT: [
+            (*[0] * 8, (0,) * 16),
+            (2**96 - 1, 10**6, 10**6, 0, 0, 10**6, 0, 0, tuple(range(16))),
+            (*[MAX_UINT] * 8, (MAX_UINT,) * 16),
+        ],
     }
     values = table[kind]
-    if name in ("token", "asset"):
+    if name in ("token", "asset") and kind == "address":
         return [address_of(world.venue.token), *world.addresses[:3]]
     if name in ("account", "owner", "controller", "receiver") and kind == "address":
         return world.addresses
@@ -765,6 +813,7 @@ def call_as_a_stranger(world: World, name: str, most: int) -> dict[str, int]:
         "Clearinghouse": venue.house,
         "LiquidityPool": venue.pool,
         "Configurator": venue.configurator,
+        "CollateralAuction": venue.system.auction,
         "Lens": venue.system.lens,
     }[name]
     rng = random.Random(name)
@@ -772,7 +821,7 @@ def call_as_a_stranger(world: World, name: str, most: int) -> dict[str, int]:
     mine = world.mine()
     through: dict[str, int] = {}
     other_reasons: list[str] = []
-    guarded = (CONFIGURATOR, POOL, OWNER, SUCCESSOR)
+    guarded = (CONFIGURATOR, POOL, HOUSE, OWNER, SUCCESSOR)
 
     def check(what: str) -> None:
         assert world.rights() == rights, what
@@ -805,14 +854,16 @@ def call_as_a_stranger(world: World, name: str, most: int) -> dict[str, int]:
 
 
 @pytest.mark.defence("Clearinghouse.vy", "if msg.sender != CONFIGURATOR:", "if False:")
-@pytest.mark.defence("Clearinghouse.vy", "    if msg.sender != POOL:\n", "    if False:\n")
+@pytest.mark.defence("Clearinghouse.vy", "    if msg.sender != ledger.POOL:\n", "    if False:\n")
 @pytest.mark.defence(
     "Clearinghouse.vy",
     "if convert(account, uint256) ^ convert(msg.sender, uint256) > 255:",
     "if False:",
 )
 @pytest.mark.defence(
-    "Clearinghouse.vy", "if equity >= convert(total.maintenance, int256):", "if False:"
+    "Clearinghouse.vy",
+    "if (equity >= convert(total.maintenance, int256)) != converting:",
+    "if False:",
 )
 @pytest.mark.parametrize("rich", [False, True], ids=["with nothing", "with money"])
 def test_68__call_everything_of_the_clearinghouse__makes_a_stranger_no_richer(venue_of, rich):
@@ -870,6 +921,15 @@ def test_68__call_everything_of_the_configurator__makes_a_stranger_no_richer(ven
     assert set(call_as_a_stranger(world, "Configurator", 250)) == {VIEW}
 
 
+@pytest.mark.defence("CollateralAuction.vy", "if msg.sender != CLEARINGHOUSE.address:", "if False:")
+def test_68__call_everything_of_the_auction__makes_a_stranger_no_richer(venue_of):
+    """The same of the auction, whose lots nobody but the Clearinghouse opens: what a stranger's own lot
+    would owe the pool, whoever enters the pool would pay for."""
+    table = without_funding(default_table().only("BTC", "ETH", "SOL", "LINK"))
+    world = World(venue_of(table), rich=True)
+    assert set(call_as_a_stranger(world, "CollateralAuction", 250)) == {VIEW}
+
+
 def test_68__call_everything_of_the_lens__makes_a_stranger_no_richer(venue_of):
     """The same of what only looks."""
     table = without_funding(default_table().only("BTC", "ETH", "SOL", "LINK"))
@@ -909,8 +969,8 @@ def test_106__the_same_account_many_times_and_empty_lists__are_paid_once_and_not
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "if not total.dead and margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM) >= convert(total.initial, int256):",
-    "if not total.dead and margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM) >= 0:",
+    "if unsafe_add(opening, convert(tokens, int256)) < convert(total.initial, int256):",
+    "if opening < 0:",
 )
 @pytest.mark.parametrize("name", ["BTC", "SOL"])
 def test_108__greatest_trade_that_passes__is_not_liquidatable_at_the_same_price(venue, name):

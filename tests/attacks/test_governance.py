@@ -80,6 +80,11 @@ def take_to_the_line(venue: Venue, account: str) -> None:
 # ------------------------------------------------------------------ 111, 112: terms
 
 
+FEED_OF_OPEN = (
+    "Configurator.vy",
+    'assert kept or replaced, "configurator: feed of open market"',
+    'assert True, "configurator: feed of open market"',
+)
 TOUCH = (
     "Clearinghouse.vy",
     "markets.touch(markets.load(market, 0))",
@@ -119,7 +124,7 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.defence(
     "Configurator.vy", "assert terms.skew_scale == old.skew_scale, ", "assert True, "
 )
-@pytest.mark.defence("Configurator.vy", "assert kept or replaced, ", "assert True, ")
+@pytest.mark.defence(*FEED_OF_OPEN)
 def test_111__raise_what_an_open_account_must_have__is_refused(venue_of, majors):
     """Perennial v2 (sherlock 2024-08 #29), GMX (2023-02 #179): a higher maintenance margin liquidated
     users in the block that set it. There are no ramps yet, so while anybody has a position nothing
@@ -238,7 +243,7 @@ def tried_on_either(
 @pytest.mark.defence(
     "Configurator.vy", "assert terms.skew_scale == old.skew_scale, ", "assert True, "
 )
-@pytest.mark.defence("Configurator.vy", "assert kept or replaced, ", "assert True, ")
+@pytest.mark.defence(*FEED_OF_OPEN)
 @pytest.mark.defence(*TOUCH)
 def test_112__any_terms_that_the_owner_can_set__make_no_healthy_account_liquidatable(
     venue_of, majors
@@ -287,7 +292,7 @@ def test_112__any_terms_that_the_owner_can_set__make_no_healthy_account_liquidat
 # ------------------------------------------------------------------ 113: a wrong oracle
 
 
-@pytest.mark.defence("Configurator.vy", "assert kept or replaced, ", "assert True, ")
+@pytest.mark.defence(*FEED_OF_OPEN)
 def test_113__owner_reprices_an_open_market__cannot_while_its_feed_answers(venue_of, majors):
     """Moonwell, cbETH: a wrong feed went live, and the timelock kept the right one out for days. A
     feed that answers cannot be replaced while anybody has a position, not even by a right one, so
@@ -452,17 +457,23 @@ def test_116__ownership__goes_to_whom_it_is_given_in_two_steps_and_never_to_nobo
     "pass",
 )
 def test_118__second_clearinghouse_on_the_same_pool_or_configurator__is_not_deployed(venue):
-    """Perennial v2 (sherlock 2024-08 H-5): set up twice. Nothing has a second set-up: three contracts
+    """Perennial v2 (sherlock 2024-08 H-5): set up twice. Nothing has a second set-up: four contracts
     name each other at their making, and one that is named by others is refused."""
     puppet, attacker = venue.puppet(), venue.attacker
     token = address_of(venue.token)
-    for pool, configurator, reason in (
-        (address_of(venue.pool), puppet.address, "settings: pool of another"),
-        (puppet.address, address_of(venue.configurator), "settings: configurator of another"),
+    auction = address_of(venue.system.auction)
+    for pool, configurator, seller, reason in (
+        (address_of(venue.pool), puppet.address, puppet.address, "settings: pool of another"),
+        (
+            puppet.address,
+            address_of(venue.configurator),
+            puppet.address,
+            "settings: configurator of another",
+        ),
+        (puppet.address, puppet.address, auction, "settings: auction of another"),
     ):
-        args = (token, pool, configurator, 0, 0, 0, 10**6, 0)
-        if configurator != puppet.address:
-            args = (token, pool, configurator, 200_000, 0, 0, 10**6, 0)
+        share = 0 if configurator == puppet.address else 200_000
+        args = (token, pool, configurator, seller, share, 0, 0, 10**6, 0)
         refused = tried(
             lambda args=args: venue.chain.deploy("Clearinghouse", *args, sender=attacker)
         )
@@ -508,7 +519,7 @@ def runtime_opcodes(name: str) -> set[int]:
 
 @pytest.mark.defence(
     "modules/ledger.vy",
-    "    log IClearinghouse.CashMoved(account=account, cash=slots.cash_of(header))\n",
+    "    log IClearinghouse.CashMoved(account=account, cash=cash)\n",
     "",
 )
 @pytest.mark.defence(

@@ -685,13 +685,13 @@ def test_35__dust_and_small_moves_before_a_liquidation__stop_nothing(venue):
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "if not margin.no_worse(cash + before.pnl, before.maintenance, cash_after + total.pnl, total.maintenance):",
+    "if not kept and (total.dead or opening < convert(total.initial, int256)):",
     "if False:",
 )
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "if margin.equity(cash, total.pnl, 0) < convert(total.initial, int256):",
-    "if cash < 0:",
+    "self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)",
+    "pass",
 )
 def test_44__owner_acts_below_the_line__can_add_and_reduce_and_take_nothing_out(venue):
     """Symmetrical (sherlock 2023-06 #189): between the flag and the liquidation the owner traded and
@@ -1564,8 +1564,12 @@ def test_47__twenty_wallets_liquidated_in_a_row__no_bad_debt_at_the_end_of_the_c
 
 ONLY_ZERO = (
     "Clearinghouse.vy",
-    "return account == POOL or account == self or account == empty(address)",
-    "return account == empty(address)",
+    """        account == ledger.POOL
+        or account == self
+        or account == AUCTION.address
+        or account == empty(address)
+""",
+    "        account == empty(address)\n",
 )
 
 
@@ -1645,11 +1649,11 @@ def test_51__claim_just_before_a_known_loss_is_booked__anyone_can_book_it_first(
 CAPS_ALWAYS = (
     "Clearinghouse.vy",
     """        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
-            fixed_point.fail("market: reduce only")""",
+            fixed_point.fail(reasons.MARKET_REDUCE_ONLY)""",
     """        pass
     if True:
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
-            fixed_point.fail("market: reduce only")""",
+            fixed_point.fail(reasons.MARKET_REDUCE_ONLY)""",
 )
 
 

@@ -20,16 +20,18 @@ from tests.utils.calls import refusal
 D = Decimal
 CENT = D("0.01")
 
-WITHDRAWING = "if margin.equity(cash, total.pnl, 0) < convert(total.initial, int256):"
-OPENING = (
-    "margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM) >= convert(total.initial, int256)"
+WITHDRAWING = (
+    "self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)"
 )
+OPENING = "self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_PPM)"
 
 
 @pytest.fixture
 def still(venue_of: Callable[..., Venue]) -> Venue:
     """The default venue with funding that stands still."""
-    return venue_of(without_funding(default_table().only("BTC", "ETH", "SOL", "LINK")))
+    return venue_of(
+        without_funding(default_table().only("BTC", "ETH", "SOL", "LINK").with_collateral())
+    )
 
 
 def take_out(venue: Venue, who: Any) -> Decimal:
@@ -48,7 +50,7 @@ def take_out(venue: Venue, who: Any) -> Decimal:
 @pytest.mark.defence(
     "Clearinghouse.vy",
     WITHDRAWING,
-    "if margin.equity(cash, total.pnl, 10**6) < convert(total.initial, int256):",
+    WITHDRAWING.replace(", 0)", ", 10**6)"),
 )
 def test_21__withdraw_paper_profit__only_cash_above_the_requirement_leaves(venue):
     """Hyperliquid, March 2025: a whale took out his margin against unrealised profit, was liquidated
@@ -70,7 +72,7 @@ def test_21__withdraw_paper_profit__only_cash_above_the_requirement_leaves(venue
 @pytest.mark.defence(
     "Clearinghouse.vy",
     WITHDRAWING,
-    "if margin.equity(cash, total.pnl, 10**6) < convert(total.initial, int256):",
+    WITHDRAWING.replace(", 0)", ", 10**6)"),
 )
 @pytest.mark.parametrize("fall", [D("0.09"), D("0.11"), D("0.13")])
 def test_21__withdraw_at_the_top_then_be_liquidated__no_better_than_staying_in(still, fall):
@@ -184,8 +186,8 @@ def test_22__small_stake_through_a_doubling__is_held_by_the_cap(still, realise):
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "ledger.add_cash(POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))",
-    "ledger.add_cash(POOL, convert(unsafe_sub(fee, to_insurance), int256))",
+    "ledger.add_cash(ledger.POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))",
+    "ledger.add_cash(ledger.POOL, convert(unsafe_sub(fee, to_insurance), int256))",
 )
 @pytest.mark.parametrize("jump", [D("0.04"), D("0.3"), D("0.6")])
 def test_23__winner_withdraws_before_the_loser_is_settled__only_the_backers_pay(still, jump):
@@ -228,8 +230,8 @@ def test_23__winner_withdraws_before_the_loser_is_settled__only_the_backers_pay(
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "if cash < 0 and bitmap == 0:",
-    "if cash < -(2**118) and bitmap == 0:",
+    "if owed != 0 and bitmap == 0 and not converting:",
+    "if owed > 2**118 and bitmap == 0 and not converting:",
 )
 @pytest.mark.parametrize("fall", [D("0.15"), D("0.4"), D("0.8")])
 def test_24__bankrupt_account_is_liquidated__nobody_is_last_to_leave(venue_of, fall):
@@ -303,6 +305,12 @@ def adverse(venue: Venue, who: Any, other: Any) -> dict[str, list[tuple[Any, ...
         "poke": [(other, i) for i in ids.values()],
         "set_terms": [(who, ids["ETH"], [0, 0, 0]), (other, ids["ETH"], [1, 1, 1])],
         "set_nav": [(who, -(10**25)), (other, 10**25)],
+        "deposit_with_permit": [(other, account, token, 1, 0, 27, bytes(32), bytes(32))],
+        "convert_collateral": [(other, account)],
+        "settle": [(other, account)],
+        "set_token": [(who, 0, token, [0, 0, 0]), (other, 0, token, [1, 1, 1])],
+        "set_credit": [(who, 0, 0), (other, MAX_UINT, MAX_UINT)],
+        "poke_token": [(other, token)],
     }
 
 
@@ -326,12 +334,15 @@ def stands(before: Account, after: Account) -> bool:
 @pytest.mark.defence(
     "Clearinghouse.vy",
     OPENING,
-    "margin.equity(cash, before.pnl, PROFIT_WEIGHT_PPM) >= convert(before.initial, int256)",
+    "self._check_margin(before, cash, backing.initial, PROFIT_WEIGHT_PPM)",
 )
 @pytest.mark.defence(
     "Clearinghouse.vy",
     WITHDRAWING,
-    "if margin.equity(slots.cash_of(header), total.pnl, 0) < convert(total.initial, int256):",
+    WITHDRAWING.replace(
+        "slots.cash_of(header)",
+        "unsafe_add(slots.cash_of(header), convert(unsafe_mul(amount, ledger.UNIT), int256))",
+    ),
 )
 @pytest.mark.parametrize("move", [D("-0.004"), D(0), D("0.02")], ids=["loss", "even", "profit"])
 def test_25__every_function_against_an_account_at_its_limit__leaves_it_its_margin(
@@ -381,7 +392,7 @@ def test_25__every_function_against_an_account_at_its_limit__leaves_it_its_margi
     assert passed["withdraw"] + passed["liquidate"] + passed["set_terms"] + passed["set_nav"] == 0
 
 
-@pytest.mark.defence("Clearinghouse.vy", WITHDRAWING, "if cash < 0:")
+@pytest.mark.defence("Clearinghouse.vy", WITHDRAWING, "pass")
 @pytest.mark.parametrize("fall", [D("0.01"), D("0.024")])
 def test_26__give_margin_away_and_have_oneself_liquidated__is_no_way_out_of_a_loss(still, fall):
     """Euler, March 2023: a donation made the donor's own account insolvent, and his second account
@@ -540,7 +551,12 @@ def test_29__closing_in_many_steps__pays_what_closing_in_one_does(still, side, s
 
 @pytest.mark.defence(
     "modules/curve.vy",
-    "share: int256 = -fixed_point.floor_div(basis * -abs(delta), abs(size))",
+    """share: int256 = unsafe_sub(
+            0,
+            fixed_point.floor_div(
+                unsafe_mul(basis, unsafe_sub(0, max(delta, unsafe_sub(0, delta)))), max(size, unsafe_sub(0, size))
+            ),
+        )""",
     "share: int256 = 0",
 )
 @pytest.mark.parametrize("part", [D("0.01"), D("0.1"), D("0.5")])
@@ -588,8 +604,8 @@ def test_30__crossing_zero__is_a_close_and_an_open(still):
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    'if not reduces:\n        fixed_point.fail("margin: dead leg" if total.dead else "margin: below initial")',
-    'fixed_point.fail("margin: dead leg" if total.dead else "margin: below initial")',
+    f"    if not reduces:\n        {OPENING}\n        return price",
+    f"    {OPENING}\n    if not reduces:\n        return price",
 )
 @pytest.mark.defence(
     "Clearinghouse.vy",

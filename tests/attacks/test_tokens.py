@@ -1,6 +1,6 @@
 """G. Collateral and tokens (91 to 102), as far as there is one token: the quote.
 
-There is no further collateral and no auction yet, so 91 to 95 and 101 have nothing to attack; the
+Of the quote alone; other tokens, debt and the auction are in test_collateral.py. The
 limit on custody (100) is in tests/unit/Clearinghouse/test_deposit.py, over 18 decimals (99) there and
 in tests/unit/LiquidityPool/test_deployment.py.
 """
@@ -52,7 +52,7 @@ def all_of(amount: D, decimals: int = 6) -> D:
 
 @pytest.mark.defence(
     "modules/ledger.vy",
-    "arrived: uint256 = staticcall QUOTE.balanceOf(self) - before",
+    "arrived: uint256 = self._balance(token) - before",
     "arrived: uint256 = amount + 0 * before",
 )
 def test_96__deposit_a_token_that_keeps_a_part__credit_is_what_arrived(venue_of):
@@ -113,8 +113,8 @@ def test_96__mint_shares_with_a_token_that_keeps_a_part__is_refused(venue_of):
 
 @pytest.mark.defence(
     "modules/ledger.vy",
-    "if not extcall QUOTE.transfer(receiver, amount, default_return_value=True):",
-    "if not extcall QUOTE.transfer(receiver, amount, default_return_value=True) and False:",
+    "if not extcall token.transfer(receiver, amount, default_return_value=True):",
+    "if not extcall token.transfer(receiver, amount, default_return_value=True) and False:",
 )
 def test_97__token_that_answers_false__nobody_is_debited_for_what_was_not_paid(venue_of):
     """A token that answers `False` and moves nothing: what is not checked is credited, or debited, for

@@ -409,3 +409,82 @@ def test_accrue__poked_each_second_or_once_a_day__agrees_to_a_millionth(modules)
         index, rate = model.accrue(index, rate, *rest, 1)
     assert rate == rate_once == 20_000 * 10**12
     assert abs(index - once) * 10**6 <= once
+
+
+# ------------------------------------------------------------------ debt
+
+TERMS = st.builds(
+    slots.CreditTerms,
+    debt_cap=integers(96),
+    debt_ratio_ppm=st.integers(0, PPM),
+    kink_ppm=st.integers(0, PPM),
+    low_slope_ppm=integers(24),
+    high_slope_ppm=integers(24),
+    call_line_ppm=st.just(0),
+    conversion_bound=st.just(0),
+    liquidation_fee_ppm=st.just(0),
+    order=st.just((0,) * 16),
+)
+INDICES = st.integers(WAD, model.MAX_INDEX)
+
+
+@relaxed
+@given(terms=TERMS, total=integers(128))
+def test_rate__any_terms__is_the_kinked_curve_rounded_down(modules, terms, total):
+    rate = modules.rate_ppm(slots.pack_credit(terms)[0], total)
+    assert rate == model.interest_rate(terms, total)
+    used = Fraction(min(total, terms.debt_cap), terms.debt_cap) if terms.debt_cap else Fraction(1)
+    kink = Fraction(terms.kink_ppm, PPM)
+    exact = min(used, kink) * terms.low_slope_ppm + max(used - kink, 0) * terms.high_slope_ppm
+    assert 0 <= exact * WAD - rate <= max(terms.low_slope_ppm, terms.high_slope_ppm)
+
+
+@relaxed
+@given(index=INDICES, rate=st.integers(0, 10**7 * WAD), elapsed=integers(40))
+def test_grown__any_time__rounds_up_and_stops_at_its_width(modules, index, rate, elapsed):
+    grown = modules.grown(index, rate, elapsed)
+    assert grown == model.grown_index(index, rate, elapsed)
+    exact = index * (1 + Fraction(rate * elapsed, WAD * PPM * model.YEAR))
+    assert grown == model.MAX_INDEX or exact <= grown < exact + 1
+    assert index <= grown <= model.MAX_INDEX
+
+
+@relaxed
+@given(debt=integers(128), then=INDICES, more=integers(88))
+def test_owed__any_debt__rounds_up_and_is_nothing_at_once(modules, debt, then, more):
+    now = min(then + more, model.MAX_INDEX)
+    interest = modules.owed(debt, then, now)
+    assert interest == model.interest_on(debt, then, now)
+    exact = Fraction(debt * (now - then), then)
+    assert exact <= interest < exact + 1
+    assert modules.owed(debt, then, then) == 0
+
+
+@relaxed
+@given(debt=integers(128), index=st.one_of(st.just(0), INDICES))
+def test_scaled__any_debt__rounds_down_and_is_nothing_without_an_index(modules, debt, index):
+    scaled = modules.scaled(debt, index)
+    assert scaled == model.scaled(debt, index)
+    assert scaled * index <= debt * WAD
+    assert index == 0 or (scaled + 1) * index > debt * WAD
+
+
+@relaxed
+@given(
+    weight=st.integers(0, PPM),
+    before=st.integers(0, PPM),
+    settle_in=st.one_of(st.integers(0, 2**31), st.integers(0, model.RAMP)),
+)
+def test_weight_now__any_ramp__is_on_its_line_and_between_its_ends(
+    modules, weight, before, settle_in
+):
+    left = min(settle_in, model.RAMP)  # no ramp is longer
+    now = modules.contract.chain.now
+    word = (now + left) << 96 | before << 193
+    at = modules.weight_now(weight << 192, word, 192, 193)
+    assert at == model.weight_now(weight, before, now + left, now)
+    top = max(weight, before)
+    assert weight <= at <= top
+    assert at == weight + (top - weight) * left // model.RAMP
+    past = modules.weight_now(weight << 192, (now - left) << 96 | before << 193, 192, 193)
+    assert past == weight

@@ -1,7 +1,7 @@
 """Numbers that others have published, to the last digit: by the model and by the contracts.
 
 Sources: Synthetix V3, AsyncOrder.sol (comment on the fill price), the tests of PerpsMarketModule,
-OffchainAsyncOrder and Position/Funding; the audit of Unstoppable, H-5 (leverage).
+OffchainAsyncOrder and Position/Funding, and of its interest rate; the audit of Unstoppable, H-5 (leverage).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from plimsoll import model
+from plimsoll import model, slots
 from plimsoll.model import DAY
 from plimsoll.slots import WAD
 
@@ -100,3 +100,24 @@ def test_value__debt_against_a_falling_coin__leverage_is_29(modules, side):
         profit = value(size, wad("30000"), price, 0, 0, 10_000, 0, wad("1000000"), 0)[0]
         leverages.append(notional(size, price) * WAD // equity(cash, profit, 10**6))
     assert leverages == [wad("15"), wad("29")]
+
+
+INTEREST = [
+    # utilisation, yearly rate: kink 0.75, low gradient 0.0003, high 0.01 a percentage point
+    ("0.5", "0.015"),
+    ("0.75", "0.0225"),
+    ("0.9", "0.1725"),
+    ("1", "0.2725"),
+]
+
+
+@pytest.mark.parametrize(("utilisation", "rate"), INTEREST)
+def test_interest__published_vectors__match_to_the_digit(modules, utilisation, rate):
+    """The deployed bytecode, over a year: tests/unit/Clearinghouse/test_interest.py."""
+    terms = slots.CreditTerms(
+        debt_cap=wad("1000"), kink_ppm=750_000, low_slope_ppm=30_000, high_slope_ppm=1_000_000
+    )
+    debt, wanted = wad("1000") * wad(utilisation) // WAD, wad(rate) * 10**6
+    assert model.interest_rate(terms, debt) == wanted
+    assert modules.rate_ppm(slots.pack_credit(terms)[0], debt) == wanted
+    assert modules.grown(WAD, wanted, model.YEAR) == WAD + wad(rate)

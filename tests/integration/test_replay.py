@@ -15,7 +15,15 @@ from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
 from plimsoll.demo import play
 from plimsoll.errors import PriceFileError
 from plimsoll.prices import parse_prices, read_prices, synthetic_crash
-from plimsoll.replay import count_ticks, population, replay, table_for, ticks
+from plimsoll.replay import (
+    count_ticks,
+    population,
+    replay,
+    table_for,
+    ticks,
+    with_wrapped,
+    wrong_way,
+)
 from plimsoll.report import replay_report
 
 D = Decimal
@@ -132,6 +140,72 @@ def test_population__seeds__same_seed_same_traders_and_no_overdraft() -> None:
         assert asked < trader.collateral
 
 
+def test_wrong_way__seeds__long_other_coins_alone_and_no_cash() -> None:
+    table = table_for(
+        synthetic_crash(prices={"ETH": "3000", "SOL": "150", "BTC": "60000", "X": "1"})
+    )
+    traders = wrong_way(50, 7, table)
+    assert traders == wrong_way(50, 7, table) != wrong_way(50, 8, table)
+    assert {trader.token for trader in traders} == {"WETH", "WBTC"}
+    assert {o.market for trader in traders for o in trader.orders} == {"SOL", "X"}
+    assert all(o.size > 0 for trader in traders for o in trader.orders)
+    # Collateral is drawn as everybody else's is.
+    others = table.only("SOL", "X")
+    assert [t.collateral for t in traders] == [t.collateral for t in population(50, 7, others)]
+
+
+def test_with_wrapped__tokens_at_their_markets_prices_or_refused() -> None:
+    series = synthetic_crash(prices={"ETH": "2800.5", "BTC": "41000", "SOL": "90"})
+    table = with_wrapped(table_for(series, max_age=7_000))
+    weth, wbtc = table.collateral
+    assert (weth.symbol, weth.price, weth.decimals) == ("WETH", D("2800.5"), 18)
+    assert (wbtc.symbol, wbtc.price, wbtc.decimals, wbtc.max_age) == ("WBTC", 41_000, 8, 7_000)
+    for names, why in (
+        (("BTC", "SOL"), "the table: no ETH in the first row"),
+        (("SOL",), "no ETH and no BTC"),
+        (("BTC", "ETH"), "nothing but ETH and BTC"),
+    ):
+        with pytest.raises(PriceFileError, match=why):
+            with_wrapped(table_for(series).only(*names))
+
+
+def test_replay__wrong_way__same_on_both_engines_to_the_wei(
+    project: LocalProject, ape_chain: ApeChain, revm: RevmChain
+) -> None:
+    prices = {"BTC": "60000", "ETH": "3000", "SOL": "150"}
+    series = synthetic_crash(seed=3, hours=8, prices=prices, fall=0.5)
+    slow = replay(ape_chain, series, traders=3, seed=5, backed=True)
+    fast = replay(revm, series, traders=3, seed=5, backed=True)
+    assert slow.balanced and fast.balanced
+    assert fast.seizures and fast.seizures.sold
+    assert slow.as_numbers() == fast.as_numbers()
+
+
+def test_replay__wrong_way__what_is_seized_is_sold_and_repaid(revm: RevmChain) -> None:
+    prices = {"BTC": "60000", "ETH": "3000", "SOL": "150", "AVAX": "30"}
+    series = synthetic_crash(seed=1, hours=48, prices=prices, fall=0.5)
+    run = replay(revm, series, traders=12, seed=4, backed=True)
+    found = run.seizures
+    assert found and run.balanced and run.closed
+    in_liquidations = sum(c.liquidation.seized for c in run.closed)
+    assert 0 < in_liquidations < found.seized and found.conversions > 0
+    assert 0 < found.sold <= found.opened and found.highest_debt > 0 and found.interest > 0
+    # Nobody had any cash: what the sales brought is all that was ever paid in after the seeds.
+    assert run.conservation is not None
+    paid_in = run.conservation.custody - (10_000_000 + 250_000) * 10**18
+    assert paid_in == found.proceeds * 10**18
+    assert [t.token for t in run.conservation.tokens] == ["WETH", "WBTC"]
+    assert found.unpaid < found.seized and (found.below > 0) is (found.unpaid > 0)
+    shown = StringIO()
+    Console(file=shown, width=100).print(replay_report(run))
+    assert re.search(rf"seized, for +{found.opened} lots, \d+,\d", shown.getvalue())
+    assert re.search(rf"below their credit, by +{found.below}, ", shown.getvalue())
+    plain = replay(RevmChain(revm._artifact), series, traders=3, seed=4)
+    assert plain.seizures is None
+    Console(file=shown, width=100).print(replay_report(plain))
+    assert shown.getvalue().count("seized, for") == 1
+
+
 def test_table_for__first_row_without_a_market__left_out() -> None:
     lines = HOLES.splitlines()
     lines[1] = "2022-05-01 00:00:00,40000,,0.13"
@@ -159,6 +233,30 @@ def test_play__story__goes_as_told(revm: RevmChain) -> None:
     assert story.keeper_before == 0 < story.keeper_after == story.liquidation.reward
     assert story.leo_after.cash > 0
     assert story.leo_after.cash - story.withdrawn < D("0.000001")
+    # Mina's loss becomes a debt within its cap, and costs interest.
+    mina = story.mina
+    assert mina and mina.opened.cash < 0 and mina.opened.holdings[0].amount == 100
+    assert mina.fallen.pnl < -100_000 and mina.settled.pnl == 0
+    assert abs(mina.fallen.equity - mina.settled.equity) < 1
+    owed = mina.settled.debt.amount
+    assert 100_000 < owed < mina.settled.debt.most
+    assert mina.day_later.debt.interest == pytest.approx(
+        owed * mina.settled.debt.rate / 365, rel=D("0.01")
+    )
+    # Her ether repays it, not all of it taken, and the fund is no worse off than the fee made it.
+    assert mina.settled.liquidatable is False and mina.crashed.liquidatable
+    assert mina.liquidation.closed == 1 and mina.liquidation.lots == (mina.lot.id,)
+    assert mina.after.debt.amount == 0 and not mina.after.positions
+    assert mina.lot.amount + mina.after.holdings[0].amount == 100
+    assert mina.lot.to_insurance == mina.liquidation.seized
+    assert mina.purchase.left == 0 and mina.purchase.price < mina.lot.price
+    assert mina.purchase.price == pytest.approx(mina.lot.price_later, rel=D("0.001"))
+    before, seized, after = mina.fund
+    assert (
+        seized
+        == before - mina.lot.to_insurance + mina.liquidation.charged - mina.liquidation.reward
+    )
+    assert after == seized + mina.purchase.cost
     # Nothing is lost to bad debt.
-    closed = (story.liquidation, *story.isolated.values())
+    closed = (story.liquidation, *story.isolated.values(), mina.liquidation)
     assert all(c.debt_to_insurance == c.debt_to_pool == 0 for c in closed)

@@ -48,6 +48,8 @@ def test_demo__runs__zero_differences_and_no_chatter(run: Run) -> None:
     assert re.search(r"difference in wei +0 *\n", result.output)
     assert "NOT zero" not in result.output
     assert re.search(r"liquidate, three positions +\d{3},\d{3}", result.output)
+    assert re.search(r"buy a lot, all of it +\d{3},\d{3}", result.output)
+    assert "Somebody buys." in result.output and "LED-4" in result.output
     assert "INFO" not in result.output and "SUCCESS" not in result.output
 
 
@@ -61,6 +63,14 @@ def test_replay__file__problems_told_and_books_balance(run: Run, tmp_path: Path)
     assert result.exit_code == 0, result.output
     assert "line 6: BTC: no price" in result.output
     assert re.search(r"bad debt: insurance fund, pool", result.output)
+    assert re.search(r"difference in wei +0 *\n", result.output)
+
+
+def test_replay__wrong_way__told_what_was_seized(run: Run) -> None:
+    pytest.importorskip("pyrevm")
+    result = run("replay", "--wrong-way", "--hours", "12", "--traders", "4")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"ether and bitcoin as collateral: seized, for +\d+ lots", result.output)
     assert re.search(r"difference in wei +0 *\n", result.output)
 
 
@@ -154,6 +164,42 @@ def test_account_and_trade__open_shock_close__as_shown(
     assert client.deployment.quote.balanceOf(trader) == 9_000 * 10**6
 
 
+def test_account__collateral__paid_in_shown_and_taken_out(
+    run: Run, saved: Path, system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    me = ("--signer", "3")
+    assert run("account", *me, "--deposit", "1.5 weth").exit_code == 0
+    shown = run("account", *me)
+    assert re.search(r"WETH +1\.5 +3,000 +4,500\.00 +89\.99", shown.output), shown.output
+    assert re.search(r"collateral, by its weight +4,049\.64", shown.output)
+    assert "Owes" not in shown.output
+    client.trade("BTC", "0.1", signer=trader)
+    indebted = run("account", *me).output
+    assert re.search(r"Owes 3\.00, 0\.00 of it interest not posted yet", indebted), indebted
+    assert "its collateral allows 1,912.33" in indebted.replace("\n", " ")
+    shocked = run("shock", "WETH=-98", *me)
+    assert "Anyone could liquidate it then." in shocked.output, shocked.output
+    refuses(run("account", *me, "--withdraw", "1.5 WETH"), "margin: below initial")
+    assert run("account", *me, "--withdraw", "0.5 WETH").exit_code == 0
+    assert system.tokens["WETH"].balanceOf(trader) == 5 * 10**17
+
+
+def test_markets__collateral_and_lots__shown(
+    run: Run, saved: Path, system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    before = run("markets").output
+    assert re.search(r"0 +WETH +3,000 +85\.0 +90\.0 +0 +1,660 +5\.0", before), before
+    assert "Debts: 0.00 of 1,000,000 USDC" in before and "For sale" not in before
+    client.deposit(10, signer=trader, token="WETH")
+    client.trade("BTC", "2.5", signer=trader)
+    assert run("markets", "--set", "BTC=50000").exit_code == 0
+    client.liquidate(trader, trader)
+    after = run("markets").output
+    assert re.search(r"0 +WETH +9\.2929 +3,060 +3,042\.5 +28,43\d\.\d\d", after), after
+    assert run("markets", "--set", "WETH=0.01").exit_code == 0
+    assert re.search(r"0 +WETH +[\d.]+ +no live price", run("markets").output)
+
+
 def test_markets__set_and_refresh__moves_mock_feeds(
     run: Run, saved: Path, system: Deployment
 ) -> None:
@@ -188,6 +234,12 @@ def test_markets__set_and_refresh__moves_mock_feeds(
         (("account", "--signer", "bob"), "no signer 'bob'"),
         (("account", "--withdraw", "1"), "no more than 0.00 can be taken out now"),
         (("account", "--deposit", "-5"), "USDC: -5 is below zero"),
+        (("account", "--deposit", "1 DAI"), "no collateral 'DAI'; there are WETH, WBTC"),
+        (("account", "--deposit", "one WETH"), "--deposit: 'one' is not a number"),
+        (("account", "--deposit", "0 WETH"), "an amount of nothing"),
+        (("account", "--withdraw", "1 WETH"), "the account has 0 WETH; 1 are asked"),
+        (("account", "--signer", "1", "--deposit", "2000 WETH"), "caps: collateral (the venue"),
+        (("markets", "--set", "DAI=1"), "no market 'DAI'"),
         (("account", "300"), "sub-account 300: there are 0 to 255"),
         (("shock", "BTC=-100"), "leaves no price"),
         (("shock", "=5"), "no market before the sign"),
@@ -236,8 +288,8 @@ def mends(findings: list[doctor.Finding]) -> dict[str, str]:
 def test_doctor__all_well__says_so(run: Run, saved: Path) -> None:
     result = run("doctor")
     assert re.search(r"^ok    ethereum:local:test: chain 1337, block \d+$", result.output, re.M)
-    assert "4 markets, all contracts in place" in result.output
-    assert "every market has a live price" in result.output
+    assert "4 markets, 2 collateral tokens, all contracts in place" in result.output
+    assert "every market and collateral token has a live price" in result.output
 
 
 def test_doctor__wrong_version_and_path__each_with_its_command(
@@ -306,5 +358,16 @@ def test_doctor__price_out_of_bounds__told_with_a_price_that_is_not(
     found = mends(list(doctor.check_deployment(ape_chain, saved.parent)))
     command = "ape run markets --set BTC=60000 --network ethereum:local:test"
     assert found == {"no live price: BTC (out of bounds)": command}
+    assert run("markets", *command.split()[3:5]).exit_code == 0
+    assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}
+
+
+def test_doctor__token_without_a_price__told_with_one(
+    system: Deployment, ape_chain: ApeChain, run: Run, saved: Path
+) -> None:
+    system.set_price("WETH", "0.01")
+    found = mends(list(doctor.check_deployment(ape_chain, saved.parent)))
+    command = "ape run markets --set WETH=3000 --network ethereum:local:test"
+    assert found == {"no live price: WETH (out of bounds)": command}
     assert run("markets", *command.split()[3:5]).exit_code == 0
     assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}

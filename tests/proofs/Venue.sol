@@ -18,7 +18,7 @@ interface IClearinghouse {
     function liquidate(address account) external returns (uint256);
 }
 
-/// The Clearinghouse's three peers in one: quote token of 18 decimals, pool and configurator.
+/// The Clearinghouse's four peers in one: quote token of 18 decimals, pool, configurator and auction.
 contract Peer {
     uint8 public constant decimals = 18;
     uint256 public constant keeper_share_ppm = 200_000;
@@ -67,7 +67,7 @@ abstract contract Venue {
         feed = new Feed();
         bytes memory code = abi.encodePacked(
             Code.CLEARINGHOUSE,
-            abi.encode(pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether)
+            abi.encode(pool, pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether)
         );
         address made;
         assembly {
@@ -77,6 +77,11 @@ abstract contract Venue {
         clearinghouse = IClearinghouse(made);
         vm.setArbitraryStorage(made);
         vm.warp(1_750_000_000);
+        // Interest is up to date; nobody has collateral tokens, and debts begin with the call.
+        write(Code.DEBTS, (1 ether << 168) | (block.timestamp << 128) | uint128(word(Code.DEBTS)));
+        write(uint256(keccak256(abi.encode(Code.BACKINGS, TRADER))), 1 ether << 16);
+        vm.assume(header(KEEPER) >> 255 == 0);
+        vm.assume(header(made) >> 255 == 0);
     }
 
     /// What is not left free: the market has a feed of 18 decimals with an answer of now, price bounds in
@@ -97,7 +102,7 @@ abstract contract Venue {
         write(MARKET + 1, t1);
         write(MARKET + 3, b);
         vm.assume(im_ppm() != 0);
-        write(slot_of(TRADER), (header(TRADER) & ~uint256(type(uint128).max)) | 1);
+        bitmap(1);
         return answer;
     }
 
@@ -126,9 +131,10 @@ abstract contract Venue {
         write(slot_of_position(key_of(TRADER) | id), (uint256(stands_at) << 128) | uint128(int128(held)));
     }
 
-    /// The markets that the trader is in.
+    /// The markets that the trader is in; he owes nothing yet and has no tokens.
     function bitmap(uint256 bits) internal {
-        write(slot_of(TRADER), (header(TRADER) & ~uint256(type(uint128).max)) | bits);
+        vm.assume(header(TRADER) >> 255 == 0);
+        write(slot_of(TRADER), (header(TRADER) & ~uint256(2 ** 129 - 1)) | bits);
     }
 
     // ---------------------------------------------------------------- storage, see modules/slots.vy

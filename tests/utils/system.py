@@ -108,17 +108,21 @@ class System:
         ape.chain.pending_timestamp = max(ape.chain.pending_timestamp, int(time.time()) + 30 * DAY)
         self.token = token or self.deployer.deploy(project.TokenMock, "Quote", "Q", decimals)
         # The configurator and the pool must know the clearinghouse before it exists, and it checks them.
-        clearinghouse = self.deployer.get_deployment_address(nonce=self.deployer.nonce + 2)
+        clearinghouse = self.deployer.get_deployment_address(nonce=self.deployer.nonce + 3)
         # A loose deployment takes any terms: a puppet stands in for the configurator.
         self.loose = loose
         configurator = project.PuppetMock if loose else project.Configurator
         self.configurator = self.deployer.deploy(configurator, clearinghouse, keeper_share_ppm)
         self.pool = self.deployer.deploy(project.PuppetMock, clearinghouse, 0)
+        self.auction = self.deployer.deploy(
+            project.CollateralAuction, clearinghouse, self.configurator, self.token
+        )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,
             self.token,
             self.pool,
             self.configurator,
+            self.auction,
             keeper_share_ppm,
             insurance_share_ppm,
             profit_weight_ppm,

@@ -84,18 +84,24 @@ def test_constructor__peers_that_point_elsewhere__are_refused(project, accounts)
     other = accounts[1].address
 
     def attempt(
-        pool_of=ZERO, configurator_of=ZERO, share=200_000, shares=(200_000, 200_000, 500_000)
+        pool_of=ZERO,
+        configurator_of=ZERO,
+        auction_of=ZERO,
+        share=200_000,
+        shares=(200_000, 200_000, 500_000),
     ):
         # Peers of nobody say yes to whoever asks: Ape replays a failed creation from another nonce.
         pool = deployer.deploy(project.PuppetMock, pool_of, 0)
         configurator = deployer.deploy(project.PuppetMock, configurator_of, share)
+        auction = deployer.deploy(project.PuppetMock, auction_of, 0)
         return deployer.deploy(
-            project.Clearinghouse, token, pool, configurator, *shares, 1_500_000, wad(20)
+            project.Clearinghouse, token, pool, configurator, auction, *shares, 1_500_000, wad(20)
         )
 
     for reason, options in {
         "settings: pool of another": {"pool_of": other},
         "settings: configurator of another": {"configurator_of": other},
+        "settings: auction of another": {"auction_of": other},
         "settings: keeper share": {"share": 200_001},
     }.items():
         with ape.reverts(reason):

@@ -25,6 +25,7 @@ def test_settings__are_what_was_deployed(system, house):
         10**12,
         system.pool.address,
         system.configurator.address,
+        system.auction.address,
         200_000,
         200_000,
         500_000,

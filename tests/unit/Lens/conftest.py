@@ -59,6 +59,39 @@ def terms(feed: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def coin_terms(feed: str, **changes: Any) -> dict[str, Any]:
+    """Terms of a token: weights of 80 % and 85 %, of which 999 of it leave half; 8 % in a seizure."""
+    return {
+        "feed": feed,
+        "max_age": 86_400,
+        "min_price": wad("0.01"),
+        "max_price": wad(100_000),
+        "initial_weight_ppm": 800_000,
+        "maintenance_weight_ppm": 850_000,
+        "scale": wad(999),
+        "cap": wad(1_000),
+        "discount_ppm": 80_000,
+        "premium_ppm": 20_000,
+        "duration": 7_200,
+        "delisted": False,
+    } | changes
+
+
+def credit_terms(**changes: Any) -> dict[str, Any]:
+    """Terms of debt: half of the tokens' value, 100k in all, no interest; called under 1.25."""
+    return {
+        "debt_cap": wad(100_000),
+        "debt_ratio_ppm": 500_000,
+        "kink_ppm": 750_000,
+        "low_slope_ppm": 0,
+        "high_slope_ppm": 0,
+        "call_line_ppm": 1_250_000,
+        "conversion_bound": 10_000,
+        "liquidation_fee_ppm": 20_000,
+        "order": list(range(16)),
+    } | changes
+
+
 class Outcome(NamedTuple):
     """What one call of a batch gave: a value, or the reason for its refusal."""
 
@@ -76,14 +109,21 @@ class Stage:
         self.puppet = ape.compilers.compile_source("vyper", source, contractName="Puppet")
         self.token = self.deployer.deploy(project.TokenMock, "Quote", "Q", 6)
         nonce = self.deployer.nonce
-        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 2)
+        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 3)
         self.configurator = self.deployer.deploy(project.Configurator, clearinghouse, KEEPER_SHARE)
         self.pool = self.deployer.deploy(self.puppet, clearinghouse)
+        self.auction = self.deployer.deploy(
+            project.CollateralAuction,
+            clearinghouse,
+            self.configurator,
+            self.token,
+        )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,
             self.token,
             self.pool,
             self.configurator,
+            self.auction,
             KEEPER_SHARE,
             INSURANCE_SHARE,
             PROFIT_WEIGHT,
@@ -92,7 +132,10 @@ class Stage:
         )
         assert self.clearinghouse.address == clearinghouse
         self.lens = self.deployer.deploy(project.Lens, clearinghouse, MARGIN_CALL_LINE)
+        self.tokens = self.deployer.deploy(project.CollateralLens, clearinghouse)
         self.feeds: list[ContractInstance] = []
+        self.coins: list[ContractInstance] = []
+        self.coin_feeds: list[ContractInstance] = []
         self.token.mint(self.deployer, 10**12 * RAW, sender=self.deployer)
         self.token.approve(clearinghouse, MAX_UINT, sender=self.deployer)
 
@@ -112,6 +155,43 @@ class Stage:
         """Other terms for a market."""
         words = terms(self.feeds[market].address, **changes)
         self.configurator.configure_market(market, tuple(words.values()), sender=self.deployer)
+
+    def list_coin(self, price: int | str, decimals: int = 18, **changes: Any) -> int:
+        """A token, a feed at `price` and a listing; its id. There have to be terms of debt before."""
+        if self.configurator.credit_terms().call_line_ppm == 0:
+            self.configure_credit()
+        coin = self.deployer.deploy(self.project.TokenMock, "Coin", "C", decimals)
+        feed = self.deployer.deploy(self.project.FeedMock, 18, wad(price))
+        listed = tuple(coin_terms(feed.address, **changes).values())
+        self.configurator.list_collateral(coin, listed, sender=self.deployer)
+        self.coins.append(coin)
+        self.coin_feeds.append(feed)
+        return len(self.coins) - 1
+
+    def reconfigure_coin(self, coin: int, **changes: Any) -> None:
+        """Other terms for a token."""
+        words = tuple(coin_terms(self.coin_feeds[coin].address, **changes).values())
+        self.configurator.configure_collateral(coin, words, sender=self.deployer)
+
+    def configure_credit(self, **changes: Any) -> None:
+        """Terms of debt."""
+        words = tuple(credit_terms(**changes).values())
+        self.configurator.configure_credit(words, sender=self.deployer)
+
+    def back(self, account: Any, coin: int, raw: int) -> None:
+        """Its owner pays `raw` of a token into an account: a person's, or a puppet's."""
+        token, home = self.coins[coin], self.clearinghouse
+        token.mint(account, raw, sender=self.deployer)
+        if isinstance(account, AccountAPI):
+            token.approve(home, raw, sender=account)
+            home.deposit(account, token, raw, sender=account)
+        else:
+            self.perform(account, (token.approve, home.address, raw))
+            self.perform(account, (home.deposit, account.address, token.address, raw))
+
+    def coin_price(self, coin: int, price: int | str) -> None:
+        """A new answer of a token's feed [quote]."""
+        self.coin_feeds[coin].set_answer(wad(price), sender=self.deployer)
 
     def fund(self, account: Any, quote: int | str) -> None:
         """Deposit `quote` [quote] to any account."""

@@ -3,7 +3,7 @@
 """
 @title Puppet
 @license AGPL-3.0-only
-@notice A Clearinghouse and a Configurator that say whatever they are told. For tests of the pool only.
+@notice A Clearinghouse, a Configurator and an auction that say whatever they are told. For tests of the pool only.
 """
 
 
@@ -12,6 +12,7 @@ struct Settings:
     unit: uint256
     pool: address
     configurator: address
+    auction: address
     keeper_share_ppm: uint256
     insurance_share_ppm: uint256
     profit_weight_ppm: uint256
@@ -44,6 +45,8 @@ interface Token:
 market_count: public(uint256)
 cash: public(int256)  # [WAD quote] of every account
 nav: public(int256)  # [WAD quote] as told by the pool
+owed_to_pool: public(uint256)  # [WAD quote] by lots
+_credit: uint256[5]
 _legs: HashMap[uint256, Leg]
 _custody: uint256
 _book: uint256
@@ -56,6 +59,12 @@ def say(cash: int256, custody: uint256, book: uint256, max_leverage_ppm: uint256
     self._custody = custody
     self._book = book
     self._max_leverage_ppm = max_leverage_ppm
+
+
+@external
+def say_owed(by_lots: uint256, debts: uint256, index: uint256, scaled: uint256):
+    self.owed_to_pool = by_lots
+    self._credit = [debts, 0, 0, index, scaled]
 
 
 @external
@@ -82,9 +91,16 @@ def leg(account: address, market: uint256) -> Leg:
 
 @external
 @view
+def credit() -> uint256[5]:
+    return self._credit
+
+
+@external
+@view
 def settings() -> Settings:
     told: Settings = empty(Settings)
     told.configurator = self
+    told.auction = self
     told.max_pool_leverage_ppm = self._max_leverage_ppm
     return told
 

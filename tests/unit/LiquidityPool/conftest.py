@@ -90,16 +90,23 @@ class Stage:
         self.unit = 10 ** (18 - token.decimals())  # [WAD quote] of a raw unit
         self.quote = 10 ** token.decimals()  # [raw] of a quote
         nonce = self.deployer.nonce
-        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 2)
+        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 3)
         self.configurator = self.deployer.deploy(project.Configurator, clearinghouse, KEEPER_SHARE)
         self.pool = self.deployer.deploy(
             project.LiquidityPool, clearinghouse, token, "Plimsoll pool", "pQ", cooldown
+        )
+        self.auction = self.deployer.deploy(
+            project.CollateralAuction,
+            clearinghouse,
+            self.configurator,
+            token,
         )
         self.clearinghouse = self.deployer.deploy(
             project.Clearinghouse,
             token,
             self.pool,
             self.configurator,
+            self.auction,
             KEEPER_SHARE,
             INSURANCE_SHARE,
             PROFIT_WEIGHT,

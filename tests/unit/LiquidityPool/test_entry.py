@@ -19,18 +19,18 @@ from tests.unit.LiquidityPool.conftest import (
 
 def shares_for(stage, raw):
     """What a deposit must mint, by LPV-2 and whole numbers."""
-    nav, spread, live = stage.pool.valuation()
+    nav, spread, due, live = stage.pool.valuation()
     assert live
     supply = stage.pool.totalSupply() + VIRTUAL
-    return raw * stage.unit * supply // (nav + spread + stage.unit)
+    return raw * stage.unit * supply // (nav + spread + due + stage.unit)
 
 
 def cost_of(stage, shares):
     """What a mint must take [raw]."""
-    nav, spread, live = stage.pool.valuation()
+    nav, spread, due, live = stage.pool.valuation()
     assert live
     supply = stage.pool.totalSupply() + VIRTUAL
-    return ceil_div(shares * (nav + spread + stage.unit), supply * stage.unit)
+    return ceil_div(shares * (nav + spread + due + stage.unit), supply * stage.unit)
 
 
 # ------------------------------------------------------------------ what they do

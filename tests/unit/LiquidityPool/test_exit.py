@@ -30,7 +30,7 @@ def ready(stage, user, shares):
 
 def worth(stage, shares):
     """What so many shares are worth [WAD quote], by whole numbers."""
-    nav, _, _ = stage.pool.valuation()
+    nav = stage.pool.valuation().nav
     return shares * (nav + stage.unit) // (stage.pool.totalSupply() + VIRTUAL)
 
 

@@ -99,8 +99,20 @@ def test_valuation__any_market_of_any_width__is_exact(told, cash, legs):
         nav += -skew * (price - index) // WAD - ceil_div(price * skew**2, 2 * scale * WAD)
         spread += ceil_div(abs(skew) * price * spread_ppm, WAD * PPM)
         live = live and (status == 0 or skew == 0)
-    assert tuple(told.pool.valuation()) == (nav, spread, live)
+    assert tuple(told.pool.valuation()) == (nav, spread, 0, live)
     assert told.pool.totalAssets() == max(nav, 0) // UNIT
+
+
+def test_valuation__lots_and_interest_on_their_way__are_due_and_not_in_the_nav(world):
+    """What entries pay for (LPV-2): 7 by lots; debts of 100 posted, 90 over their indices at 1.2."""
+    world.say(MILLION * UNIT)
+    world.puppet.say_owed(7, 100, 12 * WAD // 10, 90, sender=world.deployer)
+    seen = world.pool.valuation()
+    assert (seen.nav, seen.live) == (MILLION * UNIT, True)
+    with_interest = seen.due
+    world.puppet.say_owed(7, 100, WAD, 90, sender=world.deployer)
+    assert (with_interest, world.pool.valuation().due) == (7 + 8, 7)
+    world.puppet.say_owed(0, 0, 0, 0, sender=world.deployer)
 
 
 # ------------------------------------------------------------------ entry

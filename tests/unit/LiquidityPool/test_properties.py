@@ -53,17 +53,24 @@ class Game:
         self.unit, self.quote = 10 ** (18 - decimals), 10**decimals
         deploy = self.chain.deploy
         self.token = deploy(compile_contract("mocks/TokenMock.vy"), "Quote", "Q", decimals)
-        nonce = self.chain.nonce(DEPLOYER) + 2
+        nonce = self.chain.nonce(DEPLOYER) + 3
         predicted = "0x" + keccak(rlp.encode([bytes.fromhex(DEPLOYER[2:]), nonce]))[12:].hex()
         configurator = deploy(compile_contract("Configurator.vy"), predicted, KEEPER_SHARE)
         self.pool = deploy(
             compile_contract("LiquidityPool.vy"), predicted, self.token.address, "P", "P", DAY
+        )
+        auction = deploy(
+            compile_contract("CollateralAuction.vy"),
+            predicted,
+            configurator.address,
+            self.token.address,
         )
         self.clearinghouse = deploy(
             compile_contract("Clearinghouse.vy"),
             self.token.address,
             self.pool.address,
             configurator.address,
+            auction.address,
             KEEPER_SHARE,
             200_000,
             500_000,

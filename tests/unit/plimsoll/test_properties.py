@@ -22,6 +22,7 @@ from plimsoll.fuzz.properties import (
     check_step,
 )
 from plimsoll.fuzz.system import Op, Setup, System
+from plimsoll.model import HAS_TOKENS
 from plimsoll.slots import WAD
 
 RAW = 10**6
@@ -76,10 +77,20 @@ def cook(books: Books, system: System, what: str) -> Books:
     elif what == "a flat debt":
         headers[system.names["mallory"]] = slots.Header(-1)
         headers[pool] = headers[pool]._replace(cash=headers[pool].cash + 50_000 * WAD + 1)
+        books = books._replace(debt=1)
     elif what == "the fund below zero":
         headers[pool] = headers[pool]._replace(cash=headers[pool].cash + 10**40)
         fund = headers[books.house]
         headers[books.house] = fund._replace(cash=fund.cash - 10**40)
+        books = books._replace(debt=10**40 - fund.cash)
+    elif what == "a debt":
+        return books._replace(debt=1)
+    elif what == "a token of nobody":
+        return books._replace(totals={0: (1, 1)})
+    elif what == "a token that is gone":
+        return books._replace(totals={0: (1, 0)}, tokens={(alice, 0): 1})
+    elif what == "a flag without a token":
+        headers[alice] = headers[alice]._replace(flags=HAS_TOKENS)
     elif what == "a lot":
         states[0] = states[0]._replace(lots=states[0].lots + 1)
     elif what == "exposure":
@@ -101,6 +112,10 @@ def cook(books: Books, system: System, what: str) -> Books:
         ("a bit missing", "LED-5"),
         ("a flat debt", "LIQ-5"),
         ("the fund below zero", "LIQ-5"),
+        ("a debt", "COL-2"),
+        ("a token of nobody", "LED-4"),
+        ("a token that is gone", "LED-4"),
+        ("a flag without a token", "LED-4"),
         ("a lot", "QTE-4"),
         ("exposure", "QTE-4"),
         ("a share", "LPV-3"),
@@ -268,7 +283,9 @@ def test_own_act__a_gift_on_the_way__nobody_gains(system, op):
         )
     who = system.names[op[1]]
     loss = step.before.wealth - properties.wealth(system, op[1])
-    system.model.balances[who] = system.model.balances.get(who, 0) + int(loss / 10**12) + 2
+    quote = system.token.address
+    owned = system.model.balance(quote, who)
+    system.model.balances[quote, who] = owned + int(loss / 10**12) + 2
     assert broken(step) == "nobody gains by his own act"
 
 
@@ -291,8 +308,7 @@ def test_step__somebody_else_worse_off__named(system):
 def test_step__healthy_account_doomed_by_its_own_trade__named(system):
     step = ran(system, "trade", "alice", "alice", 0, WAD)
     alice = system.names["alice"]
-    header = system.model.headers[alice]
-    system.model.headers[alice] = header._replace(cash=header.cash - 10**30)
+    system.model._add_cash(alice, -(10**30))
     assert properties.health_does_not_fall_by_others_acts(step) is not None
 
 

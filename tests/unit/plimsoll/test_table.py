@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,11 +11,23 @@ from typing import Any
 import pytest
 
 from plimsoll.errors import TableError
-from plimsoll.slots import pack_terms, unpack_terms
+from plimsoll.fuzz.system import Setup
+from plimsoll.model import NOWHERE, Refused, check_collateral, check_credit
+from plimsoll.slots import (
+    pack_collateral,
+    pack_credit,
+    pack_terms,
+    unpack_credit,
+    unpack_terms,
+    unpack_token,
+)
 from plimsoll.table import (
+    CreditSpec,
     PoolSpec,
     Table,
     TokenSpec,
+    collateral,
+    collateral_terms_of,
     default_table,
     load_table,
     market,
@@ -157,6 +170,152 @@ def test_table__impossible_settings__refused(change: dict[str, Any], why: str) -
     assert why in str(refused.value)
 
 
+# ------------------------------------------------------------------ collateral and credit
+
+
+def test_default_table__collateral__keeps_the_rules_and_its_numbers() -> None:
+    table = default_table()
+    credit = table.credit_terms()
+    weth, wbtc = (table.collateral_terms(symbol, FEED) for symbol in ("WETH", "WBTC"))
+    for terms, coin in ((weth, table.coin("WETH")), (wbtc, table.coin("WBTC"))):
+        check_collateral(terms, coin.decimals, credit.liquidation_fee_ppm)
+    check_credit(credit, [(t.maintenance_weight_ppm, t.discount_ppm) for t in (weth, wbtc)])
+    assert (weth.initial_weight_ppm, weth.maintenance_weight_ppm) == (850_000, 900_000)
+    assert (weth.discount_ppm, weth.premium_ppm, weth.duration) == (50_000, 20_000, 7_200)
+    # 5m and 50m of quote at 3,000 and at 60,000, in three digits: the cap down, the scale up.
+    assert (weth.cap, weth.scale) == (1_660 * 10**18, 16_700 * 10**18)
+    assert (wbtc.cap, wbtc.scale) == (83_300_000 * 10**2, 834 * 10**18)
+    assert (credit.debt_cap, credit.debt_ratio_ppm) == (10**24, 500_000)
+    assert (credit.kink_ppm, credit.low_slope_ppm, credit.high_slope_ppm) == (
+        750_000,
+        30_000,
+        1_000_000,
+    )
+    assert (credit.call_line_ppm, credit.conversion_bound) == (1_250_000, 10_000)
+    assert credit.liquidation_fee_ppm == 20_000 and credit.order == tuple(range(16))
+    assert unpack_credit(*pack_credit(credit)) == credit
+
+
+@pytest.mark.parametrize("price", ["0.000001", "0.00123", "0.999", "7.77", "3000", "123456.789"])
+@pytest.mark.parametrize("decimals", [0, 6, 8, 18])
+def test_collateral_terms__any_price__survive_packing_and_the_rules(
+    price: str, decimals: int
+) -> None:
+    coin = collateral("COIN", price, decimals=decimals)
+    terms = collateral_terms_of(coin, FEED)
+    check_collateral(terms, decimals, 20_000)
+    found = unpack_token(*pack_collateral(terms, coin.feed_decimals, decimals))
+    assert (found.min_price, found.max_price) == (terms.min_price, terms.max_price)
+    assert (found.scale, found.cap, found.duration) == (terms.scale, terms.cap, 7_200)
+    worth = D(found.cap).scaleb(-decimals) * coin.price
+    assert worth == pytest.approx(min(D(5_000_000), D(79_200_000_000) * coin.price), rel=D("0.02"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"initial_weight": "0.8000001"}, "COIN: initial_weight: 0.8000001 has more than 6"),
+        ({"initial_weight": 0.8}, "COIN: initial_weight: 0.8 is no exact number"),
+        ({"premium": "2"}, "COIN: premium_ppm does not fit 20 bits"),
+        ({"premium": "-1"}, "COIN: premium_ppm is below zero"),
+        ({"scale": "-1"}, "COIN: scale is below zero"),
+        ({"cap": "-1"}, "COIN: cap is below zero"),
+        ({"cap": "1", "decimals": 0}, "COIN: cap 1 is less than one unit of it"),
+        ({"cap": "2e10"}, "COIN: cap 20000000000 would be worth more than 1267 billion"),
+        ({"duration": "0.5"}, "COIN: duration: 0.5 is not a whole number"),
+        ({"max_age": 2_000_000}, "COIN: max_age does not fit 20 bits"),
+        ({"min_price": "0.001", "max_price": "1000000"}, "1000000000 such units make max_price"),
+        ({"depth": 1}, "COIN: depth: no such field"),
+    ],
+)
+def test_collateral_terms__what_cannot_be_represented__refused_by_name(
+    changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(TableError) as refused:
+        collateral_terms_of(collateral("COIN", 3_000, **changes), FEED)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"debt_cap": D("1e11")}, "credit: debt_cap does not fit 96 bits"),
+        ({"debt_ratio": D(-1)}, "credit: debt_ratio_ppm is below zero"),
+        ({"low_slope": D("0.0000001")}, "credit: low_slope: 1E-7 has more than 6 decimals"),
+        ({"conversion_bound": 2**32}, "credit: conversion_bound does not fit 32 bits"),
+    ],
+)
+def test_credit_terms__what_cannot_be_represented__refused_by_name(
+    change: dict[str, Any], why: str
+) -> None:
+    table = replace(default_table(), credit=replace(CreditSpec(), **change))
+    with pytest.raises(TableError) as refused:
+        table.credit_terms()
+    assert why in str(refused.value)
+
+
+def test_credit_terms__order__first_those_named_then_as_listed() -> None:
+    coins = tuple(collateral(symbol, 1) for symbol in ("A", "B", "C"))
+    table = replace(default_table(), collateral=coins, credit=CreditSpec(order=("C", "A")))
+    assert table.credit_terms().order == (2, 0, 1, *range(3, 16))
+    assert table.only("BTC").credit_terms().order == table.credit_terms().order
+    assert table.with_collateral(coins[0]).credit_terms().order == tuple(range(16))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"collateral": (collateral("BTC", 1),)}, "collateral symbol 'BTC' is taken by BTC"),
+        ({"collateral": (collateral("Usdc", 1),)}, "'Usdc' is taken by the quote token"),
+        ({"collateral": (collateral("A", 1), collateral("a", 1))}, "symbol 'a' is taken by A"),
+        ({"collateral": (collateral("7", 1),)}, "'7' would be taken for an id"),
+        ({"collateral": (collateral("ALL", 1),)}, "'ALL' would mean something else in a command"),
+        ({"collateral": (collateral("X" * 17, 1),)}, "1 to 16 bytes"),
+        ({"collateral": (collateral("A", 1, name="X" * 33),)}, "A: name"),
+        ({"collateral": (collateral("A", 1, decimals=19),)}, "A: 19 decimals"),
+        ({"collateral": (collateral("A", 1, feed_decimals=19),)}, "the feed of A: 19 decimals"),
+        ({"collateral": (collateral("A", 1, address="0x1"),)}, "A: '0x1' is no address"),
+        ({"collateral": (collateral("A", 1, feed="foo"),)}, "the feed of A: 'foo' is no address"),
+        ({"collateral": tuple(collateral(f"C{i}", 1) for i in range(17))}, "17 collateral tokens"),
+        ({"credit": CreditSpec(order=("DAI",))}, "no collateral 'DAI'; there are WETH, WBTC"),
+        ({"credit": CreditSpec(order=("WETH", "WETH"))}, "order: WETH is in it twice"),
+        ({"collateral": (), "credit": CreditSpec(order=("WETH",))}, "'WETH'; there is none"),
+        (
+            {"credit": CreditSpec(liquidation_fee=D("0.050001"))},
+            "WETH: maintenance_weight 0.90 leaves 0.1, less than the discount 0.05 and the "
+            "liquidation fee 0.050001 together",
+        ),
+    ],
+)
+def test_table__impossible_collateral__refused(change: dict[str, Any], why: str) -> None:
+    with pytest.raises(TableError) as refused:
+        replace(default_table(), **change)
+    assert why in str(refused.value)
+
+
+def test_table__haircut_to_the_last_millionth__as_the_rule_has_it() -> None:
+    credit = CreditSpec(liquidation_fee=D("0.05"))
+    table = replace(default_table(), credit=credit)
+    check_collateral(table.collateral_terms("WETH", FEED), 18, 50_000)
+    with pytest.raises(Refused, match="haircut"):
+        check_collateral(table.collateral_terms("WETH", FEED), 18, 50_001)
+
+
+def test_setup_of__table__carries_the_collateral_over() -> None:
+    table = default_table().only("BTC")
+    setup = Setup.of(replace(table, credit=CreditSpec(order=("WBTC",))))
+    assert [(c.decimals, c.price) for c in setup.coins] == [
+        (18, 3_000 * 10**8),
+        (8, 60_000 * 10**8),
+    ]
+    wanted = table.collateral_terms("WBTC", NOWHERE)._asdict()
+    assert setup.coins[1].terms == {k: v for k, v in wanted.items() if k != "feed"}
+    assert setup.credit is not None and setup.credit["order"] == [1, 0, *range(2, 16)]
+    assert Setup.from_json(json.loads(json.dumps(setup.to_json()))) == setup
+    bare = Setup.of(table.with_collateral())
+    assert (bare.coins, bare.credit) == ([], None)
+
+
 def test_table__names_of_any_language__accepted() -> None:
     names = ("\u039e", "\u6bd4\u7279\u5e01", "[/red]", "1000 PEPE")
     table = replace(default_table(), markets=tuple(market(name, 1) for name in names))
@@ -199,10 +358,13 @@ def test_answer__feed_decimals__rounds_to_them_and_never_to_nothing() -> None:
 
 
 def test_from_dict__round_trip__is_the_same_table() -> None:
-    for table in (default_table(), table_of({"A": D("0.0003"), "B": D(80)}, max_age=7_200)):
+    ordered = replace(default_table(), credit=CreditSpec(order=("WBTC", "WETH")))
+    prices = {"A": D("0.0003"), "B": D(80)}
+    for table in (default_table(), ordered, table_of(prices, max_age=7_200)):
         assert Table.from_dict(table.to_dict()) == table
 
 
+ONE = "markets: [{name: BTC, price: 1}]"
 YAML = """
 quote: {symbol: EURC, decimals: 18}
 keeper_share: 0.1
@@ -210,6 +372,10 @@ pool: {seed: 1_000_000}
 markets:
   - {name: BTC, price: 61234.56}
   - {name: PEPE, price: 0.01, tier: other, depth: 1000000, im: 0.2, max_age: 7200}
+collateral:
+  - {symbol: WETH, price: 3000.5}
+  - {symbol: USDX, price: 1, decimals: 6, cap: 2000000, maintenance_weight: 0.93, duration: 600}
+credit: {debt_cap: 250_000, high_slope: 2.5, order: [USDX, WETH]}
 """
 
 
@@ -223,6 +389,12 @@ def test_load_table__yaml__reads_numbers_as_they_are_written(tmp_path: Path) -> 
     assert table.spec("BTC").price == D("61234.56")
     pepe = table.spec("PEPE")
     assert (pepe.im, pepe.max_age, pepe.skew_scale) == (D("0.2"), 7_200, D(100_000_000))
+    weth, usdx = table.collateral
+    assert weth == collateral("WETH", D("3000.5"))
+    assert (usdx.decimals, usdx.cap, usdx.maintenance_weight) == (6, 2_000_000, D("0.93"))
+    credit = table.credit
+    assert (credit.debt_cap, credit.high_slope) == (250_000, D("2.5"))
+    assert credit.order == ("USDX", "WETH") and credit.debt_ratio == D("0.5")
 
 
 def test_load_table__byte_order_mark__of_no_account(tmp_path: Path) -> None:
@@ -254,6 +426,14 @@ def test_load_table__json__reads_numbers_as_they_are_written(tmp_path: Path) -> 
         ("t.yaml", "markets: [{name: BTC, price: 1, tier: odd}]", "no tier 'odd'"),
         ("t.yaml", "colour: red\nmarkets: [{name: BTC, price: 1}]", "colour: no such field"),
         ("t.yaml", "pool: 5\nmarkets: [{name: BTC, price: 1}]", "pool is not a mapping"),
+        ("t.yaml", f"collateral: 5\n{ONE}", "collateral is not a list"),
+        ("t.yaml", f"collateral: [{{symbol: A}}]\n{ONE}", "collateral 0: symbol and price are"),
+        ("t.yaml", f"collateral: [{{symbol: , price: 1}}]\n{ONE}", "0: None is no symbol"),
+        ("t.yaml", f"collateral: [{{symbol: A, price: 0}}]\n{ONE}", "A: price 0 is not above"),
+        ("t.yaml", f"collateral: [{{symbol: A, price: 1, im: 2}}]\n{ONE}", "A: im: no such field"),
+        ("t.yaml", f"credit: 5\n{ONE}", "credit is not a mapping"),
+        ("t.yaml", f"credit: {{order: A}}\n{ONE}", "credit: order: a list of names, not 'A'"),
+        ("t.yaml", f"credit: {{fee: 1}}\n{ONE}", "credit: fee: no such field"),
         ("t.txt", "", "tables are .yaml, .yml or .json"),
         ("t.yaml", "markets: [{name: , price: 1}]", "market 0: None is no name"),
         ("t.yaml", "markets: [{name: [A], price: 1}]", "is no name"),

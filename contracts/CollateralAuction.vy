@@ -1,0 +1,376 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title CollateralAuction
+@license AGPL-3.0-only
+@notice Sells seized collateral: each seizure is a lot of its own, whose price falls from above the oracle's to a floor.
+@dev Its account in the ledger is an ordinary one and holds what the lots have left. Proceeds repay the insurance fund,
+     then the pool, as far as each stood in for the lot; what remains is the fund's, or the bankrupt's whose dead
+     tokens are sold. Costs round up.
+     A lot's clock runs only while its feed is known to have been live: until `max_age` after a round that was seen, and
+     from the round that is seen next. Anybody may have it look (`tick`); nobody can make it run faster.
+@custom:security No owner, no parameters of its own. Whatever is bought is paid for first.
+@custom:spec LIQ-4, LIQ-7
+"""
+
+from ethereum.ercs import IERC20
+from ethereum.ercs import IERC20Detailed
+
+from interfaces import IClearinghouse
+from interfaces import ICollateralAuction
+from modules import fixed_point
+from modules import prices
+from modules import reasons
+from modules import slots
+
+implements: ICollateralAuction
+
+
+interface AggregatorV3Interface:
+    def latestRoundData() -> (uint80, int256, uint256, uint256, uint80): view
+
+
+interface IListing:
+    def clearinghouse() -> address: view
+    def collateral_token(id: uint256) -> address: view
+
+
+# ------------------------------------------------------------------ CONSTANTS
+
+PPM: constant(uint256) = 10**6
+WAD: constant(uint256) = 10**18
+PAGE: constant(uint256) = 64
+WRITE_OFF_AFTER: constant(uint256) = 30 * 86_400  # [s] since a lot's feed was seen live
+
+# ------------------------------------------------------------------ IMMUTABLES
+
+CLEARINGHOUSE: immutable(IClearinghouse)
+CONFIGURATOR: immutable(IListing)
+QUOTE: immutable(IERC20)
+UNIT: immutable(uint256)  # [WAD quote] of one raw unit of the quote token
+
+# ------------------------------------------------------------------ STORAGE
+
+
+struct Words:  # a lot, packed
+    sale: uint256  # live until [208..247] | seen at [168..207] | elapsed [136..167] | token [128..135] | amount, raw [0..127]
+    dues: uint256  # to the pool [128..255] | to the insurance fund [0..127]
+    surplus_to: address  # zero for the insurance fund
+
+
+lot_count: public(uint256)  # ids are 0 .. lot_count - 1
+owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it
+_lots: HashMap[uint256, Words]  # an amount of zero: sold
+
+
+# ------------------------------------------------------------------ CONSTRUCTOR
+
+
+@deploy
+def __init__(clearinghouse: address, configurator: address, quote: address):
+    """
+    @param clearinghouse [address] which opens the lots; it may be deployed afterwards
+    @param configurator [address] which knows the tokens
+    @param quote [address] what buyers pay with, 0..18 decimals
+    """
+    decimals: uint256 = convert(staticcall IERC20Detailed(quote).decimals(), uint256)
+    assert decimals <= 18, "ledger: over 18 decimals"
+    CLEARINGHOUSE = IClearinghouse(clearinghouse)
+    CONFIGURATOR = IListing(configurator)
+    QUOTE = IERC20(quote)
+    UNIT = 10 ** (18 - decimals)
+    assert extcall QUOTE.approve(clearinghouse, max_value(uint256), default_return_value=True), "auction: approve"
+
+
+# ------------------------------------------------------------------ EXTERNAL
+
+
+@external
+def open(token: uint256, amount: uint256, to_insurance: uint256, to_pool: uint256, surplus_to: address):
+    """
+    @notice Take a seizure, whose tokens are in this account already, up for sale.
+    @param token [id]
+    @param amount [raw]
+    @param to_insurance [WAD quote] what the insurance fund gave for it
+    @param to_pool [WAD quote] what the pool gave for it
+    @param surplus_to [address] whose account gets what it brings beyond that
+    @custom:access Clearinghouse
+    @custom:reverts "access: clearinghouse only"
+    @custom:spec LIQ-4, LIQ-7
+    """
+    if msg.sender != CLEARINGHOUSE.address:
+        fixed_point.fail(reasons.ACCESS_CLEARINGHOUSE_ONLY)
+    id: uint256 = self.lot_count
+    self.lot_count = unsafe_add(id, 1)
+    self._lots[id].sale = self._pack(amount, token, 0, block.timestamp, block.timestamp)
+    self._lots[id].dues = (to_pool << 128) | to_insurance
+    if to_pool != 0:
+        self.owed_to_pool += to_pool
+    if surplus_to != CLEARINGHOUSE.address:
+        self._lots[id].surplus_to = surplus_to
+    log ICollateralAuction.LotOpened(
+        lot=id, token=token, amount=amount, to_insurance=to_insurance, to_pool=to_pool, surplus_to=surplus_to
+    )
+
+
+@external
+def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: address = msg.sender) -> uint256:
+    """
+    @notice Buy some or all of a lot at its price of now.
+    @dev The lot is written before the first token moves; the quote comes in before the collateral goes out.
+    @param lot [id]
+    @param amount [raw] of the lot's token; more than is left buys what is left, so that nobody's crumb stops a purchase
+    @param max_cost [raw] of the quote token
+    @param receiver [address] of what is bought
+    @return [raw] the cost, rounded up
+    @custom:access anyone, who has approved the cost
+    @custom:reverts "auction: no such lot", "auction: zero amount", "prices: ...", "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
+    @custom:spec LIQ-7
+    """
+    words: Words = self._lots[lot]
+    left: uint256 = words.sale & slots.MASK_128
+    if left == 0:
+        fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
+    if amount == 0:
+        fixed_point.fail(reasons.AUCTION_ZERO_AMOUNT)
+    bought: uint256 = min(amount, left)
+    token: uint256 = (words.sale >> 128) & 255
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words(token)
+    price: uint256 = 0
+    clock: uint256[3] = empty(uint256[3])
+    price, clock = self._look(words.sale, terms)
+    cost: uint256 = self._cost(bought, price, clock[0], terms)
+    if cost > max_cost:
+        fixed_point.fail(reasons.AUCTION_COST_ABOVE_MAXIMUM)
+    left = unsafe_sub(left, bought)
+    to_insurance: uint256 = words.dues & slots.MASK_128
+    to_pool: uint256 = words.dues >> 128
+    for_insurance: uint256 = min(cost, fixed_point.ceil_div(to_insurance, UNIT))
+    for_pool: uint256 = min(unsafe_sub(cost, for_insurance), fixed_point.ceil_div(to_pool, UNIT))
+    to_insurance = unsafe_sub(to_insurance, min(to_insurance, for_insurance * UNIT))
+    if to_pool != 0:
+        was: uint256 = to_pool
+        to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
+        self.owed_to_pool -= was - to_pool if left != 0 else was
+    self._lots[lot].sale = self._pack(left, token, clock[0], clock[1], clock[2]) if left != 0 else 0
+    self._lots[lot].dues = (to_pool << 128) | to_insurance if left != 0 else 0
+
+    self._collect(cost)
+    surplus: uint256 = unsafe_sub(unsafe_sub(cost, for_insurance), for_pool)
+    if words.surplus_to == empty(address):
+        for_insurance = unsafe_add(for_insurance, surplus)
+    elif surplus != 0:
+        self._pay(words.surplus_to, surplus)
+    if for_insurance != 0:
+        self._pay(CLEARINGHOUSE.address, for_insurance)
+    if for_pool != 0:
+        settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+        self._pay(settings.pool, for_pool)
+    extcall CLEARINGHOUSE.withdraw(self, staticcall CONFIGURATOR.collateral_token(token), bought, receiver)
+    log ICollateralAuction.LotSold(lot=lot, buyer=msg.sender, amount=bought, cost=cost, left=left)
+    if left == 0:
+        log ICollateralAuction.LotClosed(lot=lot, unpaid_insurance=to_insurance, unpaid_pool=to_pool)
+    return cost
+
+
+@external
+def tick(lot: uint256) -> uint256:
+    """
+    @notice Let a lot's clock see that its feed is live, so that the time until now counts.
+    @param lot [id]
+    @return [s] that count so far
+    @custom:access anyone
+    @custom:reverts "auction: no such lot", "prices: ..."
+    @custom:spec LIQ-7
+    """
+    sale: uint256 = self._lots[lot].sale
+    if sale == 0:
+        fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
+    token: uint256 = (sale >> 128) & 255
+    price: uint256 = 0
+    clock: uint256[3] = empty(uint256[3])
+    price, clock = self._look(sale, staticcall CLEARINGHOUSE.token_words(token))
+    self._lots[lot].sale = self._pack(sale & slots.MASK_128, token, clock[0], clock[1], clock[2])
+    return clock[0]
+
+
+@external
+def write_off(lot: uint256) -> uint256:
+    """
+    @notice Forget what a lot still owes the pool, if its feed is dead and has not been seen live for a month: those
+            who enter the pool would pay for it for ever. The lot stays for sale, should its feed return.
+    @param lot [id]
+    @return [WAD quote] what the pool bears
+    @custom:access anyone
+    @custom:reverts "auction: no such lot", "auction: not to be written off"
+    @custom:spec LIQ-7
+    """
+    sale: uint256 = self._lots[lot].sale
+    if sale == 0:
+        fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
+    price: uint256 = 0
+    status: uint256 = 0
+    most: uint256 = 0
+    price, status, most = prices.read(terms[0], terms[1], 0, 0)
+    if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
+        fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
+    dues: uint256 = self._lots[lot].dues
+    self._lots[lot].dues = dues & slots.MASK_128
+    self.owed_to_pool -= dues >> 128
+    log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
+    return dues >> 128
+
+
+# ------------------------------------------------------------------ VIEWS
+
+
+@external
+@view
+def clearinghouse() -> address:
+    """
+    @notice Whose collateral is sold.
+    @return [address]
+    @custom:access anyone
+    """
+    return CLEARINGHOUSE.address
+
+
+@external
+@view
+def cost_of(lot: uint256, amount: uint256, wait: uint256) -> uint256:
+    """
+    @notice What `amount` of a lot would cost after `wait` more seconds at today's oracle price.
+    @param lot [id]
+    @param amount [raw]
+    @param wait [s] that its feed is live; 0 for the cost of now
+    @return [raw] of the quote token
+    @custom:access anyone
+    @custom:reverts "auction: no such lot", "prices: ..."
+    """
+    sale: uint256 = self._lots[lot].sale
+    if sale == 0:
+        fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
+    price: uint256 = 0
+    clock: uint256[3] = empty(uint256[3])
+    price, clock = self._look(sale, terms)
+    return self._cost(amount, price, clock[0] + wait, terms)
+
+
+@external
+@view
+def lot(id: uint256) -> ICollateralAuction.Lot:
+    """
+    @notice A lot as of this block; an amount of zero if it is sold or never was.
+    @param id [id]
+    @return [struct] see ICollateralAuction
+    @custom:access anyone
+    """
+    return self._lot(id)
+
+
+@external
+@view
+def open_lots(start: uint256) -> DynArray[ICollateralAuction.Lot, PAGE]:
+    """
+    @notice The lots that are still for sale, of the 64 from `start` on; `cost_of` has their costs.
+    @param start [id] of the first to look at
+    @return [struct] see ICollateralAuction
+    @custom:access anyone
+    """
+    found: DynArray[ICollateralAuction.Lot, PAGE] = []
+    for i: uint256 in range(PAGE):
+        id: uint256 = unsafe_add(start, i)
+        if id >= self.lot_count:
+            break
+        if self._lots[id].sale != 0:
+            found.append(self._lot(id))
+    return found
+
+
+# ------------------------------------------------------------------ INTERNAL
+
+
+@internal
+@pure
+def _pack(amount: uint256, token: uint256, elapsed: uint256, seen_at: uint256, live_until: uint256) -> uint256:
+    return amount | (token << 128) | (elapsed << 136) | (seen_at << 168) | (live_until << 208)
+
+
+@internal
+@view
+def _look(sale: uint256, terms: uint256[4]) -> (uint256, uint256[3]):
+    """
+    @notice A lot's oracle price, which must be live, and its clock as of now.
+    @return (price [WAD quote/base], (elapsed [s], seen at, live until))
+    """
+    price: uint256 = 0
+    status: uint256 = 0
+    most: uint256 = 0
+    price, status, most = prices.read(terms[0], terms[1], 0, 0)
+    prices.must_be_live(status)
+    round_id: uint80 = 0
+    answer: int256 = 0
+    started_at: uint256 = 0
+    updated_at: uint256 = 0
+    answered_in: uint80 = 0
+    feed: address = convert(terms[0] & slots.MASK_160, address)
+    round_id, answer, started_at, updated_at, answered_in = staticcall AggregatorV3Interface(feed).latestRoundData()
+    seen_at: uint256 = (sale >> 168) & slots.MASK_40
+    # Known to be live: from what was seen to where that round went stale, and from this round on.
+    before: uint256 = max(min(updated_at, sale >> 208), seen_at) - seen_at
+    since: uint256 = block.timestamp - max(updated_at, seen_at)
+    elapsed: uint256 = min(((sale >> 136) & slots.MASK_32) + before + since, slots.MASK_32)
+    return (price, [elapsed, block.timestamp, updated_at + ((terms[0] >> slots.MAX_AGE) & slots.MASK_20)])
+
+
+@internal
+@view
+def _cost(amount: uint256, price: uint256, elapsed: uint256, terms: uint256[4]) -> uint256:
+    """
+    @notice amount * price * (1 + premium - (premium + discount) * elapsed / duration), never under the floor; rounded up.
+    @return [raw] of the quote token
+    """
+    discount: uint256 = terms[0] >> slots.DISCOUNT
+    premium: uint256 = (terms[2] >> slots.PREMIUM) & slots.MASK_20
+    duration: uint256 = (terms[2] >> slots.DURATION) & slots.MASK_20
+    unit: uint256 = pow_mod256(10, (terms[1] >> slots.UNIT_EXPONENT) & 31)
+    share: uint256 = (PPM + premium) * duration - (premium + discount) * min(elapsed, duration)
+    worth: uint256 = fixed_point.ceil_div(amount * unit * price * share, WAD * PPM * duration)
+    return fixed_point.ceil_div(worth, UNIT)
+
+
+@internal
+@view
+def _lot(id: uint256) -> ICollateralAuction.Lot:
+    words: Words = self._lots[id]
+    return ICollateralAuction.Lot(
+        id=id,
+        token=(words.sale >> 128) & 255,
+        amount=words.sale & slots.MASK_128,
+        elapsed=(words.sale >> 136) & slots.MASK_32,
+        seen_at=(words.sale >> 168) & slots.MASK_40,
+        live_until=words.sale >> 208,
+        to_insurance=words.dues & slots.MASK_128,
+        to_pool=words.dues >> 128,
+        surplus_to=words.surplus_to,
+    )
+
+
+@internal
+def _collect(cost: uint256):
+    """
+    @notice Take the whole cost from the buyer.
+    """
+    before: uint256 = staticcall QUOTE.balanceOf(self)
+    paid: bool = extcall QUOTE.transferFrom(msg.sender, self, cost, default_return_value=True)
+    after: uint256 = staticcall QUOTE.balanceOf(self)
+    if not paid or after != before + cost:
+        fixed_point.fail(reasons.LEDGER_TRANSFER_FAILED)
+
+
+@internal
+def _pay(account: address, amount: uint256):
+    extcall CLEARINGHOUSE.deposit(account, QUOTE.address, amount)
