@@ -258,6 +258,7 @@ def code_of(root: Path, mutant: bool) -> str:
         "HEADERS": ledger["_headers"]["slot"],
         "BACKINGS": ledger["_backings"]["slot"],
         "DEBTS": ledger["_debts"]["slot"],
+        "CREDIT": ledger["_credit"]["slot"],
         "POSITIONS": ledger["_positions"]["slot"],
         "CUSTODY": ledger["_custody"]["slot"],
         "MARKETS": markets["_markets"]["slot"],
