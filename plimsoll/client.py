@@ -408,25 +408,12 @@ class Client:
         return self._backed(Account(**values))
 
     def _backed(self, view: Account) -> Account:
-        """The same account with its collateral and debt, and both in its equity and health."""
-        header = self.header(view.address)
+        """The same account with the tokens and the debt that its equity counts."""
         holdings = self.collateral(view.address)
         pools = view.address == address_of(self.deployment.pool)  # most of whose cash is basis
-        if pools or (not holdings and header.cash >= 0):
+        if pools or (not holdings and view.cash >= 0):
             return view
-        debt = self.debt(view.address)
-        worth = sum((h.maintenance for h in holdings), from_wad(header.cash) - debt.interest)
-        equity, health = worth + view.pnl, self.health(view.address)
-        return replace(
-            view,
-            holdings=holdings,
-            debt=debt,
-            equity=equity,
-            health=health,
-            leverage=_leverage(view.notional, equity),
-            liquidatable=equity < view.maintenance,
-            margin_call=health is not None and health < self.deployment.table.margin_call_line,
-        )
+        return replace(view, holdings=holdings, debt=self.debt(view.address))
 
     def collateral(self, account: Any) -> tuple[Holding, ...]:
         """The collateral tokens that an account has, by id, each with what it counts."""
@@ -1174,13 +1161,6 @@ def bits(bitmap: int) -> list[int]:
 
 def _ratio(part: Decimal, whole: Decimal) -> Decimal:
     return WIDE.divide(part, whole) if whole else Decimal(0)
-
-
-def _leverage(notional: Decimal, equity: Decimal) -> Decimal | None:
-    """As the Lens has it: none where no equity is left under positions."""
-    if not notional:
-        return Decimal(0)
-    return significant(_ratio(notional, equity), 18) if equity > 0 else None
 
 
 def _up(amount: Decimal, venue: Deployment) -> Decimal:

@@ -2,7 +2,7 @@
 
 ``python -m plimsoll.fuzz.coverage`` runs every list in ``tests/corpus``, operations drawn from
 seeds, a Lens beside both (`lens`), and what no list does (`aside`). It records the program counters
-that the four contracts pass and reads them back through the compiler's source map. With ``--least``
+that the six contracts pass and reads them back through the compiler's source map. With ``--least``
 it fails below a percentage. Reached is not checked: what the checks are worth, `mutants` tells.
 
 How it sees. py-evm, with one class replaced: the stream that hands a contract's opcodes to the

@@ -367,6 +367,17 @@ def odd(b: Backed, decimals: int = 18, price: int = 3_000, **terms: Any) -> Cont
     return token
 
 
+def odd_lot(b: Backed) -> Contract:
+    """A lot of such a token, seized from alice, and a mallory who can buy it."""
+    token = odd(b)
+    b.do("deposit", "alice", "alice", "coin0", 20 * WAD)
+    b.do("trade", "alice", "alice", 0, 100 * WAD)
+    b.market_price(2_600)
+    b.do("liquidate", "keeper", "alice")
+    rich(b, "mallory")
+    return token
+
+
 def behave(token: Contract, mode: int, fee_ppm: int = 0) -> None:
     """Its habits from now on: see OddTokenMock."""
     assert token.call("set_mode", mode, fee_ppm).ok
@@ -402,12 +413,7 @@ def test_96__bought_from_a_lot_with_a_fee__the_buyer_pays_for_all_and_bears_the_
     """The same on its way out of the auction: whoever buys such a token gets less of it, and nobody else
     any the less."""
     b = backed_of([])
-    token = odd(b)
-    b.do("deposit", "alice", "alice", "coin0", 20 * WAD)
-    b.do("trade", "alice", "alice", 0, 100 * WAD)
-    b.market_price(2_600)
-    b.do("liquidate", "keeper", "alice")
-    rich(b, "mallory")
+    token = odd_lot(b)
     behave(token, 4, 10_000)
     before, cost = token.view("balanceOf", b.at("mallory")), b.cost(0, WAD)
     assert b.attempt("buy", "mallory", 0, WAD, None, "mallory").value == cost
@@ -498,12 +504,7 @@ def test_98__collateral_that_calls_back__is_credited_once_and_lets_nothing_in(ba
 def test_98__bought_token_calls_the_auction_back__the_lot_is_sold_once(backed_of: Make):
     """The same into the auction: a buyer's token buys again in the middle of a purchase."""
     b = backed_of([])
-    token = odd(b)
-    b.do("deposit", "alice", "alice", "coin0", 20 * WAD)
-    b.do("trade", "alice", "alice", 0, 100 * WAD)
-    b.market_price(2_600)
-    b.do("liquidate", "keeper", "alice")
-    rich(b, "mallory")
+    token = odd_lot(b)
     me, auction = token.address, b.auction
 
     def data(contract: Contract, name: str, *args: Any) -> tuple[str, bytes]:
