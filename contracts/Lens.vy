@@ -102,8 +102,8 @@ def account(account: address) -> ILens.AccountView:
     v.collateral_initial = self._positive(p.initial)
     v.collateral_credit = p.credit
     v.equity = p.cash + total.pnl + p.maintenance
-    v.opening_equity = margin.equity(p.cash, total.pnl, s.profit_weight_ppm) + p.initial
-    v.withdrawing_equity = margin.equity(p.cash, total.pnl, 0) + p.initial
+    v.opening_equity = margin.equity(p.cash, total.opening_pnl, s.profit_weight_ppm) + p.initial
+    v.withdrawing_equity = margin.equity(p.cash, total.opening_pnl, 0) + p.initial
     v.initial = total.initial
     v.maintenance = total.maintenance
     v.notional = total.notional
@@ -116,7 +116,7 @@ def account(account: address) -> ILens.AccountView:
         v.debt = self._positive(-p.cash)
         limit: int256 = reader.debt_limit(p, p.initial, reader.credit())
         # How much the account may still lose or spend before the caps on debt stop it.
-        room: int256 = limit - reader.owed(p.cash, total.pnl)
+        room: int256 = limit - reader.owed(p.cash, total.opening_pnl)
         v.debt_limit = self._positive(limit)
         v.debt_room = self._positive(min(room, limit))
         if not total.dead:
@@ -228,7 +228,7 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     elif not listed:
         t.reason = "market: unknown"
     elif leg.status != prices.LIVE:
-        t.reason = self._price_reason(leg.status)
+        t.reason = self._text(leg.status)
     elif dust or size_delta > scale or size_delta < -scale:
         t.reason = "trade: size out of range"
     if len(t.reason) != 0:
@@ -269,7 +269,7 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     leg.skew = skew
     after: reader.Sum = reader.plus(others, leg)
     t.equity_after = t.cash_after + after.pnl + p.maintenance
-    t.opening_equity_after = margin.equity(t.cash_after, after.pnl, s.profit_weight_ppm) + p.initial
+    t.opening_equity_after = margin.equity(t.cash_after, after.opening_pnl, s.profit_weight_ppm) + p.initial
     t.initial_after = after.initial
     t.maintenance_after = after.maintenance
     t.health_after = margin.health(t.equity_after, after.maintenance)
@@ -286,7 +286,7 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
                 t.reason = "margin: dead leg"
             elif below:
                 t.reason = "margin: below initial"
-            elif reader.owed(t.cash_after, after.pnl) > limit:
+            elif reader.owed(t.cash_after, after.opening_pnl) > limit:
                 t.reason = "caps: debt"
         elif after.dead or below:
             if not margin.no_worse(t.equity_before, before.maintenance, t.equity_after, after.maintenance):
@@ -475,7 +475,7 @@ def price_status_text(status: uint256) -> String[32]:
     """
     if status == prices.LIVE:
         return "live"
-    return self._price_reason(status)
+    return self._text(status)
 
 
 # ------------------------------------------------------------------ VIEWS: deployment
@@ -569,7 +569,9 @@ def _position(
     p.mark_price = leg.price
     p.price_status = leg.status
     p.notional = margin.notional(convert(abs(leg.size), uint256), leg.price)
-    p.pnl, p.maintenance, p.initial = reader.worth(leg, leg.price, leg.index)
+    p.pnl, p.maintenance = reader.worth(leg, leg.price, leg.index)
+    opening_pnl: int256 = 0
+    opening_pnl, p.initial = reader.opening_worth(leg)
     p.rate = leg.rate
     words: IClearinghouse.Words = reader.words(leg.id)
     stored: Past = Past(
@@ -608,8 +610,7 @@ def _liquidation_price(leg: IClearinghouse.Leg, stored: Past, total: reader.Sum,
     """
     pnl: int256 = 0
     mm: uint256 = 0
-    im: uint256 = 0
-    pnl, mm, im = reader.worth(leg, leg.price, leg.index)
+    pnl, mm = reader.worth(leg, leg.price, leg.index)
     room: int256 = cash + total.pnl - convert(total.maintenance, int256)
     if room < 0:
         return leg.price
@@ -669,8 +670,7 @@ def _room_at(price: uint256, leg: IClearinghouse.Leg, stored: Past, slack: int25
         )
     pnl: int256 = 0
     mm: uint256 = 0
-    im: uint256 = 0
-    pnl, mm, im = reader.worth(leg, price, index)
+    pnl, mm = reader.worth(leg, price, index)
     return slack + pnl - convert(mm, int256)
 
 
@@ -776,21 +776,18 @@ def _market(market: uint256, s: IClearinghouse.Settings) -> ILens.MarketView:
 
 @internal
 @pure
-def _price_reason(status: uint256) -> String[32]:
+def _text(reason: uint256) -> String[32]:
     """
-    @dev The texts of prices.must_be_live.
+    @notice The text of one of reasons.vy's numbers.
     """
-    if status == prices.STALE:
-        return "prices: stale"
-    if status == prices.OUT_OF_BOUNDS:
-        return "prices: out of bounds"
-    if status == prices.NOT_POSITIVE:
-        return "prices: not positive"
-    if status == prices.BAD_TIME:
-        return "prices: bad time"
-    if status == prices.FAILED:
-        return "prices: feed failed"
-    return "prices: unknown status"
+    word: uint256 = reason
+    size: uint256 = 32
+    for i: uint256 in range(32):
+        if word >> 248 != 0:
+            break
+        word = word << 8
+        size -= 1
+    return convert(slice(convert(word, bytes32), 0, size), String[32])
 
 
 @internal

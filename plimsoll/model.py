@@ -36,6 +36,7 @@ from plimsoll.slots import (
 )
 
 PPM = 10**6
+HOUR = 3_600
 DAY = 86_400
 NOWHERE = "0x" + "00" * 20
 MAX_UINT = 2**256 - 1
@@ -104,14 +105,15 @@ def trunc_div(x: int, y: int) -> int:
 
 # ------------------------------------------------------------------ prices (PRC)
 
-LIVE, FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = range(6)
-
+# A status is 0, or its reason's bytes as a number.
+LIVE = 0
+FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = (
+    int.from_bytes(f"prices: {why}".encode(), "big")
+    for why in ("feed failed", "not positive", "bad time", "out of bounds", "stale")
+)
 PRICE_REASONS = {
-    FAILED: "prices: feed failed",
-    NOT_POSITIVE: "prices: not positive",
-    BAD_TIME: "prices: bad time",
-    OUT_OF_BOUNDS: "prices: out of bounds",
-    STALE: "prices: stale",
+    status: status.to_bytes(32, "big").strip(b"\0").decode()
+    for status in (FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE)
 }
 
 
@@ -153,6 +155,20 @@ def judge_price(
     if now - said.updated_at > terms.max_age:
         return (price if said.updated_at >= touched_at else last_price), STALE
     return price, LIVE
+
+
+def follow(stable: int, cut: int, price: int, elapsed: int, speed_ppm: int) -> int:
+    """A stable price on its way to the oracle's: so fast an hour, for an hour at most (PRC-3).
+
+    Args:
+        stable: [WAD quote/base] when it was stored.
+        cut: [WAD quote/base] by how much storing may have rounded it down.
+        price: [WAD quote/base] the oracle's.
+        elapsed: [s] since.
+        speed_ppm: of itself, an hour.
+    """
+    way = floor_div(stable * speed_ppm * min(elapsed, HOUR), HOUR * PPM)
+    return max(min(price, stable + cut + way), stable - way)
 
 
 # ------------------------------------------------------------------ funding (FND)
@@ -275,8 +291,7 @@ class Value(NamedTuple):
     """A leg's worth and what it asks for [WAD quote]."""
 
     pnl: int
-    maintenance: int
-    initial: int
+    required: int
 
 
 def notional(size: int, price: int) -> int:
@@ -284,32 +299,42 @@ def notional(size: int, price: int) -> int:
     return ceil_div(abs(size) * price, WAD)
 
 
+def required(size: int, price: int, ratio_ppm: int, depth: int, scale: int, reward: int) -> int:
+    """``ceil(N * (ratio + depth / 2S)) + reward`` [WAD quote]."""
+    amount = notional(size, price)
+    return ceil_div(amount * (2 * scale * ratio_ppm + depth * PPM), 2 * scale * PPM) + reward
+
+
 def value(
+    size: int, basis: int, price: int, index: int, mm_ppm: int, scale: int, reward: int
+) -> Value:
+    """A leg for maintenance (LED-6, MGN-1): ``floor(size * (P - F)) - basis``, its own depth."""
+    return Value(
+        floor_div(size * (price - index), WAD) - basis,
+        required(size, price, mm_ppm, abs(size), scale, reward),
+    )
+
+
+def opening_value(
     size: int,
     basis: int,
     price: int,
+    stable: int,
     index: int,
     skew: int,
-    mm_ppm: int,
     im_ppm: int,
     scale: int,
     reward: int,
 ) -> Value:
-    """A leg, valued (LED-6, MGN-1, MGN-2).
+    """A leg for opening and withdrawing (MGN-2, PRC-4): at the worse of oracle and stable price.
 
-    ``pnl = floor(size * (P - F)) - basis``;
-    ``maintenance = ceil(N * (mm + |size| / 2S)) + reward``;
-    ``initial = ceil(N * (im + max(|size|, |k|) / 2S)) + reward``, left out where `im_ppm` is 0.
+    PnL at the lower for longs, at the higher for shorts; the requirement at the higher, and of the
+    market's skew where that is more than the size.
     """
-    amount = notional(size, price)
-
-    def requirement(ratio_ppm: int, depth: int) -> int:
-        return ceil_div(amount * (2 * scale * ratio_ppm + depth * PPM), 2 * scale * PPM) + reward
-
+    low, high = sorted((price, stable))
     return Value(
-        pnl=floor_div(size * (price - index), WAD) - basis,
-        maintenance=requirement(mm_ppm, abs(size)),
-        initial=requirement(im_ppm, max(abs(size), abs(skew))) if im_ppm else 0,
+        floor_div(size * ((low if size > 0 else high) - index), WAD) - basis,
+        required(size, high, im_ppm, max(abs(size), abs(skew)), scale, reward),
     )
 
 
@@ -823,6 +848,11 @@ class Settings(NamedTuple):
     profit_weight_ppm: int
     max_pool_leverage_ppm: int
     top_up_per_block: int  # [WAD quote]
+    backstop: str
+    sequencer: str = NOWHERE  # its guard; nowhere: none
+    stable_speed_ppm: int = 60_000  # of a stable price, an hour
+    outflow_ppm: int = 0  # of the quote held, that may leave in an hour; 0: no limit
+    outflow_floor: int = 0  # [raw] that always may
 
 
 class Valuation(NamedTuple):
@@ -866,7 +896,7 @@ class Leg(NamedTuple):
     skew: int
     lots: int
     last_price: int
-    kept: int
+    state_b: int  # packed, as stored
 
 
 class Token(NamedTuple):
@@ -884,6 +914,7 @@ class Holding(NamedTuple):
     own: int  # [raw]
     unit: int  # [WAD base]
     price: int
+    stable: int
     status: int
     maintenance: int  # [WAD quote]
     initial: int  # [WAD quote]
@@ -928,10 +959,27 @@ class Sum(NamedTuple):
     """The legs of one account [WAD quote]."""
 
     pnl: int = 0
+    opening_pnl: int = 0  # the same, for opening and withdrawing
     maintenance: int = 0
     initial: int = 0
     legs: int = 0
     dead: bool = False
+
+
+class Sequencer(NamedTuple):
+    """A sequencer's uptime feed, if there is one, and the grace after a restart (LIQ-8)."""
+
+    exists: bool = False
+    answer: int = 0  # 0 is up
+    since: int = 0  # [unix s]
+    answers: bool = True
+    grace: int = HOUR  # [s]
+
+    def is_up(self, now: int) -> bool:
+        """Whether it is up and was for the grace; one that does not answer is not asked."""
+        if not self.exists or not self.answers:
+            return True
+        return self.answer == 0 and (now - self.since) % 2**256 >= self.grace
 
 
 @dataclass
@@ -1006,7 +1054,10 @@ class Model:
     markets: dict[int, Market] = field(default_factory=dict)
     book: Book = Book()
     custody: int = 0  # [raw]
+    share: int = 0  # in a settlement: 1 + the share of each claim that is paid [WAD]
+    outflow: tuple[int, int] = (0, 0)  # hour, [raw] quote that left in it
     topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
+    sequencer: Sequencer = Sequencer()
     feeds: dict[str, Feed] = field(default_factory=dict)
     balances: dict[tuple[str, str], int] = field(default_factory=dict)  # [raw] by token, owner
     # Of every token and the pool's shares: by token, owner, spender.
@@ -1035,6 +1086,8 @@ class Model:
             self.markets.copy(),
             self.book,
             self.custody,
+            self.share,
+            self.outflow,
             self.topped_up,
             self.balances.copy(),
             self.allowances.copy(),
@@ -1065,6 +1118,8 @@ class Model:
             self.markets,
             self.book,
             self.custody,
+            self.share,
+            self.outflow,
             self.topped_up,
             self.balances,
             self.allowances,
@@ -1122,7 +1177,7 @@ class Model:
         total = token.state.total + amount_raw
         require(total <= terms.cap, "caps: collateral")
         self._set_balance(account, id, holding.own + amount_raw)
-        self._keep_token(id, TokenState(holding.price, self.now, False, total))
+        self._store_token(holding, total)
 
     @atomic
     def withdraw(
@@ -1134,12 +1189,15 @@ class Model:
         require(receiver not in (NOWHERE, self.address), "withdraw: bad receiver")
         header = self._post(account)
         trader = account != self.settings.pool
+        sent = amount_raw
         if token == self.settings.quote:
             amount = amount_raw * self.settings.unit
             require(amount_raw <= self.custody, "margin: not enough cash")
             require(not trader or header.cash >= amount, "margin: not enough cash")
-            self.custody -= amount_raw
             self._add_cash(account, -amount)
+            sent = self._paid(amount_raw)
+            self._count_outflow(sent)
+            self.custody -= sent
         else:
             id = self._token_id(token)
             own = self.held.get((account, id), 0)
@@ -1150,9 +1208,29 @@ class Model:
         if trader:
             header = self.header_of(account)
             total = self._value(account, header.bitmap)
-            self._check_margin(total, header.cash, self._backing(account), 0)
-        self._move_token(token, self.address, receiver, amount_raw)
-        self._emit(self.address, Withdrawn(account, token, receiver, amount_raw))
+            if total.legs or header.cash < 0:
+                self._check_margin(total, header.cash, self._backing(account), 0)
+        self._move_token(token, self.address, receiver, sent)
+        self._emit(self.address, Withdrawn(account, token, receiver, sent))
+
+    def _paid(self, amount_raw: int) -> int:
+        """What is sent for a claim: all of it, or in a settlement its share (LIQ-11)."""
+        if self.share == 0:
+            return amount_raw
+        sent = floor_div(amount_raw * (self.share - 1), WAD)
+        require(sent != 0, "withdraw: settlement waits")
+        self._add_cash(self.settings.pool, (amount_raw - sent) * self.settings.unit)
+        return sent
+
+    def _count_outflow(self, amount_raw: int) -> None:
+        """Bound what leaves in an hour (GOV-4)."""
+        if self.settings.outflow_ppm == 0:
+            return
+        hour = self.now // HOUR
+        spent = amount_raw + (self.outflow[1] if self.outflow[0] == hour else 0)
+        share = floor_div(self.custody * self.settings.outflow_ppm, PPM)
+        require(spent <= max(share, self.settings.outflow_floor), "withdraw: outflow limit")
+        self.outflow = (hour, spent)
 
     # -------------------------------------------------------------- trading
 
@@ -1165,7 +1243,9 @@ class Model:
         Returns:
             The fill price [WAD quote/base].
         """
-        self._check_owner(sender, account)
+        flat = sender == self.settings.backstop  # closes for anybody, at the market's price
+        if not flat:
+            self._check_owner(sender, account)
         self._check_trader(account)
         require(size_delta != 0, "trade: zero size")
         self._check_listed(market)
@@ -1177,17 +1257,19 @@ class Model:
         # Before.
         others = self._value(account, header.bitmap & ~bit)
         leg = self.leg(account, market)
-        require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
+        require(flat or leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
         size = abs(leg.size + size_delta)
         in_range = (size == 0 or size >= slots.LOT) and abs(size_delta) <= terms.skew_scale
-        require(in_range, "trade: size out of range")
-        before = self._plus(others, leg)
         reduces = only_reduces(leg.size, size_delta)
+        require(in_range and (reduces or not flat), "trade: size out of range")
+        before = self._plus(others, leg)
 
         # The fill.
-        price = fill_price(
-            leg.price, leg.skew, size_delta, terms.skew_scale, terms.spread_ppm + leg.surge_ppm
-        )
+        price, fee_ppm = leg.price, 0
+        if not flat:
+            extra_ppm = terms.spread_ppm + leg.surge_ppm
+            price = fill_price(leg.price, leg.skew, size_delta, terms.skew_scale, extra_ppm)
+            fee_ppm = terms.taker_fee_ppm
         within = price <= limit_price if size_delta > 0 else price >= limit_price
         require(within, "trade: past limit price")
         filled, after = self._filled(leg, size_delta, price, leg.surge_ppm)
@@ -1195,16 +1277,18 @@ class Model:
             require(terms.status == OPEN, "market: reduce only")
             require(others.legs < MAX_LEGS, "account: 32 markets at most")
             self._check_caps(terms, leg, after)
-        self._fill(account, leg, after, price)
+        self._fill(account, leg, after, price, self._steady(leg))
 
         # The fee.
-        fee = taker_fee(size_delta, price, terms.taker_fee_ppm)
+        fee = taker_fee(size_delta, price, fee_ppm)
         to_insurance = floor_div(fee * self.settings.insurance_share_ppm, PPM)
         cash = header.cash + filled.realised - fee
         bitmap = header.bitmap | bit if filled.size else header.bitmap & ~bit
         self._write_header(account, Header(cash, header.flags, bitmap))
         self._add_cash(self.settings.pool, filled.cost + fee - to_insurance)
         self._add_cash(self.address, to_insurance)
+        if flat:
+            return price
         self._emit(self.address, FeePaid(account, market, fee, to_insurance))
 
         # After: the initial margin, or no worse than before.
@@ -1213,7 +1297,7 @@ class Model:
         if not reduces:
             self._check_margin(total, cash, backing, weight)
             return price
-        opening = equity(cash, total.pnl, weight) + backing.initial
+        opening = equity(cash, total.opening_pnl, weight) + backing.initial
         require(
             (not total.dead and opening >= total.initial)
             or no_worse(
@@ -1228,10 +1312,18 @@ class Model:
 
     def _check_margin(self, total: Sum, cash: int, backing: Backing, weight_ppm: int) -> None:
         """Whether an account may take on more risk, or let something go, and be as it then is."""
+        self._check_calm()
         require(not total.dead, "margin: dead leg")
-        opening = equity(cash, total.pnl, weight_ppm) + backing.initial
+        opening = equity(cash, total.opening_pnl, weight_ppm) + backing.initial
         require(opening >= total.initial, "margin: below initial")
-        require(not self.past_caps(cash, total.pnl, backing.initial), "caps: debt")
+        require(not self.past_caps(cash, total.opening_pnl, backing.initial), "caps: debt")
+
+    def is_calm(self) -> bool:
+        """Whether nothing must wait: no freeze, no grace, no sequencer down or just up (LIQ-8)."""
+        return self.now >= self.book.calm_from and self.sequencer.is_up(self.now)
+
+    def _check_calm(self) -> None:
+        require(self.is_calm(), "venue: frozen or in grace")
 
     def past_caps(self, cash: int, pnl: int, initial: int) -> bool:
         """Whether a debt is past the account's share of its collateral, or all past their cap."""
@@ -1275,6 +1367,7 @@ class Model:
         return reward or 0
 
     def _convert(self, sender: str, account: str) -> int | None:
+        self._check_calm()
         cash = self._post(account).cash
         backing = self._backing(account)
         total = self._value(account, self.header_of(account).bitmap)
@@ -1315,6 +1408,7 @@ class Model:
         return sum(self._liquidate(sender, a) or 0 for a in accounts if not self._is_system(a))
 
     def _liquidate(self, sender: str, account: str) -> int | None:
+        self._check_calm()
         header = self._post(account)
         backing = self._backing(account)
         legs = [self.leg(account, market) for market in _bits(header.bitmap)]
@@ -1333,7 +1427,7 @@ class Model:
             seen = leg.surge_ppm + ceil_div(abs(leg.size) * PPM, terms.skew_scale)
             price = fill_price(leg.price, leg.skew, -leg.size, terms.skew_scale)
             filled, after = self._filled(leg, -leg.size, price, min(seen, MAX_SURGE_PPM))
-            self._fill(account, leg, after, price)
+            self._fill(account, leg, after, price, slots.unpack_state_b(leg.state_b).steady)
             cash += filled.realised
             to_pool += filled.cost
             bitmap &= ~(1 << leg.id)
@@ -1408,7 +1502,7 @@ class Model:
         self._add_cash(self.settings.pool, to_pool)
         self._add_cash(self.address, insurance - self.header_of(self.address).cash)
         self._add_cash(sender, reward)
-        self.book = self.book._replace(nav=_saturate_nav(self.book.nav - absorbed))
+        self.book = self.book._replace(nav=slots.kept_nav(self.book.nav - absorbed))
 
     def _sell(self, account: str, owed: int, insurance: int, fee_ppm: int) -> Sale:
         """Seize live tokens for what is `owed` and a fee on what is seized."""
@@ -1466,7 +1560,7 @@ class Model:
         self._check_listed(market)
         leg = self.leg(NOWHERE, market)
         require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
-        self._touch(leg)
+        self._touch(leg, self._steady(leg))
         return leg.price
 
     @atomic
@@ -1476,7 +1570,9 @@ class Model:
         require(market < MAX_MARKETS, "")
         old = self.markets.get(market, Market())
         if old.words[0]:
-            self._touch(self.leg(NOWHERE, market))
+            leg = self.leg(NOWHERE, market)
+            # The stable price is stored by the greatest, which may change.
+            self._touch(leg, self._steady(leg, terms_of(words).max_price))
         self.markets[market] = self.markets.get(market, Market())._replace(words=words)
         self._emit(self.address, MarketConfigured(market, words))
 
@@ -1506,11 +1602,17 @@ class Model:
         return self._poke_token(self._token_id(token))
 
     def _poke_token(self, id: int) -> int:
-        holding, state = self.holding(NOWHERE, id), self.tokens[id].state
+        holding = self.holding(NOWHERE, id)
         if not holding.fading:
-            dead = holding.status != LIVE
-            self._keep_token(id, TokenState(holding.price, self.now, dead, state.total))
+            self._store_token(holding, self.tokens[id].state.total)
         return holding.price
+
+    def _store_token(self, holding: Holding, total: int) -> None:
+        """A token's state as of now; a price that is not valid moves the stable one no further."""
+        steady = floor_div(holding.stable << 24, holding.price) if holding.price else 0
+        dead = holding.status != LIVE
+        state = TokenState(holding.price, self.now, dead, total, min(steady, 2**31 - 1))
+        self._keep_token(holding.id, state)
 
     @atomic
     def set_token(self, sender: str, id: int, token: str, words: tuple[int, int, int]) -> None:
@@ -1531,8 +1633,20 @@ class Model:
     def set_nav(self, sender: str, nav: int) -> None:
         """The pool's NAV as of now [WAD quote] (QTE-4); the pool's alone."""
         require(sender == self.settings.pool, "access: pool only")
-        self.book = Book(_saturate_nav(nav), self.book.exposure, self.now)
+        self.book = self.book._replace(nav=slots.kept_nav(nav), known_at=self.now)
         self._emit(self.address, NavKnown(nav))
+
+    @atomic
+    def set_calm(self, sender: str, calm_from: int) -> None:
+        """Until then only deposits and reductions (LIQ-8, GOV-1); the Configurator's alone."""
+        require(sender == self.settings.configurator, "access: configurator only")
+        self.book = self.book._replace(calm_from=calm_from)
+
+    @atomic
+    def set_share(self, sender: str, share: int) -> None:
+        """What each claim is paid from now on, plus one; 0: all (LIQ-11); the Backstop's alone."""
+        require(sender == self.settings.backstop, "access: backstop only")
+        self.share = share
 
     # -------------------------------------------------------------- views
 
@@ -1590,7 +1704,7 @@ class Model:
             skew=stored.a.skew,
             lots=stored.a.lots,
             last_price=stored.a.last_price,
-            kept=stored.b.kept,
+            state_b=slots.pack_state_b(stored.b),
         )
 
     def market_words(self, market: int) -> tuple[int, int, int, int, int]:
@@ -1601,6 +1715,33 @@ class Model:
     def globals(self) -> tuple[int, int, int]:
         """Custody [raw], the packed book, what was topped up in which block."""
         return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
+
+    def exits(self) -> tuple[int, int]:
+        """In a settlement 1 + the share paid [WAD]; the hour and what left in it, packed."""
+        return self.share, slots.pack_topped_up(*self.outflow)
+
+    def stable_price(self, leg: Leg) -> int:
+        """A market's stable price as of now (PRC-3) [WAD quote/base]."""
+        stored, most = slots.unpack_state_b(leg.state_b), self._terms(leg.id).max_price
+        if stored.steady == 0:
+            return leg.price
+        return follow(
+            most * stored.steady >> 48,
+            (most >> 48) + 1,
+            leg.price,
+            self.now - stored.touched_at,
+            self.settings.stable_speed_ppm,
+        )
+
+    def _steady(self, leg: Leg, most: int = 0) -> int:
+        """A market's stable price as it is stored: over the greatest, by default today's."""
+        if leg.status != LIVE:
+            return slots.unpack_state_b(leg.state_b).steady
+        greatest = most or self._terms(leg.id).max_price
+        return min((self.stable_price(leg) << 48) // greatest, 2**48 - 1)
+
+    def _terms(self, market: int) -> Unpacked:
+        return terms_of(self.markets[market].words)
 
     def credit(self) -> tuple[int, ...]:
         """Debts, terms of credit and seizing, packed; the index; all debts over their indices."""
@@ -1633,11 +1774,17 @@ class Model:
             terms.maintenance_ppm, terms.maintenance_before_ppm, terms.settle_at, self.now
         )
         maintenance = weighed(worth, weight, terms.scale, own * terms.unit)
+        stable = price
+        if state.steady:
+            elapsed = self.now - state.seen_at if status == LIVE else 0
+            last, speed_ppm = state.last_price, self.settings.stable_speed_ppm
+            stable = follow(last * state.steady >> 24, last >> 24, price, elapsed, speed_ppm)
         initial = 0
         if status == LIVE:
             weight = weight_now(
                 terms.initial_ppm, terms.initial_before_ppm, terms.settle_at, self.now
             )
+            worth = floor_div(own * terms.unit * min(price, stable), WAD)
             initial = weighed(worth, weight, terms.scale, state.total * terms.unit)
         elif fading:
             fade = min(self.now - state.seen_at, DAY)
@@ -1648,6 +1795,7 @@ class Model:
             own=own,
             unit=terms.unit,
             price=price,
+            stable=stable,
             status=status,
             maintenance=maintenance,
             initial=initial,
@@ -1738,22 +1886,19 @@ class Model:
         """`total` with one more leg in it."""
         if leg.size == 0:
             return total
-        terms = terms_of(self.markets[leg.id].words)
-        worth = value(
-            leg.size,
-            leg.basis,
-            leg.price,
-            leg.funding_index,
-            leg.skew,
-            terms.mm_ppm,
-            terms.im_ppm,
-            terms.skew_scale,
-            terms.reward,
+        terms = self._terms(leg.id)
+        size, basis, price, index = leg.size, leg.basis, leg.price, leg.funding_index
+        scale, reward = terms.skew_scale, terms.reward
+        worth = value(size, basis, price, index, terms.mm_ppm, scale, reward)
+        stable = self.stable_price(leg)
+        opening = opening_value(
+            size, basis, price, stable, index, leg.skew, terms.im_ppm, scale, reward
         )
         return Sum(
             total.pnl + worth.pnl,
-            total.maintenance + worth.maintenance,
-            total.initial + worth.initial,
+            total.opening_pnl + opening.pnl,
+            total.maintenance + worth.required,
+            total.initial + opening.required,
             total.legs + 1,
             total.dead or leg.status != LIVE,
         )
@@ -1778,7 +1923,7 @@ class Model:
             surge_ppm=surge_ppm,
         )
 
-    def _fill(self, account: str, before: Leg, after: Leg, price: int) -> None:
+    def _fill(self, account: str, before: Leg, after: Leg, price: int, steady: int) -> None:
         """The one way for a size to change (LED-1, LED-2): `account` takes from the pool.
 
         The pool's size is minus the skew, and its basis goes straight to its cash.
@@ -1788,22 +1933,22 @@ class Model:
             self.positions[account, market] = Position(after.size, after.basis)
         else:
             self.positions.pop((account, market), None)
-        state = self._store(before, after)
+        state = self._store(before, after, steady)
         delta = after.skew - before.skew
         self._emit(
             self.address, Filled(account, market, delta, price, after.size, after.basis, *state)
         )
 
-    def _touch(self, leg: Leg) -> None:
+    def _touch(self, leg: Leg, steady: int) -> None:
         """Write a market back without a fill."""
-        self._emit(self.address, MarketMoved(leg.id, *self._store(leg, leg)))
+        self._emit(self.address, MarketMoved(leg.id, *self._store(leg, leg, steady)))
 
-    def _store(self, before: Leg, after: Leg) -> tuple[int, int]:
+    def _store(self, before: Leg, after: Leg, steady: int) -> tuple[int, int]:
         """Write a market and the pool's exposure to it; the market's state, packed (PRC-3)."""
         self.markets[after.id] = Market(
             self.markets[after.id].words,
             StateA(after.lots, after.price, after.skew),
-            StateB(after.funding_index, after.rate, self.now, after.surge_ppm, after.kept),
+            StateB(after.funding_index, after.rate, self.now, after.surge_ppm, steady),
         )
         self.book = self.book._replace(exposure=self._exposure(before, after))
         return self.market_words(after.id)[3:]
@@ -1815,6 +1960,7 @@ class Model:
 
     def _check_caps(self, terms: Unpacked, before: Leg, after: Leg) -> None:
         """Whether a fill that does more than reduce may stand (QTE-4)."""
+        require(self.now >= terms.paused_until, "market: paused")
         open_interest = slots.open_interest(after.lots, after.skew)
         require(open_interest <= terms.max_open_interest, "caps: open interest")
         if abs(after.skew) < abs(before.skew):
@@ -2494,7 +2640,3 @@ class Model:
 def _bits(bitmap: int) -> list[int]:
     """The set bits of a bitmap, lowest first."""
     return [i for i in range(bitmap.bit_length()) if bitmap >> i & 1]
-
-
-def _saturate_nav(nav: int) -> int:
-    return max(min(nav, slots.MAX_NAV), -slots.MAX_NAV)

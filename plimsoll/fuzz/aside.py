@@ -16,7 +16,7 @@ from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import step
 from plimsoll.fuzz.system import STRANGER, Setup, System, compiled, created_by
-from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM
+from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM, Settings
 from plimsoll.slots import WAD
 
 SIGNER = b"\x11" * 32  # a private key that everybody knows
@@ -135,13 +135,14 @@ def sign(
 def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
     """A Clearinghouse and a pool whose quote is `token`, of six decimals."""
     artifacts, owner = compiled(), chain.deployer
-    home = created_by(owner, chain.nonce(owner) + 3)
+    home = created_by(owner, chain.nonce(owner) + 4)
     configurator = chain.deploy(artifacts.configurator, home, 200_000)
     pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", DAY)
     auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
-    peers = token.address, pool.address, configurator.address, auction.address
+    peers = token.address, 0, pool.address, configurator.address, auction.address
     shares = 200_000, 200_000, 500_000, 1_500_000, 0
-    return chain.deploy(artifacts.clearinghouse, *peers, *shares), pool
+    settings = Settings(*peers, *shares, chain.deploy(artifacts.backstop, home).address)
+    return chain.deploy(artifacts.clearinghouse, settings), pool
 
 
 def check_construction(chain: Chain) -> None:
@@ -174,17 +175,20 @@ def check_construction(chain: Chain) -> None:
         same(f"pool {args}", made(artifacts.pool, *args), reason)
     for reason, share in (("", PPM - 1), ("configurator: keeper share", PPM)):
         same(f"keeper share {share}", made(artifacts.configurator, owner, share), reason)
+    house = around(chain, chain.deploy(artifacts.token, "Quote", "QUOTE", 6))[0].address
     for reason, line in (("", WAD), ("lens: line below liquidation", WAD - 1)):
-        same(f"line {line}", made(compile_contract("Lens.vy"), owner, line), reason)
+        same(f"line {line}", made(compile_contract("Lens.vy"), house, line), reason)
 
     above = "settings: share above 1"
     for reason, insurance, weight in (("", PPM, PPM), (above, PPM + 1, 0), (above, 0, PPM + 1)):
-        home = created_by(owner, chain.nonce(owner) + 3)
+        home = created_by(owner, chain.nonce(owner) + 4)
         configurator = chain.deploy(artifacts.configurator, home, 0).address
         pool = chain.deploy(artifacts.pool, home, token, "Pool", "POOL", DAY).address
         auction = chain.deploy(artifacts.auction, home, configurator, token).address
+        backstop = chain.deploy(artifacts.backstop, home).address
         shares = 0, insurance, weight, 0, 0
-        found = made(artifacts.clearinghouse, token, pool, configurator, auction, *shares)
+        settings = Settings(token, 0, pool, configurator, auction, *shares, backstop)
+        found = made(artifacts.clearinghouse, settings)
         same(f"shares {shares}", found, reason)
 
 

@@ -36,7 +36,7 @@ WALLETS = {"alice": (1, 255), "bob": (), "mallory": (1, 2, 3), "keeper": (), "le
 STRANGER = "stranger"
 MODES = {"ok": 0, "revert": 1, "burn": 2, "short": 3, "empty": 4, "long": 5, "busy": 6}
 ANSWERING = ("ok", "long", "busy")
-UNLEDGERED = ("configurator", "owner")
+UNLEDGERED = ("configurator", "owner", "backstop")
 STARVED = ("halt: OutOfGas", TOO_LITTLE_GAS, "prices: too little gas", "")
 
 
@@ -70,6 +70,9 @@ class Setup:
     profit_weight_ppm: int = 500_000
     max_pool_leverage_ppm: int = 1_500_000
     top_up_per_block: int = 100 * WAD
+    stable_speed_ppm: int = 60_000
+    outflow_ppm: int = 0
+    outflow_floor: int = 0  # [raw]
     cooldown: int = DAY
     pool_cash: int = 10_000_000  # [quote]
     insurance_cash: int = 1_000  # [quote]
@@ -80,7 +83,6 @@ class Setup:
     @classmethod
     def of(cls, table: Table) -> Setup:
         """The deployment of a table, on mock feeds and mock tokens."""
-        keeper, insurance, profit, leverage, top_up = table.settings()
         markets = []
         for spec in table.markets:
             terms = table.terms(spec.name, NOWHERE)._asdict()
@@ -99,11 +101,7 @@ class Setup:
             coins=coins,
             credit=credit and {**credit, "order": list(credit["order"])},
             quote_decimals=table.quote.decimals,
-            keeper_share_ppm=keeper,
-            insurance_share_ppm=insurance,
-            profit_weight_ppm=profit,
-            max_pool_leverage_ppm=leverage,
-            top_up_per_block=top_up,
+            **table.settings(),
             cooldown=table.pool.cooldown,
             pool_cash=int(table.pool.seed),
             insurance_cash=int(table.insurance),
@@ -129,6 +127,7 @@ class Artifacts:
     pool: Artifact
     configurator: Artifact
     auction: Artifact
+    backstop: Artifact
     token: Artifact
     feed: Artifact
 
@@ -143,6 +142,7 @@ class Artifacts:
                     "LiquidityPool",
                     "Configurator",
                     "CollateralAuction",
+                    "Backstop",
                     "TokenMock",
                     "FaultyFeedMock",
                 )
@@ -158,6 +158,7 @@ def compiled() -> Artifacts:
         pool=compile_contract("LiquidityPool.vy"),
         configurator=compile_contract("Configurator.vy"),
         auction=compile_contract("CollateralAuction.vy"),
+        backstop=compile_contract("Backstop.vy"),
         token=compile_contract("mocks/TokenMock.vy"),
         feed=compile_contract("mocks/FaultyFeedMock.vy"),
     )
@@ -179,6 +180,7 @@ class System:
     pool: Contract
     configurator: Contract
     auction: Contract
+    backstop: Contract
     token: Contract
     names: dict[str, str]
     artifacts: Artifacts
@@ -202,10 +204,11 @@ class System:
                 names[f"{wallet}.{sub}"] = f"0x{int(chain.wallet(i), 16) ^ sub:040x}"
 
         token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
-        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 3)
+        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 4)
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
         auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
+        backstop = chain.deploy(artifacts.backstop, home)
         settings = Settings(
             quote=token.address,
             unit=10 ** (18 - setup.quote_decimals),
@@ -217,24 +220,18 @@ class System:
             profit_weight_ppm=setup.profit_weight_ppm,
             max_pool_leverage_ppm=setup.max_pool_leverage_ppm,
             top_up_per_block=setup.top_up_per_block,
+            backstop=backstop.address,
+            stable_speed_ppm=setup.stable_speed_ppm,
+            outflow_ppm=setup.outflow_ppm,
+            outflow_floor=setup.outflow_floor,
         )
-        clearinghouse = chain.deploy(
-            artifacts.clearinghouse,
-            settings.quote,
-            settings.pool,
-            settings.configurator,
-            settings.auction,
-            settings.keeper_share_ppm,
-            settings.insurance_share_ppm,
-            settings.profit_weight_ppm,
-            settings.max_pool_leverage_ppm,
-            settings.top_up_per_block,
-        )
+        clearinghouse = chain.deploy(artifacts.clearinghouse, settings)
         assert clearinghouse.address == home
         names["token"] = token.address
         names["pool"] = pool.address
         names["configurator"] = configurator.address
         names["auction"] = auction.address
+        names["backstop"] = backstop.address
         names["fund"] = clearinghouse.address
         model = Model(
             address=home,
@@ -256,6 +253,7 @@ class System:
             pool,
             configurator,
             auction,
+            backstop,
             token,
             names,
             artifacts,
