@@ -1111,6 +1111,13 @@ class Model:
         self._emit(self.address, Deposited(account, token, sender, amount_raw))
         return amount_raw
 
+    @atomic
+    def deposit_with_permit(
+        self, sender: str, account: str, token: str, amount_raw: int, *permit: Any
+    ) -> int:
+        """`deposit`, whatever becomes of the permit: no token here knows any (ACC-6)."""
+        return self.deposit(sender, account, token, amount_raw)
+
     def _receive(self, sender: str, account: str, id: int, amount_raw: int) -> None:
         """Take a collateral token at a live price and below its cap (COL-1)."""
         token = self.tokens[id]
