@@ -1992,6 +1992,14 @@ class Model:
 
     # -------------------------------------------------------------- the auction
 
+    @atomic
+    def open_lot(
+        self, sender: str, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+    ) -> None:
+        """Take a seizure up for sale, which is the Clearinghouse's call (LIQ-4)."""
+        require(sender == self.address, "access: clearinghouse only")
+        self._open_lot(token, amount, to_insurance, to_pool, surplus_to)
+
     def _open_lot(
         self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
     ) -> None:

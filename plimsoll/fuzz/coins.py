@@ -437,6 +437,7 @@ class CoinDraws:
         ops: list[Op] = [
             ["set_token", sender, coin, f"coin{coin}", words],
             ["set_credit", sender, 0, 0],
+            ["open_lot", sender, coin, 1, 0, 0, sender],
             ["withdraw", sender, "auction", f"coin{coin}", 1, sender],
             ["deposit", sender, "auction", "token", 1],
             ["liquidate", sender, "auction"],

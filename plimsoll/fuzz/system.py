@@ -495,6 +495,13 @@ class System:
     def _auction(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.auction, function, function, self.address(sender), *args)
 
+    def _op_open_lot(
+        self, sender: str, token: int, amount: int, insurance: int, pool: int, heir: str
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(sender)
+        args = token, amount, insurance, pool, self.address(heir)
+        return self._both(self.auction, "open", "open_lot", who, *args)
+
     def _op_buy(
         self, sender: str, lot: int, amount: int | str, most: int | None, receiver: str
     ) -> tuple[Outcome, Outcome]:
