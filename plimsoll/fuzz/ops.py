@@ -858,6 +858,10 @@ class Generator(CoinDraws):
                 decimals = self.system.setup.markets[like].decimals
                 self.queue.append(["feed", decimals, self._sane(self.feed_of(market))])
                 changes = {**self._kept(market), "feed": len(self.system.feeds)}
+        elif market < len(self.model.listed) and rng.random() < 0.1:  # a step up, and nothing else
+            changes = self._kept(market)
+            name = rng.choice(["im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward"])
+            changes[name] += slots.REWARD_UNIT if name == "reward" else 1
         sender = "owner" if rng.random() < 0.97 else "mallory"
         if rng.random() < 0.1:
             name = rng.choice(["", "M0", f"N{len(self.model.listed)}", "x" * 32])
