@@ -45,6 +45,11 @@ def _coin(price: int, decimals: int, **terms: int) -> CoinSetup:
     return CoinSetup(price * 10**8, 8, decimals, {**fields, **terms})
 
 
+def ether_coin() -> CoinSetup:
+    """Ether-like: 18 decimals, at 3,000."""
+    return _coin(3_000, 18)
+
+
 def wild_coin(rng: random.Random) -> CoinSetup:
     """Anything that the rules allow, the corners more often than not."""
     decimals, feed_decimals = rng.choice([0, 2, 6, 8, 18]), rng.choice([0, 6, 8, 18])
@@ -81,7 +86,7 @@ def random_coins(rng: random.Random) -> tuple[list[CoinSetup], dict[str, Any] | 
         return [], None
     # At a price of one and 18 decimals whatever is owed is a whole number of raw units.
     dollars = [_coin(1, decimals, scale=10**8 * WAD) for decimals in (6, 18)]
-    ordinary = [_coin(3_000, 18), _coin(60_000, 8), *dollars]
+    ordinary = [ether_coin(), _coin(60_000, 8), *dollars]
     if kind < 0.7:
         coins = rng.sample(ordinary, rng.randint(1, 3))
     elif kind < 0.9:
