@@ -1187,6 +1187,13 @@ class Model:
         self._emit(self.address, Deposited(account, token, sender, amount_raw))
         return amount_raw
 
+    @atomic
+    def deposit_with_permit(
+        self, sender: str, account: str, token: str, amount_raw: int, *permit: Any
+    ) -> int:
+        """`deposit`, whatever becomes of the permit: no token here knows any (ACC-6)."""
+        return self.deposit(sender, account, token, amount_raw)
+
     def _receive(self, sender: str, account: str, id: int, amount_raw: int) -> None:
         """Take a collateral token at a live price and below its cap (COL-1)."""
         token = self.tokens[id]
@@ -2152,6 +2159,14 @@ class Model:
         self._emit(self.settings.configurator, CreditReconfigured(terms))
 
     # -------------------------------------------------------------- the auction
+
+    @atomic
+    def open_lot(
+        self, sender: str, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+    ) -> None:
+        """Take a seizure up for sale, which is the Clearinghouse's call (LIQ-4)."""
+        require(sender == self.address, "access: clearinghouse only")
+        self._open_lot(token, amount, to_insurance, to_pool, surplus_to)
 
     def _open_lot(
         self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str

@@ -254,6 +254,7 @@ class Generator(CoinDraws):
                 (self.coin_out, 5),
                 (self.convert, 4),
                 (self.settle, 4),
+                (self.overdraw, 8),
                 (self.buy, 6),
                 (self.tick, 1),
                 (self.poke_token, 3),
@@ -476,9 +477,10 @@ class Generator(CoinDraws):
             amount = self.near(2**100 // self.model.settings.unit - self.model.custody + 1)
         if isinstance(amount, int) and amount > has and rng.random() < 0.8:
             self.queue.append(["mint", sender, amount - has])
-        self.queue.append(
-            ["deposit", sender, account, token, max(amount, 0) if amount != "all" else amount]
-        )
+        if amount == "all":
+            return ["deposit", sender, account, token, amount]
+        call = "deposit" if rng.random() < 0.9 else "deposit_with_permit"
+        self.queue.append([call, sender, account, token, max(amount, 0)])
         return self.queue.pop()
 
     def withdraw(self) -> Op:
@@ -697,8 +699,10 @@ class Generator(CoinDraws):
             if known.mode != "ok" and self.rng.random() < 0.8:
                 self.queue.append(["fault", i, "ok"])
             if self.rng.random() < 0.95:
+                # Half of the rounds say what the last one said.
+                drift = self.rng.gauss(0, 0.005) if self.rng.random() < 0.5 else 0.0
                 answer = self._sane(i)
-                moved = max(int(answer * (1 + self.rng.gauss(0, 0.005))), 1)
+                moved = max(int(answer * (1 + drift)), 1) if drift else answer
                 self.queue.append(["price", i, moved, 0])
         if self.rng.random() < 0.8 and not only_dead:
             self.queue.append(["refresh", "keeper"])
@@ -881,6 +885,10 @@ class Generator(CoinDraws):
                 decimals = self.system.setup.markets[like].decimals
                 self.queue.append(["feed", decimals, self._sane(self.feed_of(market))])
                 changes = {**self._kept(market), "feed": len(self.system.feeds)}
+        elif market < len(self.model.listed) and rng.random() < 0.1:  # a step up, and nothing else
+            changes = self._kept(market)
+            name = rng.choice(["im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward"])
+            changes[name] += slots.REWARD_UNIT if name == "reward" else 1
         sender = "owner" if rng.random() < 0.97 else "mallory"
         if rng.random() < 0.1:
             name = rng.choice(["", "M0", f"N{len(self.model.listed)}", "x" * 32])

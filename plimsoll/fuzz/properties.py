@@ -45,6 +45,7 @@ MOVES_PRICES = ("price", "fault", "wait")
 OWN_ACTS = (
     "trade",
     "deposit",
+    "deposit_with_permit",
     "withdraw",
     "poke",
     "poke_token",
@@ -596,7 +597,8 @@ def cash_if_closed(system: System, account: str) -> int | None:
                 model.markets[market] = stored._replace(b=stored.b._replace(surge_ppm=0))
                 worst = 0 if position.size > 0 else MAX_UINT
                 model.trade(account, account, market, -position.size, worst)
-        if model.header_of(account).cash + model._backing(account).credit < 0:
+        cash = model.header_of(account).cash - model.interest_of(account)
+        if cash + model._backing(account).credit < 0:
             return None  # closing would leave a debt that nothing covers
         return worth_of(model, account)
     except Refused:

@@ -454,6 +454,15 @@ class System:
         raw = has if amount == "all" else amount
         return self._house("deposit", sender, self.address(account), self.address(token), raw)
 
+    def _op_deposit_with_permit(
+        self, sender: str, account: str, token: str, amount: int
+    ) -> tuple[Outcome, Outcome]:
+        """With a permit that nobody signed, which stops nothing: what is approved is taken."""
+        who, signature = self.address(account), (self.chain.now, 27, b"\0" * 32, b"\0" * 32)
+        return self._house(
+            "deposit_with_permit", sender, who, self.address(token), amount, *signature
+        )
+
     def _op_withdraw(
         self, sender: str, account: str, token: str, amount: int | str, receiver: str
     ) -> tuple[Outcome, Outcome]:
@@ -513,6 +522,13 @@ class System:
     def _auction(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.auction, function, function, self.address(sender), *args)
 
+    def _op_open_lot(
+        self, sender: str, token: int, amount: int, insurance: int, pool: int, heir: str
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(sender)
+        args = token, amount, insurance, pool, self.address(heir)
+        return self._both(self.auction, "open", "open_lot", who, *args)
+
     def _op_buy(
         self, sender: str, lot: int, amount: int | str, most: int | None, receiver: str
     ) -> tuple[Outcome, Outcome]:
@@ -531,17 +547,19 @@ class System:
     def _configured(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.configurator, function, function, self.address(sender), *args)
 
-    def _coin_terms(self, like: int, changes: dict[str, Any]) -> CollateralTerms:
-        """A token's first terms with some changed; ``feed`` is a number or a name."""
-        first = len(self.setup.markets)
-        fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
+    def _coin_terms(self, like: int | None, changes: dict[str, Any]) -> CollateralTerms:
+        """A token's first terms with some changed, or as told; ``feed``: a number or a name."""
+        fields = dict(changes)
+        if like is not None:
+            first = len(self.setup.markets)
+            fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
         feed = fields.pop("feed")
         return CollateralTerms(
             feed=self.feeds[feed].address if isinstance(feed, int) else self.address(feed), **fields
         )
 
     def _op_list_coin(
-        self, sender: str, token: str, like: int, changes: dict[str, Any]
+        self, sender: str, token: str, like: int | None, changes: dict[str, Any]
     ) -> tuple[Outcome, Outcome]:
         terms = self._coin_terms(like, changes)
         return self._configured("list_collateral", sender, self.address(token), terms)
