@@ -13,7 +13,7 @@ WAD = 10**18
 LOT = 2**32  # [wei of base]
 REWARD_UNIT = 10**16  # [WAD quote]
 
-UNLISTED, OPEN, REDUCE_ONLY = 0, 1, 2
+UNLISTED, OPEN, REDUCE_ONLY, SETTLED = 0, 1, 2, 3
 
 
 class Header(NamedTuple):
@@ -77,6 +77,20 @@ class Terms(NamedTuple):
     max_velocity_ppm: int  # [ppm/day^2]
     max_rate_ppm: int  # [ppm/day]
     reduce_only: bool = False
+
+
+class Ramp(NamedTuple):
+    """A market's terms on their way, as in ``IConfigurator.Ramp``."""
+
+    target: Terms
+    im_ppm: int  # where it began, and likewise
+    mm_ppm: int
+    liquidation_fee_ppm: int
+    reward: int  # [WAD quote]
+    skew_scale: int  # [WAD base]
+    duration: int  # [s] of the whole way
+    progress: int  # [s] of it walked
+    walked_at: int  # [unix s] of the last step, or the start
 
 
 class CollateralTerms(NamedTuple):
@@ -170,6 +184,7 @@ class Unpacked(NamedTuple):
     max_skew: int
     max_open_interest: int
     otc_band_ppm: int
+    paused_until: int  # [unix s]
 
 
 # ------------------------------------------------------------------ fields
@@ -306,12 +321,13 @@ def bound_exponent(min_price: int, max_price: int) -> int:
     return exponent
 
 
-def pack_terms(terms: Terms, feed_decimals: int) -> tuple[int, int, int]:
+def pack_terms(terms: Terms, feed_decimals: int, paused_until: int = 0) -> tuple[int, int, int]:
     """The three words that the clearinghouse keeps of a market's terms.
 
     Args:
         terms: readable numbers.
         feed_decimals: of the feed's answers, 0 to 18.
+        paused_until: [unix s] nobody opens or enlarges.
 
     Returns:
         Terms 0, 1 and 2.
@@ -347,6 +363,7 @@ def pack_terms(terms: Terms, feed_decimals: int) -> tuple[int, int, int]:
         put(terms.max_skew, 0, 96)
         | put(terms.max_open_interest, 96, 96)
         | put(terms.otc_band_ppm, 192, 20)
+        | put(paused_until, 212, 32)
     )
     return t0, t1, t2
 
@@ -373,6 +390,7 @@ def unpack_terms(t0: int, t1: int, t2: int) -> Unpacked:
         max_skew=take(t2, 0, 96),
         max_open_interest=take(t2, 96, 96),
         otc_band_ppm=take(t2, 192, 20),
+        paused_until=take(t2, 212, 32),
     )
 
 

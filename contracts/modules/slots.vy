@@ -18,7 +18,7 @@
      terms 1   instant spread ppm [235..254] | taker fee ppm [215..234] | reward, 0.01 quote [193..214]
                | bound exponent [188..192] | max price [164..187] | min price [140..163]
                | max rate ppm/day [120..139] | max velocity ppm/day^2 [96..119] | skew scale [0..95]
-     terms 2   otc band ppm [192..211] | max open interest [96..191] | max skew [0..95]
+     terms 2   paused until [212..243] | otc band ppm [192..211] | max open interest [96..191] | max skew [0..95]
      book      the pool's: last known NAV int104 [152..255] | exposure [40..151] | NAV known at [0..39]
 
      token 0   of a collateral token: auction discount ppm [232..251] | initial weight ppm [212..231]
@@ -35,7 +35,7 @@
                | bound of a conversion, quote [64..95] | order of the tokens, 16 ids of 4 bits [0..63]
 
      A lot is 2**32 wei of base. A price bound is `mantissa * 10**exponent`. The feed exponent is 18 less
-     the feed's decimals, the unit exponent 18 less the token's. Status: 0 unlisted, 1 open, 2 reduce only.
+     the feed's decimals, the unit exponent 18 less the token's. Status: 0 unlisted, 1 open, 2 reduce only, 3 settled.
      A token's weights go in a straight line from those before to the others, which they reach when they settle.
 """
 
@@ -84,6 +84,7 @@ SPREAD: constant(uint256) = 235
 # terms 2
 MAX_OPEN_INTEREST: constant(uint256) = 96
 OTC_BAND: constant(uint256) = 192
+PAUSED_UNTIL: constant(uint256) = 212
 
 # header
 HAS_TOKENS: constant(uint256) = 128  # the bit
@@ -122,6 +123,7 @@ REWARD_UNIT: constant(uint256) = 10**16  # [WAD quote]
 
 STATUS_OPEN: constant(uint256) = 1
 STATUS_REDUCE_ONLY: constant(uint256) = 2
+STATUS_SETTLED: constant(uint256) = 3
 
 
 # ------------------------------------------------------------------ header
