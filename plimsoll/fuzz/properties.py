@@ -39,7 +39,7 @@ from plimsoll.model import (
 )
 from plimsoll.slots import WAD
 
-# What may take a healthy account to unhealthy: prices, feeds and time, and a ramp, which everybody saw
+# What may take a healthy account to unhealthy: prices, feeds, time, and a ramp, which everybody saw
 # coming; and another feed, see below.
 MOVES_PRICES = ("price", "fault", "wait", "walk")
 # What nobody can gain by, at prices that stand still.
