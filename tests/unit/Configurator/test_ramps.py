@@ -103,7 +103,9 @@ def test_ramp_market__market_that_is_not_there__refused(market):
 @pytest.mark.parametrize("build", [governed, opened])
 def test_ramp_market__feed_age_or_bounds_of_another__refused_open_or_not(build, change):
     system = build()
-    assert refused(system, "ramp", "owner", 0, 0, change, 3 * DAY) == "configurator: feed and bounds"
+    assert (
+        refused(system, "ramp", "owner", 0, 0, change, 3 * DAY) == "configurator: feed and bounds"
+    )
     assert refused(system, "ramp", "owner", 0, 0, {}, 3 * DAY) is None
 
 
@@ -129,7 +131,11 @@ def test_ramp_market__another_feed__refused_even_for_a_dead_one():
             {"liquidation_fee_ppm": 2_343},
             "configurator: fee below closing",
         ),
-        ({"liquidation_fee_ppm": 11_000}, {"liquidation_fee_ppm": 11_001}, "configurator: mm too low"),
+        (
+            {"liquidation_fee_ppm": 11_000},
+            {"liquidation_fee_ppm": 11_001},
+            "configurator: mm too low",
+        ),
         ({"max_skew": 14_000 * WAD}, {"max_skew": 14_000 * WAD + 1}, "configurator: max_skew"),
         ({"max_rate_ppm": 25_000}, {"max_rate_ppm": 25_001}, "configurator: max_rate"),
         ({"skew_scale": 10**24}, {"skew_scale": 0}, "configurator: skew_scale"),
@@ -189,7 +195,7 @@ def test_ramp_market__step_of_the_scale__worth_two_taker_fees_at_most(way, durat
     def fits(change: int) -> bool:
         least = min(start, start + way * change)
         step = ceil_div(change * HOUR, duration)
-        return not step or 14_000 * WAD <= worth_of_a_step(least, step)
+        return not step or worth_of_a_step(least, step) >= 14_000 * WAD
 
     low, high = 0, 10**30 if way > 0 else start - 100_000 * WAD
     while high - low > 1:
