@@ -767,7 +767,7 @@ def _check(terms: IConfigurator.Terms, open_now: uint256):
     assert terms.mm_ppm >= terms.liquidation_fee_ppm + fixed_point.ceil_div(
         open_interest * PPM, terms.skew_scale
     ), "configurator: mm too low"
-    assert 2 * terms.im_ppm >= 3 * terms.mm_ppm, "configurator: im below 1.5 mm"
+    assert terms.mm_ppm <= 2 * terms.im_ppm // 3, "configurator: im below 1.5 mm"
     assert terms.otc_band_ppm < terms.mm_ppm, "configurator: otc_band"
     assert terms.max_rate_ppm <= min(terms.mm_ppm, MAX_RATE_PPM), "configurator: max_rate"
 

@@ -39,8 +39,9 @@ from plimsoll.model import (
 )
 from plimsoll.slots import WAD
 
-# What may take a healthy account to unhealthy: prices, feeds and time; and another feed, see below.
-MOVES_PRICES = ("price", "fault", "wait")
+# What may take a healthy account to unhealthy: prices, feeds, time, and a ramp, which everybody saw
+# coming; and another feed, see below.
+MOVES_PRICES = ("price", "fault", "wait", "walk")
 # What nobody can gain by, at prices that stand still.
 OWN_ACTS = (
     "trade",
@@ -605,7 +606,7 @@ def cash_if_closed(system: System, account: str) -> int | None:
 
 
 def moves_prices(op: Op) -> bool:
-    """Whether an operation brings new prices, or the time for funding and for feeds to die."""
+    """Whether an operation brings new prices or requirements, or time for funding and dying."""
     configures = op[0] in ("configure", "configure_coin")
     return op[0] in MOVES_PRICES or (configures and "feed" in op[4])
 

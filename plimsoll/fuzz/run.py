@@ -25,6 +25,8 @@ from plimsoll.slots import WAD
 
 # Of the checks of the state, every so many compare every getter for every account.
 FULL = 8
+NO_TERMS = slots.Terms(NOWHERE, *(0,) * 15)
+NO_RAMP = slots.Ramp(NO_TERMS, *(0,) * 8)
 
 
 @dataclass
@@ -217,7 +219,12 @@ def _compare_settings(system: System) -> None:
     for m in range(count):
         _same(configurator, "market_name", (m,), lambda m: model.listed[m][0])
         _same(configurator, "terms", (m,), lambda m: model.listed[m][1])
-    _same(configurator, "terms", (count,), lambda _: (NOWHERE, *[0] * 15, False))
+        _same(configurator, "ramp", (m,), lambda m: model.ramps.get(m, NO_RAMP))
+        _same(configurator, "paused_until", (m,), lambda m: model.paused_until.get(m, 0))
+        _same(configurator, "settles_at", (m,), lambda m: model.settles_at.get(m, 0))
+    _same(configurator, "guardian", (), lambda: model.guardian)
+    _same(configurator, "calm_from", (), lambda: model.calm_from)
+    _same(configurator, "terms", (count,), lambda _: NO_TERMS)
     tokens = len(model.collateral)
     _same(configurator, "collateral_count", (), lambda: tokens)
     for i in range(tokens):

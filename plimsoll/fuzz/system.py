@@ -552,6 +552,42 @@ class System:
             self.configurator, "configure_market", "configure_market", who, market, terms
         )
 
+    def _op_ramp(
+        self, sender: str, market: int, like: int, changes: dict[str, Any], duration: int
+    ) -> tuple[Outcome, Outcome]:
+        terms = self._terms(like, changes)
+        return self._configured("ramp_market", sender, market, terms, duration)
+
+    def _op_walk(self, sender: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._configured("walk_ramp", sender, market)
+
+    def _op_delist(self, sender: str, market: int, duration: int) -> tuple[Outcome, Outcome]:
+        return self._configured("delist_market", sender, market, duration)
+
+    def _op_settle_market(self, sender: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._configured("settle_market", sender, market)
+
+    def _op_guardian(self, sender: str, guardian: str) -> tuple[Outcome, Outcome]:
+        return self._configured("set_guardian", sender, self.address(guardian))
+
+    def _op_pause(self, sender: str, market: int, duration: int) -> tuple[Outcome, Outcome]:
+        return self._configured("pause_market", sender, market, duration)
+
+    def _op_restrict(
+        self, sender: str, market: int, max_skew: int, max_open_interest: int, reduce_only: bool
+    ) -> tuple[Outcome, Outcome]:
+        caps = max_skew, max_open_interest
+        return self._configured("restrict_market", sender, market, *caps, reduce_only)
+
+    def _op_restrict_coin(self, sender: str, id: int, cap: int) -> tuple[Outcome, Outcome]:
+        return self._configured("restrict_collateral", sender, id, cap)
+
+    def _op_freeze(self, sender: str, duration: int) -> tuple[Outcome, Outcome]:
+        return self._configured("freeze", sender, duration)
+
+    def _op_unfreeze(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._configured("unfreeze", sender)
+
     # -------------------------------------------------------------- the pool
 
     def _lp(self, call: str, method: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
