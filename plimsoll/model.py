@@ -915,6 +915,46 @@ class RequestKept(NamedTuple):
     claimable_at: int
 
 
+class Deleveraged(NamedTuple):
+    """A position closed for a broke pool, and what is left of it; the Backstop's."""
+
+    account: str
+    market: int
+    keeper: str
+    closed: int  # [WAD base]
+    size: int  # [WAD base]
+    equity: int  # [WAD quote] the pool's
+    maintenance: int  # [WAD quote] the pool's
+
+
+class SettlementDeclared(NamedTuple):
+    """Claims wait; the Backstop's."""
+
+    at: int  # [unix s]
+    equity: int  # [WAD quote] the pool's
+
+
+class SettlementCalledOff(NamedTuple):
+    """They do not wait any more; the Backstop's."""
+
+    equity: int  # [WAD quote] the pool's
+
+
+class SettlementBegun(NamedTuple):
+    """Markets are being settled, for good; the Backstop's."""
+
+    at: int  # [unix s]
+    equity: int  # [WAD quote] the pool's
+
+
+class ShareFixed(NamedTuple):
+    """What each claim is paid [WAD]; the Backstop's."""
+
+    share: int
+    claims: int  # [WAD quote]
+    custody: int  # [raw]
+
+
 class OperatorSet(NamedTuple):
     """ERC-7540, the pool's."""
 
@@ -944,6 +984,45 @@ class Settings(NamedTuple):
     stable_speed_ppm: int = 60_000  # of a stable price, an hour
     outflow_ppm: int = 0  # of the quote held, that may leave in an hour; 0: no limit
     outflow_floor: int = 0  # [raw] that always may
+
+
+NOT_DECLARED, DECLARED, SETTLING, FIXED = range(4)  # states of a global settlement (LIQ-11)
+SETTLE_DELAY = HOUR  # [s] from the declaration to the first market's settlement
+DECLARATION_LAPSE = DAY  # [s] until it can be called off in any case
+PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
+RANK_CEILING = 2**127  # of the factors of a rank
+
+
+class Settlement(NamedTuple):
+    """The Backstop's storage."""
+
+    state: int = NOT_DECLARED
+    declared_at: int = 0
+    settled_at: int = 0
+    share: int = 0  # [WAD]
+
+
+class Plan(NamedTuple):
+    """What a deleveraging would do; ``IBackstop.Plan``."""
+
+    why: int = 0  # or its reason's bytes as a number
+    closed: int = 0  # [WAD base]
+    price: int = 0
+    equity: int = 0  # [WAD quote] the pool's
+    maintenance: int = 0  # [WAD quote] the pool's
+    maintenance_after: int = 0
+
+
+class Candidate(NamedTuple):
+    """Who may be deleveraged; ``IBackstop.Candidate``."""
+
+    account: str
+    size: int
+    pnl: int  # [WAD quote] of the position
+    notional: int  # [WAD quote] of the position
+    equity: int  # [WAD quote] of the account
+    exposure: int  # [WAD quote] of the account
+    rank: int  # [WAD]
 
 
 class Valuation(NamedTuple):
@@ -1138,6 +1217,7 @@ class Model:
     settings: Settings
     owner: str = NOWHERE  # of the Configurator
     cooldown: int = DAY  # [s] from a request to its claim
+    target: int = 11 * WAD // 10  # [WAD] the pool's health that deleveraging restores
     now: int = 0
     block_number: int = 0
     headers: dict[str, Header] = field(default_factory=dict)
@@ -1148,6 +1228,7 @@ class Model:
     share: int = 0  # in a settlement: 1 + the share of each claim that is paid [WAD]
     outflow: tuple[int, int] = (0, 0)  # hour, [raw] quote that left in it
     topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
+    settlement: Settlement = Settlement()
     sequencer: Sequencer = Sequencer()
     feeds: dict[str, Feed] = field(default_factory=dict)
     balances: dict[tuple[str, str], int] = field(default_factory=dict)  # [raw] by token, owner
@@ -1186,6 +1267,7 @@ class Model:
             self.share,
             self.outflow,
             self.topped_up,
+            self.settlement,
             self.balances.copy(),
             self.allowances.copy(),
             self.listed.copy(),
@@ -1224,6 +1306,7 @@ class Model:
             self.share,
             self.outflow,
             self.topped_up,
+            self.settlement,
             self.balances,
             self.allowances,
             self.listed,
@@ -2100,6 +2183,233 @@ class Model:
         """Credit, or below zero debit, `account` [WAD quote]; its interest is posted first."""
         if amount:
             self._write_cash(account, self._post(account).cash + amount)
+
+    # -------------------------------------------------------------- the Backstop
+
+    @atomic
+    def close_settled(self, sender: str, market: int, accounts: list[str]) -> int:
+        """Close everybody's whole position in a settled market, flat (PRC-6); how many."""
+        require(len(accounts) <= MAX_BATCH, "")
+        require(market < len(self.listed), "market: unknown")
+        require(self.is_settled(market), "backstop: market not settled")
+        count = 0
+        for account in accounts:
+            size = self.leg(account, market).size
+            if size:
+                self._close(account, market, -size)
+                count += 1
+        return count
+
+    def is_settled(self, market: int) -> bool:
+        """Whether a market has its last price for ever (PRC-6)."""
+        return self._terms(market).status == SETTLED
+
+    def _close(self, account: str, market: int, delta: int) -> None:
+        worst = MAX_UINT if delta > 0 else 0
+        self.trade(self.settings.backstop, account, market, delta, worst)
+
+    @atomic
+    def deleverage(self, sender: str, account: str, market: int) -> int:
+        """Close of a winner's position what a broke pool lacks, flat (LIQ-9) [WAD base]."""
+        plan = self.preview_deleverage(account, market)
+        require(plan.why == 0, plan.why.to_bytes(32, "big").strip(b"\0").decode())
+        size = self.leg(account, market).size
+        delta = -plan.closed if size > 0 else plan.closed
+        self._close(account, market, delta)
+        self._emit(
+            self.settings.backstop,
+            Deleveraged(
+                account,
+                market,
+                sender,
+                plan.closed,
+                size + delta,
+                plan.equity,
+                plan.maintenance_after,
+            ),
+        )
+        return plan.closed
+
+    def pool_margin(self) -> tuple[int, int]:
+        """The pool's own equity and maintenance, by the formula of everybody's (LIQ-9)."""
+        worth, asked = self.header_of(self.settings.pool).cash, 0
+        for market in range(len(self.listed)):
+            leg = self.leg(NOWHERE, market)
+            if leg.skew:
+                side = self._valued(leg, -leg.skew, 0)
+                worth, asked = worth + side.pnl, asked + side.required
+        return worth, asked
+
+    def _valued(self, leg: Leg, size: int, basis: int) -> Value:
+        """Such a position in a market; nothing where there is none."""
+        if size == 0:
+            return Value(0, 0)
+        t = self._terms(leg.id)
+        return value(size, basis, leg.price, leg.funding_index, t.mm_ppm, t.skew_scale, t.reward)
+
+    def _prices_are_known(self) -> bool:
+        """Whether every market that the pool is in has a live price, or a settled one."""
+        legs = [self.leg(NOWHERE, market) for market in range(len(self.listed))]
+        return all(leg.skew == 0 or leg.status == LIVE or self.is_settled(leg.id) for leg in legs)
+
+    def _standing(self, account: str) -> tuple[int, int, int]:
+        """An account's equity, maintenance, and the notional of all it has [WAD quote]."""
+        header = self.header_of(account)
+        total = self._value(account, header.bitmap)
+        worth = header.cash - self.interest_of(account) + total.pnl
+        legs = [self.leg(account, market) for market in _bits(header.bitmap)]
+        exposure = sum(notional(leg.size, leg.price) for leg in legs)
+        return worth + self._backing(account).maintenance, total.maintenance, exposure
+
+    def preview_deleverage(self, account: str, market: int) -> Plan:
+        """What a deleveraging would do, or why it would be refused (LIQ-9)."""
+
+        def refused(reason: str) -> Plan:
+            return plan._replace(why=int.from_bytes(reason.encode(), "big"))
+
+        plan = Plan()
+        if self._is_system(account):
+            return refused("account: system")
+        if market >= len(self.listed):
+            return refused("market: unknown")
+        if not self.is_calm():
+            return refused("venue: frozen or in grace")
+        leg = self.leg(account, market)
+        plan = plan._replace(price=leg.price)
+        if leg.status != LIVE:
+            return plan._replace(why=leg.status)
+        pool_equity, asked = self.pool_margin()
+        pool_equity += self.interest_of(account)  # it is posted first
+        plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
+        if not self._prices_are_known():
+            return refused("backstop: a price is not live")
+        if pool_equity >= asked:
+            return refused("backstop: pool is healthy")
+        own_equity, own_asked, _ = self._standing(account)
+        now = self._valued(leg, leg.size, leg.basis)
+        if own_equity < own_asked:
+            return refused("backstop: account is unhealthy")
+        if leg.size * leg.skew <= 0:
+            return refused("backstop: not opposite the pool")
+        if now.pnl <= 0:
+            return refused("backstop: not profitable")
+        closed, own = self._least(leg, pool_equity, asked), abs(leg.size)
+        if 0 < own - closed < slots.LOT:
+            closed = own if own <= abs(leg.skew) else own - slots.LOT
+        if closed == 0:
+            return refused("backstop: nothing to close")
+        plan = plan._replace(
+            closed=closed, maintenance_after=self.pool_maintenance_after(leg, asked, closed)
+        )
+        delta = -closed if leg.size > 0 else closed
+        filled = fill(leg.size, leg.basis, delta, leg.price, leg.funding_index)
+        then = self._valued(leg, filled.size, filled.basis)
+        equity_then = own_equity - now.pnl + filled.realised + then.pnl
+        asked_then = own_asked - now.required + then.required
+        if not no_worse(own_equity, own_asked, equity_then, asked_then):
+            return refused("backstop: health would fall")
+        return plan
+
+    def _least(self, leg: Leg, pool_equity: int, asked: int) -> int:
+        """The least that brings the pool's health to the target; all that there is, if less."""
+        most = min(abs(leg.size), abs(leg.skew))
+        if pool_equity <= 0:
+            return most
+        allowed = floor_div(pool_equity * WAD, self.target)
+        low, high = 0, most
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.pool_maintenance_after(leg, asked, middle) <= allowed:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def pool_maintenance_after(self, leg: Leg, asked: int, closed: int) -> int:
+        """The pool's, once so much of its position in a market is closed [WAD quote]."""
+        crowd = abs(leg.skew)
+        was, now = (self._valued(leg, size, 0).required for size in (crowd, crowd - closed))
+        return asked - was + now
+
+    def rank(self, market: int, accounts: list[str]) -> list[Candidate]:
+        """Who may be deleveraged in a market, by profit over notional times leverage (LIQ-9)."""
+        require(len(accounts) <= MAX_BATCH, "")
+        require(market < len(self.listed), "market: unknown")
+        found = []
+        for account in accounts:
+            leg = self.leg(account, market)
+            if self._is_system(account) or leg.size * leg.skew <= 0:
+                continue
+            own_equity, asked, exposure = self._standing(account)
+            pnl, own = self._valued(leg, leg.size, leg.basis).pnl, notional(leg.size, leg.price)
+            if pnl <= 0 or own_equity < asked:
+                continue
+            won = min(floor_div(pnl * WAD, own), RANK_CEILING)
+            leverage = min(floor_div(exposure * WAD, max(own_equity, 1)), RANK_CEILING)
+            by = floor_div(won * leverage, WAD)
+            found.append(Candidate(account, leg.size, pnl, own, own_equity, exposure, by))
+        return sorted(found, key=lambda c: -c.rank)
+
+    @atomic
+    def declare(self, sender: str) -> None:
+        """Declare a settlement: the pool's equity is below zero, claims wait (LIQ-11)."""
+        require(self.settlement.state == NOT_DECLARED, "backstop: wrong state")
+        worth = self._must_be_insolvent()
+        self.settlement = Settlement(DECLARED, self.now)
+        self.set_share(self.settings.backstop, 1)
+        self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
+
+    def _must_be_insolvent(self) -> int:
+        self._check_calm()
+        worth, _ = self.pool_margin()
+        require(worth < 0, "backstop: pool is solvent")
+        return worth
+
+    @atomic
+    def call_off(self, sender: str) -> None:
+        """Call it off: the pool is solvent, or nobody has settled for a day (LIQ-11)."""
+        require(self.settlement.state == DECLARED, "backstop: wrong state")
+        worth, _ = self.pool_margin()
+        lapsed = self.now >= self.settlement.declared_at + DECLARATION_LAPSE
+        require(worth >= 0 or lapsed, "backstop: pool is insolvent")
+        self.settlement = Settlement()
+        self.set_share(self.settings.backstop, 0)
+        self._emit(self.settings.backstop, SettlementCalledOff(worth))
+
+    @atomic
+    def settle_markets(self, sender: str, markets: list[int]) -> None:
+        """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11)."""
+        require(len(markets) <= MAX_MARKETS, "")
+        if self.settlement.state != SETTLING:
+            require(self.settlement.state == DECLARED, "backstop: wrong state")
+            ripe = self.now >= self.settlement.declared_at + SETTLE_DELAY
+            require(ripe, "backstop: too early")
+            worth = self._must_be_insolvent()
+            self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
+            self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
+        for market in markets:
+            require(market < len(self.listed), "market: unknown")
+            if not self.is_settled(market):
+                self.settle_market(self.settings.backstop, market)
+
+    @atomic
+    def fix(self, sender: str) -> int:
+        """Fix the share that every claim on quote is paid, once all are flat (LIQ-11) [WAD]."""
+        require(self.settlement.state == SETTLING, "backstop: wrong state")
+        for market in range(len(self.listed)):
+            require(self.is_settled(market), "backstop: market not settled")
+            state = self.markets[market].a
+            require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
+        late = self.now >= self.settlement.settled_at + PATIENCE
+        require(late or self.owed_to_pool() == 0, "backstop: lots are not sold")
+        held = self.custody * self.settings.unit
+        of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
+        claims = held + self.debts.total - of_pool - of_fund
+        share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
+        self.settlement = self.settlement._replace(state=FIXED, share=share)
+        self.set_share(self.settings.backstop, 1 + share)
+        self._emit(self.settings.backstop, ShareFixed(share, claims, self.custody))
+        return share
 
     # -------------------------------------------------------------- the Configurator
 

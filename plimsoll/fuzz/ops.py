@@ -14,6 +14,7 @@ from typing import Any
 
 from plimsoll import slots
 from plimsoll.fuzz.coins import CoinDraws, random_coins
+from plimsoll.fuzz.last_resort import LastResortDraws
 from plimsoll.fuzz.numbers import log_uniform
 from plimsoll.fuzz.system import MODES, STRANGER, WALLETS, MarketSetup, Op, Setup, System
 from plimsoll.model import (
@@ -201,6 +202,7 @@ def _random_markets(rng: random.Random) -> Setup:
         max_pool_leverage_ppm=1_500_000 if plain else rng.choice([0, PPM, 1_500_000, 10**9]),
         top_up_per_block=100 * WAD if plain else rng.choice([0, 3 * WAD, 100 * WAD]),
         cooldown=DAY if plain else rng.choice([3_600, DAY]),
+        deleverage_to=11 * WAD // 10 if plain else rng.choice([WAD, WAD + 1, 2 * WAD, 10 * WAD]),
         pool_cash=10_000_000 if plain else rng.choice([0, 1_000, 10**7, 10**10]),
         insurance_cash=1_000 if plain else rng.choice([0, 1, 10**6]),
     )
@@ -209,7 +211,7 @@ def _random_markets(rng: random.Random) -> Setup:
 # ------------------------------------------------------------------ operations
 
 
-class Generator(CoinDraws):
+class Generator(CoinDraws, LastResortDraws):
     """Draws operations for a system, one at a time, each on the state that the last one left."""
 
     def __init__(self, rng: random.Random, system: System) -> None:
@@ -249,6 +251,10 @@ class Generator(CoinDraws):
             (self.delist, 0.15),
             (self.settle_market, 0.15),
             (self.intrude, 1),
+            (self.break_pool, 0.5),
+            (self.deleverage, 1.5),
+            (self.close_settled, 0.7),
+            (self.last_act, 1),
         ]
         if system.coins:
             self.draws += [
@@ -268,6 +274,8 @@ class Generator(CoinDraws):
         # Whether the Clearinghouse knows of freezes.
         known = {entry.get("name") for entry in system.artifacts.clearinghouse.abi}
         self.freezes = "set_calm" in known
+        # A venue that has settled does little else: few of them do.
+        self.ends = rng.random() < 0.25
         # Each run has its own mix, so that no mix is never tried.
         self.weights = [w * 2 ** rng.uniform(-1.5, 1.5) for _, w in self.draws]
         # How soon feeds that failed come back.

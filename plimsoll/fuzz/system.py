@@ -74,6 +74,7 @@ class Setup:
     outflow_ppm: int = 0
     outflow_floor: int = 0  # [raw]
     cooldown: int = DAY
+    deleverage_to: int = 11 * WAD // 10  # [WAD] the pool's health
     pool_cash: int = 10_000_000  # [quote]
     insurance_cash: int = 1_000  # [quote]
     start: int = 1_750_000_000  # [unix s]
@@ -208,7 +209,7 @@ class System:
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
         auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
-        backstop = chain.deploy(artifacts.backstop, home)
+        backstop = chain.deploy(artifacts.backstop, home, setup.deleverage_to)
         settings = Settings(
             quote=token.address,
             unit=10 ** (18 - setup.quote_decimals),
@@ -238,6 +239,7 @@ class System:
             settings=settings,
             owner=chain.deployer,
             cooldown=setup.cooldown,
+            target=setup.deleverage_to,
             now=chain.now,
             block_number=chain.number,
         )
@@ -461,6 +463,37 @@ class System:
 
     def _op_set_terms(self, sender: str, market: int, words: list[int]) -> tuple[Outcome, Outcome]:
         return self._house("set_terms", sender, market, tuple(words))
+
+    def _op_set_share(self, sender: str, share: int) -> tuple[Outcome, Outcome]:
+        return self._house("set_share", sender, share)
+
+    # -------------------------------------------------------------- the Backstop
+
+    def _last(
+        self, function: str, sender: str, *args: Any, method: str | None = None
+    ) -> tuple[Outcome, Outcome]:
+        return self._both(self.backstop, function, method or function, self.address(sender), *args)
+
+    def _op_close_settled(
+        self, sender: str, market: int, accounts: list[str]
+    ) -> tuple[Outcome, Outcome]:
+        who = [self.address(a) for a in accounts]
+        return self._last("close_settled", sender, market, who)
+
+    def _op_deleverage(self, sender: str, account: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._last("deleverage", sender, self.address(account), market)
+
+    def _op_declare(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._last("declare", sender)
+
+    def _op_call_off(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._last("call_off", sender)
+
+    def _op_settle_markets(self, sender: str, markets: list[int]) -> tuple[Outcome, Outcome]:
+        return self._last("settle", sender, markets, method="settle_markets")
+
+    def _op_fix(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._last("fix", sender)
 
     # -------------------------------------------------------------- collateral
 
