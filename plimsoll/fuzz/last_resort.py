@@ -37,13 +37,17 @@ class LastResortDraws:
     queue: deque[Op]
     ends: bool  # whether this run's venue may settle
 
-    def near(self, value: int) -> int: ...  # type: ignore[empty-body]
+    def near(self, value: int) -> int:  # type: ignore[empty-body]
+        """A number, or one beside it."""
 
-    def market(self) -> int: ...  # type: ignore[empty-body]
+    def market(self) -> int:  # type: ignore[empty-body]
+        """A market."""
 
-    def trader(self) -> str: ...  # type: ignore[empty-body]
+    def trader(self) -> str:  # type: ignore[empty-body]
+        """An account that trades."""
 
-    def holders(self) -> list[tuple[str, int]]: ...  # type: ignore[empty-body]
+    def holders(self) -> list[tuple[str, int]]:  # type: ignore[empty-body]
+        """Who has a position in what."""
 
     def anybody(self) -> str:
         """Who sends what anybody may."""
@@ -58,10 +62,14 @@ class LastResortDraws:
         crowded = [m for m in crowded if model.listed[m][1].feed != NOWHERE]
         if not crowded:
             return ["wait", 1, 1]
-        market = rng.choice(crowded)
+        market = max(
+            crowded, key=lambda m: abs(model.leg(NOWHERE, m).skew) * model.leg(NOWHERE, m).price
+        )
         leg = model.leg(NOWHERE, market)
         terms = terms_of(model.markets[market].words)
         worth, asked = model.pool_margin()
+        if abs(leg.skew) * leg.price // WAD < worth // 2 and rng.random() < 0.8:
+            return self.crowd()
         line = rng.choice([asked, asked * 9 // 10, asked // 2, 0, 0, -asked, -asked // 100])
         price = leg.price + (worth - line) * WAD // leg.skew
         price = max(min(price, terms.max_price - 1), terms.min_price + 1)
@@ -74,6 +82,36 @@ class LastResortDraws:
             self.queue.append(self.deleverage())
         if self.ends and rng.random() < 0.5:
             self.queue.append(["declare", self.anybody()])
+        return self.queue.pop()
+
+    def crowd(self) -> Op:
+        """Somebody takes, on the fuller side, about as much as the caps allow."""
+        rng, model = self.rng, self.model
+        market, account = rng.randrange(len(model.listed)), self.trader()
+        terms, leg = terms_of(model.markets[market].words), model.leg(NOWHERE, market)
+        room = model.book.nav * model.settings.max_pool_leverage_ppm // 10**6 - model.book.exposure
+        room = min(max(room, 0) * WAD // max(leg.price, 1), terms.max_skew - abs(leg.skew))
+        size = int(room * rng.uniform(0.5, 0.95))
+        if size <= 0:
+            return ["refresh", self.anybody()]
+        cash = min(
+            size * leg.price // WAD * 2 // model.settings.unit + 1, 2**97 // model.settings.unit
+        )
+        wallet = account.partition(".")[0]
+        feed = (
+            [f.address for f in self.system.feeds].index(model.listed[market][1].feed)
+            if (model.listed[market][1].feed != NOWHERE)
+            else 0
+        )
+        self.queue += [
+            ["fault", feed, "ok"],
+            ["price", feed, self.system.first[feed], 0],
+            ["mint", wallet, cash],
+            ["deposit", wallet, account, "token", cash],
+            ["refresh", wallet],
+        ]
+        side = 1 if leg.skew > 0 or (leg.skew == 0 and rng.random() < 0.6) else -1
+        self.queue.append(["trade", wallet, account, market, side * size])
         return self.queue.pop()
 
     def deleverage(self) -> Op:

@@ -251,7 +251,7 @@ class Generator(CoinDraws, LastResortDraws):
             (self.delist, 0.15),
             (self.settle_market, 0.15),
             (self.intrude, 1),
-            (self.break_pool, 0.5),
+            (self.break_pool, 2),
             (self.deleverage, 1.5),
             (self.close_settled, 0.7),
             (self.last_act, 1),
