@@ -37,6 +37,7 @@ SOURCES = {
     "board": "FeedBoard",
 }
 FEEDS_AT_ONCE = 128  # that the board moves in a transaction
+DELEVERAGED_TO = 11 * 10**17  # [WAD] the health to which a broke pool is deleveraged
 DEVNET = "--network ethereum:devnet:node"
 
 Progress = Callable[[str], None]
@@ -528,7 +529,7 @@ def deploy(
             quote,
             sender=sender,
         )
-        backstop = chain.deploy("Backstop", predicted, sender=sender)
+        backstop = chain.deploy("Backstop", predicted, DELEVERAGED_TO, sender=sender)
         settings = Settings(
             quote=quote,
             unit=0,  # the Clearinghouse's to find out

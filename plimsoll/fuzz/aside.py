@@ -142,8 +142,8 @@ def around(chain: Chain, token: Contract) -> tuple[Contract, Contract, Contract,
     auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
     peers = token.address, 0, pool.address, configurator.address, auction.address
     shares = 200_000, 200_000, 500_000, 1_500_000, 0
-    settings = Settings(*peers, *shares, chain.deploy(artifacts.backstop, home).address)
-    house = chain.deploy(artifacts.clearinghouse, settings)
+    backstop = chain.deploy(artifacts.backstop, home, 11 * WAD // 10)
+    house = chain.deploy(artifacts.clearinghouse, Settings(*peers, *shares, backstop.address))
     return house, pool, configurator, auction
 
 
@@ -187,7 +187,7 @@ def check_construction(chain: Chain) -> None:
         configurator = chain.deploy(artifacts.configurator, home, 0).address
         pool = chain.deploy(artifacts.pool, home, token, "Pool", "POOL", DAY).address
         auction = chain.deploy(artifacts.auction, home, configurator, token).address
-        backstop = chain.deploy(artifacts.backstop, home).address
+        backstop = chain.deploy(artifacts.backstop, home, 11 * WAD // 10).address
         shares = 0, insurance, weight, 0, 0
         settings = Settings(token, 0, pool, configurator, auction, *shares, backstop)
         found = made(artifacts.clearinghouse, settings)

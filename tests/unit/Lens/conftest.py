@@ -120,7 +120,7 @@ class Stage:
             self.configurator,
             self.token,
         )
-        backstop = self.deployer.deploy(project.Backstop, clearinghouse)
+        backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
         settings = Settings(
             self.token.address,
             0,
