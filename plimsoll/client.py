@@ -296,7 +296,7 @@ class TradePreview:
 
 @dataclass(frozen=True)
 class LiquidationPreview:
-    """What a liquidation would do now; see ILens.LiquidationPreview."""
+    """What a liquidation would do now; see ICollateralLens.LiquidationPreview."""
 
     liquidatable: bool
     equity: Decimal  # [quote]
@@ -668,7 +668,8 @@ class Client:
 
     def preview_liquidation(self, account: Any) -> LiquidationPreview:
         """What a liquidation would do now."""
-        view = self._lens("preview_liquidation", address_of(account))
+        lens = self.deployment.collateral_lens
+        view = self.chain.view(lens, "preview_liquidation", address_of(account))
         return LiquidationPreview(**_decimals(LiquidationPreview, view))
 
     def header(self, account: Any) -> slots.Header:
@@ -723,8 +724,8 @@ class Client:
             price = int(leg.price)
             moved = moved_from(self.deployment.market_name(number), price)
             now, then = _value(leg, price), _value(leg, moved)
-            equity, before_mm = equity + now.pnl, before_mm + now.maintenance
-            after, mm = after + then.pnl, mm + then.maintenance
+            equity, before_mm = equity + now.pnl, before_mm + now.required
+            after, mm = after + then.pnl, mm + then.required
         for held in self.collateral(address):
             price, counts = to_wad(held.price), to_wad(held.maintenance)
             equity += counts
@@ -1139,16 +1140,14 @@ def _booked(deployment: Deployment, symbol: str) -> tuple[int, int, int]:
 
 
 def _value(leg: Any, price: int) -> model.Value:
-    """A leg at a price, by the contract's valuation; the initial requirement is left out."""
+    """A leg at a price, by the contract's valuation for maintenance."""
     terms = slots.unpack_terms(int(leg.t0), int(leg.t1), 0)
     return model.value(
         int(leg.size),
         int(leg.basis),
         price,
         int(leg.index),
-        int(leg.skew),
         terms.mm_ppm,
-        0,
         terms.skew_scale,
         terms.reward,
     )
