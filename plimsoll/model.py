@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from plimsoll import slots
 from plimsoll.slots import (
     OPEN,
+    SETTLED,
     WAD,
     Book,
     CollateralTerms,
@@ -824,6 +825,14 @@ class RequestKept(NamedTuple):
     claimable_at: int
 
 
+class LossReported(NamedTuple):
+    """What an account could not pay, and all of them [WAD quote]; the pool's."""
+
+    account: str
+    loss: int
+    losses: int
+
+
 class OperatorSet(NamedTuple):
     """ERC-7540, the pool's."""
 
@@ -861,7 +870,13 @@ class Valuation(NamedTuple):
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
     due: int  # [WAD quote] on its way: interest not posted, lots not sold
+    doubtful: int  # [WAD quote] reported losses beyond the insurance fund
     live: bool
+
+    @property
+    def stays(self) -> int:
+        """The NAV that an exit is priced at [WAD quote]."""
+        return self.nav - self.doubtful
 
 
 class Request(NamedTuple):
@@ -1076,6 +1091,7 @@ class Model:
     shares: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)  # by controller
     operators: set[tuple[str, str]] = field(default_factory=set)  # (controller, operator)
+    losses: dict[str, int] = field(default_factory=dict)  # [WAD quote] reported, by account
     events: list[tuple[str, Any]] = field(default_factory=list)  # who emitted what
 
     def save(self) -> tuple[Any, ...]:
@@ -1104,6 +1120,7 @@ class Model:
             self.shares.copy(),
             self.requests.copy(),
             self.operators.copy(),
+            self.losses.copy(),
             len(self.events),
         )
 
@@ -1136,6 +1153,7 @@ class Model:
             self.shares,
             self.requests,
             self.operators,
+            self.losses,
             events,
         ) = saved
         del self.events[events:]
@@ -1151,6 +1169,9 @@ class Model:
             if account != self.address and not (account == self.settings.pool and by_peer):
                 self._check_trader(account)
             self._transfer_from(token, self.address, sender, self.address, amount_raw)
+            system = account in (self.address, self.settings.pool)
+            owes = self.header_of(account).cash < 0
+            require(self.share == 0 or system or owes, "deposit: in a settlement")
             require(
                 self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
                 "ledger: deposit too large",
@@ -1227,8 +1248,9 @@ class Model:
         if self.settings.outflow_ppm == 0:
             return
         hour = self.now // HOUR
-        spent = amount_raw + (self.outflow[1] if self.outflow[0] == hour else 0)
-        share = floor_div(self.custody * self.settings.outflow_ppm, PPM)
+        spent = self.outflow[1] if self.outflow[0] == hour else 0
+        share = floor_div((self.custody + spent) * self.settings.outflow_ppm, PPM)
+        spent += amount_raw
         require(spent <= max(share, self.settings.outflow_floor), "withdraw: outflow limit")
         self.outflow = (hour, spent)
 
@@ -2360,7 +2382,7 @@ class Model:
         unit = self.settings.unit
         wanted = fits_word(assets * unit)
         burned = max(
-            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.nav + unit),
+            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.stays + unit),
             ceil_div(fits_word(wanted * request.shares), request.worth),
         )
         require(burned <= request.shares, "pool: more than requested")
@@ -2445,7 +2467,7 @@ class Model:
     def refresh(self, sender: str) -> int:
         """Tell the Clearinghouse the pool's NAV [WAD quote] (QTE-4)."""
         valuation = self.valuation()
-        require(valuation.live, "pool: a price is not live")
+        self._check_live(valuation)
         self.set_nav(self.settings.pool, valuation.nav)
         return valuation.nav
 
@@ -2455,18 +2477,33 @@ class Model:
         # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         due = self.owed_to_pool() + max(owed - self.debts.total, 0)
-        spread, live = 0, True
+        spread, live = 0, self.is_calm()
+        doubtful = max(sum(self.losses.values()) - self.header_of(self.address).cash, 0)
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:
                 continue
-            terms = terms_of(self.markets[market].words)
+            terms = self._terms(market)
             depth = abs(leg.skew)
             nav += floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
+            if terms.status == SETTLED:  # it closes at that price: there is no curve to unwind on
+                continue
             nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, due, live)
+        return Valuation(nav, spread, due, doubtful, live)
+
+    @atomic
+    def report(self, sender: str, account: str) -> int:
+        """Tell what an account could not pay if it were closed now (LPV-2) [WAD quote]."""
+        left = self.header_of(account).cash - self.interest_of(account)
+        left += self._value(account, self.header_of(account).bitmap).pnl
+        left += self._backing(account).credit
+        loss = max(-left, 0) if account != self.settings.pool else 0
+        self.losses[account] = loss
+        losses = sum(self.losses.values())
+        self._emit(self.settings.pool, LossReported(account, loss, losses))
+        return loss
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""
@@ -2480,7 +2517,8 @@ class Model:
 
     def convert_to_assets(self, shares: int) -> int:
         """ERC-4626 [raw], rounded down."""
-        return self._worth(shares, self.valuation()) // self.settings.unit
+        product = fits_word(shares * (max(self.valuation().nav, 0) + self.settings.unit))
+        return floor_div(product, self.supply + VIRTUAL_SHARES) // self.settings.unit
 
     def max_deposit(self, receiver: str) -> int:
         """ERC-4626 [raw]."""
@@ -2518,7 +2556,7 @@ class Model:
             # The most shares that do not yet pay one raw unit more; either bound will do.
             above = (room + 1) * self.settings.unit
             by_now = (above * (self.supply + VIRTUAL_SHARES) - 1) // (
-                valuation.nav + self.settings.unit
+                valuation.stays + self.settings.unit
             )
             by_then = (above * request.shares - 1) // request.worth
             shares = min(shares, max(by_now, by_then))
@@ -2553,7 +2591,7 @@ class Model:
         return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
 
     def _worth(self, shares: int, v: Valuation) -> int:
-        product = fits_word(shares * (max(v.nav, 0) + self.settings.unit))
+        product = fits_word(shares * (max(v.stays, 0) + self.settings.unit))
         return floor_div(product, self.supply + VIRTUAL_SHARES)
 
     def _payout(self, shares: int, request: Request, v: Valuation) -> int:
@@ -2571,25 +2609,29 @@ class Model:
 
         Whether there is so much at all is another question: see `custody`.
         """
-        if not v.live or v.nav <= 0:
+        if not v.live or v.stays <= 0:
             return 0
         stays = 0
         if self.book.exposure:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0
             stays = ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
-        return max(v.nav - stays, 0) // self.settings.unit
+        return max(v.stays - stays, 0) // self.settings.unit
 
     def _is_broke(self, v: Valuation) -> bool:
         return v.nav < 0 or (v.nav == 0 and self.supply != 0)
 
+    def _check_live(self, v: Valuation) -> None:
+        calm = self.is_calm()
+        require(v.live, "pool: a price is not live" if calm else "venue: frozen or in grace")
+
     def _check_entry(self, v: Valuation) -> None:
-        require(v.live, "pool: a price is not live")
+        self._check_live(v)
         require(not self._is_broke(v), "pool: no equity")
 
     def _check_exit(self, v: Valuation) -> None:
-        require(v.live, "pool: a price is not live")
-        require(v.nav > 0, "pool: no equity")
+        self._check_live(v)
+        require(v.stays > 0, "pool: no equity")
 
     def _check_controller(self, sender: str, controller: str) -> None:
         allowed = sender == controller or (controller, sender) in self.operators

@@ -161,6 +161,13 @@ def random_setup(rng: random.Random) -> Setup:
     """A deployment: usually a few ordinary markets, sometimes wild ones, sometimes very many."""
     setup = _random_markets(rng)
     setup.coins, setup.credit = random_coins(rng)
+    if rng.random() < 0.3:
+        setup.stable_speed_ppm = rng.choice([1, 1_000, PPM])
+    if rng.random() < 0.2:
+        setup.outflow_ppm = rng.choice([1, 10_000, PPM])
+        setup.outflow_floor = rng.choice([0, 10_000 * 10**setup.quote_decimals])
+    if rng.random() < 0.2:
+        setup.grace = rng.choice([0, 1, 3_600, DAY])
     return setup
 
 
@@ -238,6 +245,8 @@ class Generator(CoinDraws):
             (self.pool_rights, 1),
             (self.configure, 3),
             (self.intrude, 1),
+            (self.report, 1),
+            (self.uptime, 2 if system.uptime else 0),
         ]
         if system.coins:
             self.draws += [
@@ -715,6 +724,24 @@ class Generator(CoinDraws):
         return ["wait", max(self.near(self.rng.choice(ahead)), 0), 1]
 
     # -------------------------------------------------------------- the pool
+
+    def report(self) -> Op:
+        """Anybody tells what somebody could not pay."""
+        accounts = [self.trader(), self.rng.choice(EVERYBODY)]
+        if self.model.losses and self.rng.random() < 0.5:  # what was reported may be over
+            accounts.append(self.system.labels[self.rng.choice(list(self.model.losses))])
+        return ["report", self.rng.choice(["keeper", "lender"]), self.rng.choice(accounts)]
+
+    def uptime(self) -> Op:
+        """The sequencer goes down or comes back; its feed fails, now and then."""
+        rng = self.rng
+        if rng.random() < 0.2:
+            return ["uptime_fault", rng.choice([*MODES, "ok", "ok", "ok"])]
+        if rng.random() < 0.2:
+            self.queue.append(["uptime", 1, 0])
+            self.queue.append(["wait", rng.choice([1, 60, 7_200]), 1])
+        age = rng.choice([0, self.near(self.model.sequencer.grace), 2 * DAY])
+        return ["uptime", rng.choice([0, 0, 0, 1]), max(age, 0)]
 
     def refresh(self) -> Op:
         """Anybody refreshes the NAV."""
