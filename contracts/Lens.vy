@@ -455,7 +455,7 @@ def _outflow(custody: uint256, outflow: uint256, s: IClearinghouse.Settings) -> 
     spent: uint256 = outflow & slots.MASK_128 if outflow >> 128 == block.timestamp // 3_600 else 0
     if s.outflow_ppm == 0 and s.outflow_floor == 0:
         return (spent, max_value(uint256))
-    limit: uint256 = max(custody * s.outflow_ppm // PPM, s.outflow_floor)
+    limit: uint256 = max((custody + spent) * s.outflow_ppm // PPM, s.outflow_floor)
     return (spent, limit - min(spent, limit))
 
 

@@ -753,7 +753,8 @@ class Lens:
         settings, custody, book = model.settings, model.custody * model.settings.unit, model.book
         spent = model.outflow[1] if model.outflow[0] == model.now // HOUR else 0
         limited = settings.outflow_ppm or settings.outflow_floor
-        limit = max(model.custody * settings.outflow_ppm // PPM, settings.outflow_floor)
+        held = (model.custody + spent) * settings.outflow_ppm // PPM
+        limit = max(held, settings.outflow_floor)
         self._compare(
             "pool",
             "",
