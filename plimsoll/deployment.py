@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from eth_utils.crypto import keccak
 
+from plimsoll import slots
 from plimsoll.chain import Chain, address_of, created_at, project_root
 from plimsoll.errors import ChainError, DeploymentError, Reverted, TableError
 from plimsoll.model import NOWHERE, Settings
@@ -896,7 +897,10 @@ def _seed(deployment: Deployment, sender: Any, tell: Progress) -> None:
 
 
 def stale_feeds(deployment: Deployment, names: Iterable[str] | None = None) -> dict[str, str]:
-    """The markets and collateral tokens without a live price, each with the reason."""
+    """The markets and collateral tokens without a live price, each with the reason.
+
+    A settled market has its last one for good, and is not among them.
+    """
     chain, house, nobody = deployment.chain, deployment.clearinghouse, "0x" + "00" * 20
     found = {}
     for name in names or [*deployment.names, *deployment.symbols]:
@@ -904,6 +908,8 @@ def stale_feeds(deployment: Deployment, names: Iterable[str] | None = None) -> d
             seen = chain.view(house, "holding", nobody, deployment.token_id(name))
         else:
             seen = chain.view(house, "leg", nobody, deployment.market_id(name))
+            if slots.unpack_terms(int(seen.t0), int(seen.t1), 0).status == slots.SETTLED:
+                continue
         if seen.status:
             found[name] = str(chain.view(deployment.lens, "price_status_text", seen.status))
     return found
