@@ -27,6 +27,7 @@ from modules import prices
 from modules import reasons
 from modules import slots
 from interfaces import IClearinghouse
+from interfaces import ISequencerGuard
 
 implements: IClearinghouse
 
@@ -55,15 +56,19 @@ PERMIT: constant(Bytes[4]) = method_id("permit(address,address,uint256,uint256,u
 # ------------------------------------------------------------------ IMMUTABLES
 
 AUCTION: immutable(IAuction)
+BACKSTOP: immutable(address)  # closes what a settlement or a broke pool leaves, flat
 CONFIGURATOR: immutable(address)
 KEEPER_SHARE_PPM: immutable(uint256)  # of the liquidation fee
 INSURANCE_SHARE_PPM: immutable(uint256)  # of the taker fee
 PROFIT_WEIGHT_PPM: immutable(uint256)  # of a net unrealised profit, when opening
 MAX_POOL_LEVERAGE_PPM: immutable(uint256)  # exposure over the pool's NAV
 TOP_UP_PER_BLOCK: immutable(uint256)  # [WAD quote] the insurance fund's, for flat rewards
+OUTFLOW: immutable(uint256)  # [raw] that may always leave in an hour << 20 | [ppm] of the quote held; 0: no limit
+SEQUENCER: immutable(ISequencerGuard)  # zero: none
 
 # ------------------------------------------------------------------ STORAGE
 
+_outflow: uint256  # hour << 128 | [raw] quote that left in it
 _topped_up: uint256  # block << 128 | [WAD quote] paid in that block; never above TOP_UP_PER_BLOCK
 
 
@@ -72,6 +77,7 @@ _topped_up: uint256  # block << 128 | [WAD quote] paid in that block; never abov
 
 struct Sum:  # of the legs of one account
     pnl: int256  # [WAD quote] unrealised, net
+    opening_pnl: int256  # [WAD quote] the same, for opening and withdrawing
     maintenance: uint256  # [WAD quote]
     initial: uint256  # [WAD quote]
     legs: uint256
@@ -101,49 +107,40 @@ struct Sale:  # what a seizure came to [WAD quote]
 
 
 @deploy
-def __init__(
-    quote: address,
-    pool: address,
-    configurator: address,
-    auction: address,
-    keeper_share_ppm: uint256,
-    insurance_share_ppm: uint256,
-    profit_weight_ppm: uint256,
-    max_pool_leverage_ppm: uint256,
-    top_up_per_block: uint256,
-):
+def __init__(s: IClearinghouse.Settings):
     """
-    @param quote [address] the settlement token, 0..18 decimals
-    @param pool [address] the LiquidityPool
-    @param configurator [address] where terms come from
-    @param auction [address] the CollateralAuction
-    @param keeper_share_ppm [ppm] of the liquidation fee
-    @param insurance_share_ppm [ppm] of the taker fee
-    @param profit_weight_ppm [ppm] of a net unrealised profit, when opening
-    @param max_pool_leverage_ppm [ppm] exposure over the pool's NAV
-    @param top_up_per_block [WAD quote] the insurance fund's, for flat rewards
-    @custom:reverts "settings: ..." when the four contracts do not point at each other
+    @param s [struct] what is fixed for good, see IClearinghouse; `unit` is worked out from the quote token
+    @custom:reverts "ledger: over 18 decimals", "settings: ..." when the contracts do not point at each other, or a
+                    share is above 1
     """
-    decimals: uint256 = convert(staticcall IERC20Detailed(quote).decimals(), uint256)
+    decimals: uint256 = convert(staticcall IERC20Detailed(s.quote).decimals(), uint256)
     assert decimals <= 18, "ledger: over 18 decimals"
-    # Their addresses and this one were computed before any of the four existed: make sure of them.
-    of_pool: address = staticcall IPeer(pool).clearinghouse()
-    of_configurator: address = staticcall IPeer(configurator).clearinghouse()
-    known_share_ppm: uint256 = staticcall IPeer(configurator).keeper_share_ppm()
-    of_auction: address = staticcall IPeer(auction).clearinghouse()
+    # Their addresses and this one were computed before any of them existed: make sure of them.
+    of_pool: address = staticcall IPeer(s.pool).clearinghouse()
+    of_configurator: address = staticcall IPeer(s.configurator).clearinghouse()
+    known_share_ppm: uint256 = staticcall IPeer(s.configurator).keeper_share_ppm()
+    of_auction: address = staticcall IPeer(s.auction).clearinghouse()
+    of_backstop: address = staticcall IPeer(s.backstop).clearinghouse()
     assert of_auction == self, "settings: auction of another"
     assert of_pool == self, "settings: pool of another"
     assert of_configurator == self, "settings: configurator of another"
-    assert known_share_ppm == keeper_share_ppm, "settings: keeper share"
-    assert max(max(keeper_share_ppm, insurance_share_ppm), profit_weight_ppm) <= PPM, "settings: share above 1"
-    ledger.__init__(quote, decimals, pool)
-    AUCTION = IAuction(auction)
-    CONFIGURATOR = configurator
-    KEEPER_SHARE_PPM = keeper_share_ppm
-    INSURANCE_SHARE_PPM = insurance_share_ppm
-    PROFIT_WEIGHT_PPM = profit_weight_ppm
-    MAX_POOL_LEVERAGE_PPM = max_pool_leverage_ppm
-    TOP_UP_PER_BLOCK = top_up_per_block
+    assert of_backstop == self, "settings: backstop of another"
+    assert known_share_ppm == s.keeper_share_ppm, "settings: keeper share"
+    assert max(max(s.keeper_share_ppm, s.insurance_share_ppm), s.profit_weight_ppm) <= PPM, "settings: share above 1"
+    assert s.stable_speed_ppm != 0 and s.stable_speed_ppm <= PPM, "settings: stable speed"
+    assert s.outflow_ppm <= PPM, "settings: share above 1"
+    ledger.__init__(s.quote, decimals, s.pool)
+    collateral.__init__(s.stable_speed_ppm)
+    AUCTION = IAuction(s.auction)
+    BACKSTOP = s.backstop
+    CONFIGURATOR = s.configurator
+    KEEPER_SHARE_PPM = s.keeper_share_ppm
+    INSURANCE_SHARE_PPM = s.insurance_share_ppm
+    PROFIT_WEIGHT_PPM = s.profit_weight_ppm
+    MAX_POOL_LEVERAGE_PPM = s.max_pool_leverage_ppm
+    TOP_UP_PER_BLOCK = s.top_up_per_block
+    OUTFLOW = (s.outflow_floor << 20) | s.outflow_ppm
+    SEQUENCER = ISequencerGuard(s.sequencer)
 
 
 # ------------------------------------------------------------------ EXTERNAL: money
@@ -215,13 +212,28 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
         fixed_point.fail(reasons.WITHDRAW_BAD_RECEIVER)
     header: uint256 = ledger.post(account)
     trader: bool = account != ledger.POOL  # whose lines its own contract keeps (LPV-3): its cash is mostly basis
+    sent: uint256 = amount
     if token == ledger.QUOTE.address:
-        custody: uint256 = ledger._custody
+        word: uint256 = ledger._custody
+        custody: uint256 = word & slots.MASK_128
         taken: int256 = convert(convert(unsafe_mul(min(amount, custody), ledger.UNIT), bytes32), int256)
         if amount > custody or (trader and slots.cash_of(header) < taken):
             fixed_point.fail(reasons.MARGIN_NOT_ENOUGH_CASH)
-        ledger._custody = unsafe_sub(custody, amount)
         ledger.add_cash(account, unsafe_sub(0, taken))
+        if word >> slots.SHARE != 0:  # a settlement: each claim is paid the same share, and the pool keeps the rest
+            sent = unsafe_mul(amount, unsafe_sub(word >> slots.SHARE, 1)) // WAD
+            if sent == 0:
+                fixed_point.fail(reasons.WITHDRAW_SETTLEMENT_WAITS)
+            ledger.add_cash(ledger.POOL, convert(unsafe_mul(unsafe_sub(amount, sent), ledger.UNIT), int256))
+        ledger._custody = unsafe_sub(word, sent)
+        if OUTFLOW != 0:  # whatever it leaves by: what no rule foresees is slow, too
+            hour: uint256 = block.timestamp // 3_600
+            spent: uint256 = self._spent(self._outflow, hour)
+            held: uint256 = unsafe_add(custody, spent)
+            spent = unsafe_add(spent, sent)
+            if spent > max(unsafe_mul(held, OUTFLOW & slots.MASK_20) // PPM, OUTFLOW >> 20):
+                fixed_point.fail(reasons.WITHDRAW_OUTFLOW_LIMIT)
+            self._outflow = (hour << 128) | spent
         header = ledger._headers[account]
     else:
         header = collateral.give(account, collateral.id_of(token), amount)
@@ -229,8 +241,8 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
         total: Sum = self._value(account, header & slots.MASK_128, True)
         if total.legs != 0 or min(slots.cash_of(header), 0) != 0:
             self._check_margin(total, slots.cash_of(header), collateral.value(account, header).initial, 0)
-    ledger.push(IERC20(token), amount, receiver)
-    log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=amount)
+    ledger.push(IERC20(token), sent, receiver)
+    log IClearinghouse.Withdrawn(account=account, token=token, receiver=receiver, amount=sent)
 
 
 # ------------------------------------------------------------------ EXTERNAL: trading
@@ -243,19 +255,23 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     @dev Order: value, accrue, quote, fill, caps, fee, margin. Rounds against the account.
          A position is closed or at least a lot (2**32 wei of base), and no trade is larger than the skew scale.
      What only reduces passes the caps, and below the initial margin too if health does not fall.
+         The Backstop trades for anybody, but only to reduce, at the market's price without curve, spread or fee, and
+         whatever the feed says: it knows which markets are settled and whom a broke pool deleverages.
     @param account [address] one of the caller's
     @param market [id]
     @param size_delta [WAD base] above zero buys, below sells
     @param limit_price [WAD quote/base] the worst acceptable fill price
     @return [WAD quote/base] the fill price
-    @custom:access owner of the account
+    @custom:access owner of the account; the Backstop
     @custom:reverts "account: not yours", "account: system", "trade: zero size", "market: unknown", "prices: ...",
                     "trade: size out of range", "trade: past limit price", "market: reduce only",
                     "account: 32 markets at most", "caps: ...", "margin: dead leg", "margin: below initial",
                     "margin: health would fall"
-    @custom:spec QTE-1 to QTE-5, MGN-7, LED-6, LED-7
+    @custom:spec QTE-1 to QTE-5, MGN-7, LED-6, LED-7, LIQ-9, PRC-6
     """
-    self._check_owner(account)
+    flat: bool = msg.sender == BACKSTOP
+    if not flat:
+        self._check_owner(account)
     self._check_trader(account)
     if size_delta == 0:
         fixed_point.fail(reasons.TRADE_ZERO_SIZE)
@@ -265,26 +281,34 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     was: uint256 = ledger.post(account)
     header: uint256 = was
     cash: int256 = slots.cash_of(header)
-    backing: collateral.Backing = collateral.value(account, header)
+    backing: collateral.Backing = empty(collateral.Backing)
     bit: uint256 = 1 << market
-    others: Sum = self._value(account, header & slots.MASK_128 & ~bit, True)
+    others: Sum = empty(Sum)
     leg: IClearinghouse.Leg = self._leg(account, market)
-    prices.must_be_live(leg.status)
+    if not flat:
+        backing = collateral.value(account, header)
+        others = self._value(account, header & slots.MASK_128 & ~bit, True)
+        prices.must_be_live(leg.status)
+    stable: uint256 = markets.stable(leg, collateral.STABLE_SPEED_PPM)
     scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
     after: int256 = unsafe_add(leg.size, size_delta)
     dust: bool = after != 0 and fixed_point.magnitude(after) >> slots.LOT_BITS == 0
-    if dust or size_delta > scale or size_delta < unsafe_sub(0, scale):
-        fixed_point.fail(reasons.TRADE_SIZE_OUT_OF_RANGE)
-    before: Sum = self._with(others, leg, True)
     reduces: bool = curve.only_reduces(leg.size, size_delta)
+    if dust or size_delta > scale or size_delta < unsafe_sub(0, scale) or (flat and not reduces):
+        fixed_point.fail(reasons.TRADE_SIZE_OUT_OF_RANGE)
+    before: Sum = self._with(others, leg, stable)
 
     # The fill, against the pool.
-    price: uint256 = curve.fill_price(
-        leg.price, leg.skew, size_delta, convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm
-    )
+    price: uint256 = leg.price
+    fee_ppm: uint256 = 0
+    if not flat:
+        price = curve.fill_price(
+            leg.price, leg.skew, size_delta, convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm
+        )
+        fee_ppm = (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20
     if price > limit_price if size_delta > 0 else price < limit_price:
         fixed_point.fail(reasons.TRADE_PAST_LIMIT_PRICE)
-    f: Filled = self._fill(account, leg, size_delta, price, leg.surge_ppm)
+    f: Filled = self._fill(account, leg, size_delta, price, leg.surge_ppm, markets.steady(leg, stable))
     if not reduces:
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
             fixed_point.fail(reasons.MARKET_REDUCE_ONLY)
@@ -298,7 +322,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     leg.skew = f.skew
 
     # The fee, from cash.
-    fee: uint256 = unsafe_mul(unsafe_mul(fixed_point.magnitude(size_delta), price), (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20)
+    fee: uint256 = unsafe_mul(unsafe_mul(fixed_point.magnitude(size_delta), price), fee_ppm)
     fee = fixed_point.ceil_div(fee, WAD * PPM)
     to_insurance: uint256 = unsafe_mul(fee, INSURANCE_SHARE_PPM) // PPM
     cash_after: int256 = unsafe_sub(unsafe_add(cash, f.realised), convert(fee, int256))
@@ -307,10 +331,12 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     ledger.add_cash(ledger.POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))
     ledger.add_cash(self, convert(to_insurance, int256))
     markets.book(f.exposure_change, 0)
+    if flat:
+        return price
     log IClearinghouse.FeePaid(account=account, market=market, fee=fee, to_insurance=to_insurance)
 
     # After: the initial margin, or no worse than before.
-    total: Sum = self._with(others, leg, True)
+    total: Sum = self._with(others, leg, stable)
     if not reduces:
         self._check_margin(total, cash_after, backing.initial, PROFIT_WEIGHT_PPM)
         return price
@@ -322,7 +348,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
         total.maintenance,
     )
     opening: int256 = unsafe_add(
-        margin.equity(cash_after, total.pnl, PROFIT_WEIGHT_PPM), convert(backing.initial, int256)
+        margin.equity(cash_after, total.opening_pnl, PROFIT_WEIGHT_PPM), convert(backing.initial, int256)
     )
     if not kept and (total.dead or opening < convert(total.initial, int256)):
         fixed_point.fail(reasons.MARGIN_HEALTH_WOULD_FALL)
@@ -400,7 +426,7 @@ def settle(account: address) -> int256:
         if (header >> id) & 1 != 0:
             leg: IClearinghouse.Leg = self._leg(account, id)
             if leg.status == prices.LIVE:
-                pnl: int256 = self._with(empty(Sum), leg, False).pnl
+                pnl: int256 = self._with(empty(Sum), leg, 0).pnl
                 basis: int256 = unsafe_add(leg.basis, pnl)
                 ledger._positions[ledger.key(account, id)] = slots.pack_position(leg.size, basis)
                 net = unsafe_add(net, pnl)
@@ -424,7 +450,7 @@ def poke(market: uint256) -> uint256:
     self._check_listed(market)
     leg: IClearinghouse.Leg = markets.load(market, 0)
     prices.must_be_live(leg.status)
-    markets.touch(leg)
+    markets.touch(leg, markets.stable(leg, collateral.STABLE_SPEED_PPM))
     return leg.price
 
 
@@ -440,7 +466,10 @@ def set_terms(market: uint256, terms: uint256[3]):
     """
     self._check_configurator()
     if markets._markets[market].t0 != 0:
-        markets.touch(markets.load(market, 0))
+        leg: IClearinghouse.Leg = markets.load(market, 0)
+        stable: uint256 = markets.stable(leg, collateral.STABLE_SPEED_PPM)
+        leg.t1 = terms[1]  # the stable price is stored by the greatest
+        markets.touch(leg, stable)
     markets._markets[market].t0 = terms[0]
     markets._markets[market].t1 = terms[1]
     markets._caps[market] = terms[2]
@@ -489,6 +518,32 @@ def poke_token(token: address) -> uint256:
     @custom:spec LIQ-4
     """
     return collateral.poke(collateral.id_of(token))
+
+
+@external
+def set_calm(calm_from: uint256):
+    """
+    @notice Until then nobody is liquidated, opens or enlarges, or withdraws from under positions or debt.
+    @param calm_from [unix s]
+    @custom:access Configurator
+    @custom:reverts "access: configurator only"
+    @custom:spec LIQ-8, GOV-1
+    """
+    self._check_configurator()
+    markets._book = (markets._book & ~(slots.MASK_32 << slots.CALM_FROM)) | (calm_from << slots.CALM_FROM)
+
+
+@external
+def set_share(share: uint256):
+    """
+    @notice Pay so much of every claim on quote from now on, the pool keeping the rest: a settlement.
+    @param share [WAD] plus one; 0: no settlement, claims are paid in full; 1: none is paid yet
+    @custom:access Backstop
+    @custom:reverts "access: backstop only"
+    @custom:spec LIQ-11
+    """
+    self._check_backstop()
+    ledger._custody = (ledger._custody & slots.MASK_128) | (share << slots.SHARE)
 
 
 @external
@@ -583,6 +638,11 @@ def settings() -> IClearinghouse.Settings:
         profit_weight_ppm=PROFIT_WEIGHT_PPM,
         max_pool_leverage_ppm=MAX_POOL_LEVERAGE_PPM,
         top_up_per_block=TOP_UP_PER_BLOCK,
+        backstop=BACKSTOP,
+        sequencer=SEQUENCER.address,
+        stable_speed_ppm=collateral.STABLE_SPEED_PPM,
+        outflow_ppm=OUTFLOW & slots.MASK_20,
+        outflow_floor=OUTFLOW >> 20,
     )
 
 
@@ -594,7 +654,31 @@ def globals() -> (uint256, uint256, uint256):
     @return [raw] custody, [packed] book and [packed] top-ups: see modules/slots.vy
     @custom:access anyone
     """
-    return (ledger._custody, markets._book, self._topped_up)
+    return (ledger._custody & slots.MASK_128, markets._book, self._topped_up)
+
+
+@external
+@view
+def is_calm() -> bool:
+    """
+    @notice Whether nothing but deposits and reductions must wait: no freeze, no sequencer that is down or was.
+    @return [bool]
+    @custom:access anyone
+    @custom:spec LIQ-8
+    """
+    return self._is_calm()
+
+
+@external
+@view
+def exits() -> (uint256, uint256):
+    """
+    @notice What claims on quote are paid, and what has left.
+    @return [WAD] 1 + the share in a settlement, 0 without one; [packed] hour and [raw] outflow in it
+    @custom:access anyone
+    @custom:spec LIQ-11, GOV-4
+    """
+    return (ledger._custody >> slots.SHARE, self._outflow)
 
 
 @external
@@ -667,12 +751,13 @@ def _check_margin(total: Sum, cash: int256, tokens: uint256, profit_weight_ppm: 
     @notice Whether an account may take on more risk, or give something away, and be as it then is.
     @param tokens what its collateral counts at initial weights
     """
+    self._check_calm()
     if total.dead:
         fixed_point.fail(reasons.MARGIN_DEAD_LEG)
-    opening: int256 = margin.equity(cash, total.pnl, profit_weight_ppm)
+    opening: int256 = margin.equity(cash, total.opening_pnl, profit_weight_ppm)
     if unsafe_add(opening, convert(tokens, int256)) < convert(total.initial, int256):
         fixed_point.fail(reasons.MARGIN_BELOW_INITIAL)
-    debt: uint256 = self._debt(cash, total.pnl)
+    debt: uint256 = self._debt(cash, total.opening_pnl)
     if debt != 0:
         everybodys: uint256 = unsafe_add(ledger._debts & slots.MASK_128, debt)
         everybodys = unsafe_sub(everybodys, fixed_point.magnitude(min(cash, 0)))  # his own is in it, as far as booked
@@ -720,6 +805,28 @@ def _over_ratio(debt: uint256, worth: uint256) -> bool:
 
 @internal
 @view
+def _is_calm() -> bool:
+    calm_from: uint256 = (markets._book >> slots.CALM_FROM) & slots.MASK_32
+    if block.timestamp < calm_from:
+        return False
+    return SEQUENCER.address == empty(address) or staticcall SEQUENCER.is_up()
+
+
+@internal
+@view
+def _check_calm():
+    if not self._is_calm():
+        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
+
+
+@internal
+@pure
+def _spent(word: uint256, period: uint256) -> uint256:
+    return word & slots.MASK_128 if word >> 128 == period else 0
+
+
+@internal
+@view
 def _is_system(account: address) -> bool:
     return (
         account == ledger.POOL
@@ -744,6 +851,13 @@ def _check_configurator():
 
 
 @internal
+@view
+def _check_backstop():
+    if msg.sender != BACKSTOP:
+        fixed_point.fail(reasons.ACCESS_BACKSTOP_ONLY)
+
+
+@internal
 @pure
 def _check_amount(amount: uint256):
     if amount == 0:
@@ -765,28 +879,36 @@ def _leg(account: address, id: uint256) -> IClearinghouse.Leg:
 
 @internal
 @pure
-def _with(total: Sum, leg: IClearinghouse.Leg, initial: bool) -> Sum:
+def _with(total: Sum, leg: IClearinghouse.Leg, stable: uint256) -> Sum:
     """
-    @notice `total` with one more leg in it; its initial requirement only where asked for.
+    @notice `total` with one more leg in it; what counts for opening only where a stable price is given.
     """
     if leg.size == 0:
         return total
     pnl: int256 = 0
     mm: uint256 = 0
+    opening_pnl: int256 = 0
     im: uint256 = 0
-    pnl, mm, im = margin.value(
-        leg.size,
-        leg.basis,
-        leg.price,
-        leg.index,
-        leg.skew,
-        (leg.t0 >> slots.MM) & slots.MASK_20,
-        (leg.t0 >> slots.IM) & slots.MASK_20 if initial else 0,
-        leg.t1 & slots.MASK_96,
-        unsafe_mul((leg.t1 >> slots.REWARD) & slots.MASK_22, slots.REWARD_UNIT),
+    scale: uint256 = leg.t1 & slots.MASK_96
+    reward: uint256 = unsafe_mul((leg.t1 >> slots.REWARD) & slots.MASK_22, slots.REWARD_UNIT)
+    pnl, mm = margin.value(
+        leg.size, leg.basis, leg.price, leg.index, (leg.t0 >> slots.MM) & slots.MASK_20, scale, reward
     )
+    if stable != 0:
+        opening_pnl, im = margin.opening_value(
+            leg.size,
+            leg.basis,
+            leg.price,
+            stable,
+            leg.index,
+            leg.skew,
+            (leg.t0 >> slots.IM) & slots.MASK_20,
+            scale,
+            reward,
+        )
     return Sum(
         pnl=unsafe_add(total.pnl, pnl),
+        opening_pnl=unsafe_add(total.opening_pnl, opening_pnl),
         maintenance=unsafe_add(total.maintenance, mm),
         initial=unsafe_add(total.initial, im),
         legs=unsafe_add(total.legs, 1),
@@ -807,12 +929,15 @@ def _value(account: address, bitmap: uint256, initial: bool) -> Sum:
         if rest == 0:
             break
         if rest & 1 != 0:
-            total = self._with(total, markets.load(id, ledger._positions[base | id]), initial)
+            leg: IClearinghouse.Leg = markets.load(id, ledger._positions[base | id])
+            total = self._with(total, leg, markets.stable(leg, collateral.STABLE_SPEED_PPM) if initial else 0)
     return total
 
 
 @internal
-def _fill(account: address, leg: IClearinghouse.Leg, delta: int256, price: uint256, surge_ppm: uint256) -> Filled:
+def _fill(
+    account: address, leg: IClearinghouse.Leg, delta: int256, price: uint256, surge_ppm: uint256, steady: uint256
+) -> Filled:
     """
     @notice The one way for a size to change: `account` takes `delta` from the pool at `price`.
     @dev Writes the position and the market. The pool's size is minus the skew, and its basis goes straight
@@ -828,7 +953,7 @@ def _fill(account: address, leg: IClearinghouse.Leg, delta: int256, price: uint2
     ledger._positions[ledger.key(account, leg.id)] = slots.pack_position(f.size, f.basis)
     a: uint256 = 0
     b: uint256 = 0
-    f.exposure_change, a, b = markets.store(leg, f.lots, f.skew, surge_ppm)
+    f.exposure_change, a, b = markets.store(leg, f.lots, f.skew, surge_ppm, steady)
     log IClearinghouse.Fill(
         account=account,
         market=leg.id,
@@ -863,6 +988,7 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
             Or, `converting`, leave the legs of one that is not, and sell collateral for a bounded part of its debt.
     @return (whether the account was in such a state, the keeper's reward [WAD quote])
     """
+    self._check_calm()
     header: uint256 = ledger.post(account)
     bitmap: uint256 = header & slots.MASK_128
     backing: collateral.Backing = collateral.value(account, header)
@@ -875,7 +1001,7 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
             break
         if rest & 1 != 0:
             leg: IClearinghouse.Leg = markets.load(id, ledger._positions[base | id])
-            total = self._with(total, leg, False)
+            total = self._with(total, leg, 0)
             legs.append(leg)
     cash: int256 = slots.cash_of(header)
     equity: int256 = unsafe_add(unsafe_add(cash, total.pnl), convert(backing.maintenance, int256))
@@ -902,14 +1028,17 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     exposure_change: int256 = 0
     for leg: IClearinghouse.Leg in legs:
         if leg.status != prices.LIVE:
-            dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, False).pnl)
+            dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, 0).pnl)
             continue
         scale: uint256 = leg.t1 & slots.MASK_96
         own: uint256 = convert(convert(max(leg.size, unsafe_sub(0, leg.size)), bytes32), uint256)
         surge_ppm: uint256 = fixed_point.ceil_div(unsafe_mul(own, PPM), scale)
         surge_ppm = min(unsafe_add(leg.surge_ppm, surge_ppm), slots.MAX_SURGE)
         price: uint256 = curve.fill_price(leg.price, leg.skew, unsafe_sub(0, leg.size), scale, 0)
-        f: Filled = self._fill(account, leg, unsafe_sub(0, leg.size), price, surge_ppm)
+        # The stable price is left as it is: nobody opens here.
+        f: Filled = self._fill(
+            account, leg, unsafe_sub(0, leg.size), price, surge_ppm, leg.state_b & slots.MASK_48
+        )
         cash = unsafe_add(cash, f.realised)
         to_pool = unsafe_add(to_pool, f.cost)
         exposure_change = unsafe_add(exposure_change, f.exposure_change)
@@ -1044,8 +1173,7 @@ def _top_up(wanted: uint256) -> uint256:
     """
     @notice As much of `wanted` as this block's allowance for topping up flat rewards still has.
     """
-    word: uint256 = self._topped_up
-    spent: uint256 = word & slots.MASK_128 if word >> 128 == block.number else 0
+    spent: uint256 = self._spent(self._topped_up, block.number)
     paid: uint256 = min(wanted, unsafe_sub(TOP_UP_PER_BLOCK, spent))
     self._topped_up = (block.number << 128) | unsafe_add(spent, paid)
     return paid

@@ -679,9 +679,9 @@ def _listed(market: uint256) -> IConfigurator.Terms:
 @view
 def _backstop() -> address:
     """
-    @notice Who settles without notice. There is none yet.
+    @notice Who settles without notice.
     """
-    return empty(address)
+    return (staticcall CLEARINGHOUSE.settings()).backstop
 
 
 @internal

@@ -17,18 +17,21 @@ from typing import Any, NamedTuple
 
 from eth_utils.crypto import keccak
 
+from plimsoll import slots
 from plimsoll.chain import Chain, address_of, created_at, project_root
 from plimsoll.errors import ChainError, DeploymentError, Reverted, TableError
+from plimsoll.model import NOWHERE, Settings
 from plimsoll.table import CollateralSpec, MarketSpec, Table, TokenSpec
 from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, unscaled
 
 FORMAT = 2
-CORE = ("configurator", "pool", "auction", "clearinghouse", "lens", "collateral_lens")
+CORE = ("configurator", "pool", "auction", "backstop", "clearinghouse", "lens", "collateral_lens")
 SOURCES = {
     "quote": "TokenMock",
     "configurator": "Configurator",
     "pool": "LiquidityPool",
     "auction": "CollateralAuction",
+    "backstop": "Backstop",
     "clearinghouse": "Clearinghouse",
     "lens": "Lens",
     "collateral_lens": "CollateralLens",
@@ -38,6 +41,7 @@ SOURCES = {
 NOBODY = "0x" + "00" * 20
 NO_WORD = b"\0" * 32
 FEEDS_AT_ONCE = 128  # that the board moves in a transaction
+DELEVERAGED_TO = 11 * 10**17  # [WAD] the health to which a broke pool is deleveraged
 DEVNET = "--network ethereum:devnet:node"
 
 Progress = Callable[[str], None]
@@ -85,6 +89,7 @@ class Deployment:
     configurator: Any
     pool: Any
     auction: Any
+    backstop: Any
     clearinghouse: Any
     lens: Any
     collateral_lens: Any
@@ -473,6 +478,7 @@ class Deployment:
                 "pool": self.pool,
                 "configurator": self.configurator,
                 "auction": self.auction,
+                "backstop": self.backstop,
                 "quote": self.quote,
             }
             for part, contract in expected.items():
@@ -566,7 +572,7 @@ def deploy(
         DeploymentError: if the chain refuses; it names the market or token and the rule.
     """
     tell = progress or _silent
-    settings = table.settings()
+    numbers = table.settings()
     line = table.line()
     for spec in table.markets:
         table.terms(spec.name, spec.feed or "0x" + "00" * 20)
@@ -580,12 +586,18 @@ def deploy(
     outside = _outside(table, chain, sender, tell)
     table, quote = outside.table, address_of(outside.quote)
 
-    tell("Clearinghouse, pool, auction, Configurator, lenses")
+    tell("Clearinghouse, pool, auction, Configurator, backstop, lenses")
+    sequencer = NOWHERE
+    if table.sequencer is not None:
+        guard = chain.deploy("SequencerGuard", table.sequencer, table.grace, sender=sender)
+        sequencer = address_of(guard)
     nonce = chain.nonce(deployer)
-    predicted = created_at(deployer, nonce + 3)
+    predicted = created_at(deployer, nonce + 4)
     pool_spec = table.pool
     try:
-        configurator = chain.deploy("Configurator", predicted, settings[0], sender=sender)
+        configurator = chain.deploy(
+            "Configurator", predicted, numbers["keeper_share_ppm"], sender=sender
+        )
         pool = chain.deploy(
             "LiquidityPool",
             predicted,
@@ -602,15 +614,18 @@ def deploy(
             quote,
             sender=sender,
         )
-        clearinghouse = chain.deploy(
-            "Clearinghouse",
-            quote,
-            address_of(pool),
-            address_of(configurator),
-            address_of(auction),
-            *settings,
-            sender=sender,
+        backstop = chain.deploy("Backstop", predicted, DELEVERAGED_TO, sender=sender)
+        settings = Settings(
+            quote=quote,
+            unit=0,  # the Clearinghouse's to find out
+            pool=address_of(pool),
+            configurator=address_of(configurator),
+            auction=address_of(auction),
+            backstop=address_of(backstop),
+            sequencer=sequencer,
+            **numbers,
         )
+        clearinghouse = chain.deploy("Clearinghouse", tuple(settings), sender=sender)
         if address_of(clearinghouse) != predicted:
             raise DeploymentError(
                 f"the clearinghouse is at {address_of(clearinghouse)}, not at {predicted} as "
@@ -629,6 +644,7 @@ def deploy(
         configurator=configurator,
         pool=pool,
         auction=auction,
+        backstop=backstop,
         clearinghouse=clearinghouse,
         lens=lens,
         collateral_lens=collateral_lens,
@@ -881,7 +897,10 @@ def _seed(deployment: Deployment, sender: Any, tell: Progress) -> None:
 
 
 def stale_feeds(deployment: Deployment, names: Iterable[str] | None = None) -> dict[str, str]:
-    """The markets and collateral tokens without a live price, each with the reason."""
+    """The markets and collateral tokens without a live price, each with the reason.
+
+    A settled market has its last one for good, and is not among them.
+    """
     chain, house, nobody = deployment.chain, deployment.clearinghouse, "0x" + "00" * 20
     found = {}
     for name in names or [*deployment.names, *deployment.symbols]:
@@ -889,6 +908,8 @@ def stale_feeds(deployment: Deployment, names: Iterable[str] | None = None) -> d
             seen = chain.view(house, "holding", nobody, deployment.token_id(name))
         else:
             seen = chain.view(house, "leg", nobody, deployment.market_id(name))
+            if slots.unpack_terms(int(seen.t0), int(seen.t1), 0).status == slots.SETTLED:
+                continue
         if seen.status:
             found[name] = str(chain.view(deployment.lens, "price_status_text", seen.status))
     return found

@@ -38,6 +38,7 @@ from plimsoll.slots import (
 )
 
 PPM = 10**6
+HOUR = 3_600
 DAY = 86_400
 NOWHERE = "0x" + "00" * 20
 MAX_UINT = 2**256 - 1
@@ -110,14 +111,15 @@ def trunc_div(x: int, y: int) -> int:
 
 # ------------------------------------------------------------------ prices (PRC)
 
-LIVE, FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = range(6)
-
+# A status is 0, or its reason's bytes as a number.
+LIVE = 0
+FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = (
+    int.from_bytes(f"prices: {why}".encode(), "big")
+    for why in ("feed failed", "not positive", "bad time", "out of bounds", "stale")
+)
 PRICE_REASONS = {
-    FAILED: "prices: feed failed",
-    NOT_POSITIVE: "prices: not positive",
-    BAD_TIME: "prices: bad time",
-    OUT_OF_BOUNDS: "prices: out of bounds",
-    STALE: "prices: stale",
+    status: status.to_bytes(32, "big").strip(b"\0").decode()
+    for status in (FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE)
 }
 
 
@@ -159,6 +161,20 @@ def judge_price(
     if now - said.updated_at > terms.max_age:
         return (price if said.updated_at >= touched_at else last_price), STALE
     return price, LIVE
+
+
+def follow(stable: int, cut: int, price: int, elapsed: int, speed_ppm: int) -> int:
+    """A stable price on its way to the oracle's: so fast an hour, for an hour at most (PRC-3).
+
+    Args:
+        stable: [WAD quote/base] when it was stored.
+        cut: [WAD quote/base] by how much storing may have rounded it down.
+        price: [WAD quote/base] the oracle's.
+        elapsed: [s] since.
+        speed_ppm: of itself, an hour.
+    """
+    way = floor_div(stable * speed_ppm * min(elapsed, HOUR), HOUR * PPM)
+    return max(min(price, stable + cut + way), stable - way)
 
 
 # ------------------------------------------------------------------ funding (FND)
@@ -281,8 +297,7 @@ class Value(NamedTuple):
     """A leg's worth and what it asks for [WAD quote]."""
 
     pnl: int
-    maintenance: int
-    initial: int
+    required: int
 
 
 def notional(size: int, price: int) -> int:
@@ -290,32 +305,42 @@ def notional(size: int, price: int) -> int:
     return ceil_div(abs(size) * price, WAD)
 
 
+def required(size: int, price: int, ratio_ppm: int, depth: int, scale: int, reward: int) -> int:
+    """``ceil(N * (ratio + depth / 2S)) + reward`` [WAD quote]."""
+    amount = notional(size, price)
+    return ceil_div(amount * (2 * scale * ratio_ppm + depth * PPM), 2 * scale * PPM) + reward
+
+
 def value(
+    size: int, basis: int, price: int, index: int, mm_ppm: int, scale: int, reward: int
+) -> Value:
+    """A leg for maintenance (LED-6, MGN-1): ``floor(size * (P - F)) - basis``, its own depth."""
+    return Value(
+        floor_div(size * (price - index), WAD) - basis,
+        required(size, price, mm_ppm, abs(size), scale, reward),
+    )
+
+
+def opening_value(
     size: int,
     basis: int,
     price: int,
+    stable: int,
     index: int,
     skew: int,
-    mm_ppm: int,
     im_ppm: int,
     scale: int,
     reward: int,
 ) -> Value:
-    """A leg, valued (LED-6, MGN-1, MGN-2).
+    """A leg for opening and withdrawing (MGN-2, PRC-4): at the worse of oracle and stable price.
 
-    ``pnl = floor(size * (P - F)) - basis``;
-    ``maintenance = ceil(N * (mm + |size| / 2S)) + reward``;
-    ``initial = ceil(N * (im + max(|size|, |k|) / 2S)) + reward``, left out where `im_ppm` is 0.
+    PnL at the lower for longs, at the higher for shorts; the requirement at the higher, and of the
+    market's skew where that is more than the size.
     """
-    amount = notional(size, price)
-
-    def requirement(ratio_ppm: int, depth: int) -> int:
-        return ceil_div(amount * (2 * scale * ratio_ppm + depth * PPM), 2 * scale * PPM) + reward
-
+    low, high = sorted((price, stable))
     return Value(
-        pnl=floor_div(size * (price - index), WAD) - basis,
-        maintenance=requirement(mm_ppm, abs(size)),
-        initial=requirement(im_ppm, max(abs(size), abs(skew))) if im_ppm else 0,
+        floor_div(size * ((low if size > 0 else high) - index), WAD) - basis,
+        required(size, high, im_ppm, max(abs(size), abs(skew)), scale, reward),
     )
 
 
@@ -890,6 +915,54 @@ class RequestKept(NamedTuple):
     claimable_at: int
 
 
+class LossReported(NamedTuple):
+    """What an account could not pay, and all of them [WAD quote]; the pool's."""
+
+    account: str
+    loss: int
+    losses: int
+
+
+class Deleveraged(NamedTuple):
+    """A position closed for a broke pool, and what is left of it; the Backstop's."""
+
+    account: str
+    market: int
+    keeper: str
+    closed: int  # [WAD base]
+    size: int  # [WAD base]
+    equity: int  # [WAD quote] the pool's
+    maintenance: int  # [WAD quote] the pool's
+
+
+class SettlementDeclared(NamedTuple):
+    """Claims wait; the Backstop's."""
+
+    at: int  # [unix s]
+    equity: int  # [WAD quote] the pool's
+
+
+class SettlementCalledOff(NamedTuple):
+    """They do not wait any more; the Backstop's."""
+
+    equity: int  # [WAD quote] the pool's
+
+
+class SettlementBegun(NamedTuple):
+    """Markets are being settled, for good; the Backstop's."""
+
+    at: int  # [unix s]
+    equity: int  # [WAD quote] the pool's
+
+
+class ShareFixed(NamedTuple):
+    """What each claim is paid [WAD]; the Backstop's."""
+
+    share: int
+    claims: int  # [WAD quote]
+    custody: int  # [raw]
+
+
 class OperatorSet(NamedTuple):
     """ERC-7540, the pool's."""
 
@@ -914,6 +987,50 @@ class Settings(NamedTuple):
     profit_weight_ppm: int
     max_pool_leverage_ppm: int
     top_up_per_block: int  # [WAD quote]
+    backstop: str
+    sequencer: str = NOWHERE  # its guard; nowhere: none
+    stable_speed_ppm: int = 60_000  # of a stable price, an hour
+    outflow_ppm: int = 0  # of the quote held, that may leave in an hour; 0: no limit
+    outflow_floor: int = 0  # [raw] that always may
+
+
+NOT_DECLARED, DECLARED, SETTLING, FIXED = range(4)  # states of a global settlement (LIQ-11)
+SETTLE_DELAY = HOUR  # [s] from the declaration to the first market's settlement
+DECLARATION_LAPSE = DAY  # [s] until it can be called off in any case
+PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
+RANK_CEILING = 2**127  # of the factors of a rank
+
+
+class Settlement(NamedTuple):
+    """The Backstop's storage."""
+
+    state: int = NOT_DECLARED
+    declared_at: int = 0
+    settled_at: int = 0
+    share: int = 0  # [WAD]
+
+
+class Plan(NamedTuple):
+    """What a deleveraging would do; ``IBackstop.Plan``."""
+
+    why: int = 0  # or its reason's bytes as a number
+    closed: int = 0  # [WAD base]
+    price: int = 0
+    equity: int = 0  # [WAD quote] the pool's
+    maintenance: int = 0  # [WAD quote] the pool's
+    maintenance_after: int = 0
+
+
+class Candidate(NamedTuple):
+    """Who may be deleveraged; ``IBackstop.Candidate``."""
+
+    account: str
+    size: int
+    pnl: int  # [WAD quote] of the position
+    notional: int  # [WAD quote] of the position
+    equity: int  # [WAD quote] of the account
+    exposure: int  # [WAD quote] of the account
+    rank: int  # [WAD]
 
 
 class Valuation(NamedTuple):
@@ -922,7 +1039,13 @@ class Valuation(NamedTuple):
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
     due: int  # [WAD quote] on its way: interest not posted, lots not sold
+    doubtful: int  # [WAD quote] reported losses beyond the insurance fund
     live: bool
+
+    @property
+    def stays(self) -> int:
+        """The NAV that an exit is priced at [WAD quote]."""
+        return self.nav - self.doubtful
 
 
 class Request(NamedTuple):
@@ -957,7 +1080,7 @@ class Leg(NamedTuple):
     skew: int
     lots: int
     last_price: int
-    kept: int
+    state_b: int  # packed, as stored
 
 
 class Token(NamedTuple):
@@ -975,6 +1098,7 @@ class Holding(NamedTuple):
     own: int  # [raw]
     unit: int  # [WAD base]
     price: int
+    stable: int
     status: int
     maintenance: int  # [WAD quote]
     initial: int  # [WAD quote]
@@ -1019,10 +1143,27 @@ class Sum(NamedTuple):
     """The legs of one account [WAD quote]."""
 
     pnl: int = 0
+    opening_pnl: int = 0  # the same, for opening and withdrawing
     maintenance: int = 0
     initial: int = 0
     legs: int = 0
     dead: bool = False
+
+
+class Sequencer(NamedTuple):
+    """A sequencer's uptime feed, if there is one, and the grace after a restart (LIQ-8)."""
+
+    exists: bool = False
+    answer: int = 0  # 0 is up
+    since: int = 0  # [unix s]
+    answers: bool = True
+    grace: int = HOUR  # [s]
+
+    def is_up(self, now: int) -> bool:
+        """Whether it is up and was for the grace; one that does not answer is not asked."""
+        if not self.exists or not self.answers:
+            return True
+        return self.answer == 0 and (now - self.since) % 2**256 >= self.grace
 
 
 @dataclass
@@ -1090,6 +1231,7 @@ class Model:
     settings: Settings
     owner: str = NOWHERE  # of the Configurator
     cooldown: int = DAY  # [s] from a request to its claim
+    target: int = 11 * WAD // 10  # [WAD] the pool's health that deleveraging restores
     now: int = 0
     block_number: int = 0
     headers: dict[str, Header] = field(default_factory=dict)
@@ -1097,7 +1239,11 @@ class Model:
     markets: dict[int, Market] = field(default_factory=dict)
     book: Book = Book()
     custody: int = 0  # [raw]
+    share: int = 0  # in a settlement: 1 + the share of each claim that is paid [WAD]
+    outflow: tuple[int, int] = (0, 0)  # hour, [raw] quote that left in it
     topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
+    settlement: Settlement = Settlement()
+    sequencer: Sequencer = Sequencer()
     feeds: dict[str, Feed] = field(default_factory=dict)
     balances: dict[tuple[str, str], int] = field(default_factory=dict)  # [raw] by token, owner
     # Of every token and the pool's shares: by token, owner, spender.
@@ -1122,6 +1268,7 @@ class Model:
     shares: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)  # by controller
     operators: set[tuple[str, str]] = field(default_factory=set)  # (controller, operator)
+    losses: dict[str, int] = field(default_factory=dict)  # [WAD quote] reported, by account
     events: list[tuple[str, Any]] = field(default_factory=list)  # who emitted what
 
     def save(self) -> tuple[Any, ...]:
@@ -1132,7 +1279,10 @@ class Model:
             self.markets.copy(),
             self.book,
             self.custody,
+            self.share,
+            self.outflow,
             self.topped_up,
+            self.settlement,
             self.balances.copy(),
             self.allowances.copy(),
             self.listed.copy(),
@@ -1154,6 +1304,7 @@ class Model:
             self.shares.copy(),
             self.requests.copy(),
             self.operators.copy(),
+            self.losses.copy(),
             len(self.events),
         )
 
@@ -1168,7 +1319,10 @@ class Model:
             self.markets,
             self.book,
             self.custody,
+            self.share,
+            self.outflow,
             self.topped_up,
+            self.settlement,
             self.balances,
             self.allowances,
             self.listed,
@@ -1190,6 +1344,7 @@ class Model:
             self.shares,
             self.requests,
             self.operators,
+            self.losses,
             events,
         ) = saved
         del self.events[events:]
@@ -1205,6 +1360,9 @@ class Model:
             if account != self.address and not (account == self.settings.pool and by_peer):
                 self._check_trader(account)
             self._transfer_from(token, self.address, sender, self.address, amount_raw)
+            system = account in (self.address, self.settings.pool)
+            owes = self.header_of(account).cash < 0
+            require(self.share == 0 or system or owes, "deposit: in a settlement")
             require(
                 self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
                 "ledger: deposit too large",
@@ -1220,6 +1378,13 @@ class Model:
         self._emit(self.address, Deposited(account, token, sender, amount_raw))
         return amount_raw
 
+    @atomic
+    def deposit_with_permit(
+        self, sender: str, account: str, token: str, amount_raw: int, *permit: Any
+    ) -> int:
+        """`deposit`, whatever becomes of the permit: no token here knows any (ACC-6)."""
+        return self.deposit(sender, account, token, amount_raw)
+
     def _receive(self, sender: str, account: str, id: int, amount_raw: int) -> None:
         """Take a collateral token at a live price and below its cap (COL-1)."""
         token = self.tokens[id]
@@ -1231,7 +1396,7 @@ class Model:
         total = token.state.total + amount_raw
         require(total <= terms.cap, "caps: collateral")
         self._set_balance(account, id, holding.own + amount_raw)
-        self._keep_token(id, TokenState(holding.price, self.now, False, total))
+        self._store_token(holding, total)
 
     @atomic
     def withdraw(
@@ -1243,12 +1408,15 @@ class Model:
         require(receiver not in (NOWHERE, self.address), "withdraw: bad receiver")
         header = self._post(account)
         trader = account != self.settings.pool
+        sent = amount_raw
         if token == self.settings.quote:
             amount = amount_raw * self.settings.unit
             require(amount_raw <= self.custody, "margin: not enough cash")
             require(not trader or header.cash >= amount, "margin: not enough cash")
-            self.custody -= amount_raw
             self._add_cash(account, -amount)
+            sent = self._paid(amount_raw)
+            self._count_outflow(sent)
+            self.custody -= sent
         else:
             id = self._token_id(token)
             own = self.held.get((account, id), 0)
@@ -1259,9 +1427,30 @@ class Model:
         if trader:
             header = self.header_of(account)
             total = self._value(account, header.bitmap)
-            self._check_margin(total, header.cash, self._backing(account), 0)
-        self._move_token(token, self.address, receiver, amount_raw)
-        self._emit(self.address, Withdrawn(account, token, receiver, amount_raw))
+            if total.legs or header.cash < 0:
+                self._check_margin(total, header.cash, self._backing(account), 0)
+        self._move_token(token, self.address, receiver, sent)
+        self._emit(self.address, Withdrawn(account, token, receiver, sent))
+
+    def _paid(self, amount_raw: int) -> int:
+        """What is sent for a claim: all of it, or in a settlement its share (LIQ-11)."""
+        if self.share == 0:
+            return amount_raw
+        sent = floor_div(amount_raw * (self.share - 1), WAD)
+        require(sent != 0, "withdraw: settlement waits")
+        self._add_cash(self.settings.pool, (amount_raw - sent) * self.settings.unit)
+        return sent
+
+    def _count_outflow(self, amount_raw: int) -> None:
+        """Bound what leaves in an hour (GOV-4)."""
+        if self.settings.outflow_ppm == 0:
+            return
+        hour = self.now // HOUR
+        spent = self.outflow[1] if self.outflow[0] == hour else 0
+        share = floor_div((self.custody + spent) * self.settings.outflow_ppm, PPM)
+        spent += amount_raw
+        require(spent <= max(share, self.settings.outflow_floor), "withdraw: outflow limit")
+        self.outflow = (hour, spent)
 
     # -------------------------------------------------------------- trading
 
@@ -1274,7 +1463,9 @@ class Model:
         Returns:
             The fill price [WAD quote/base].
         """
-        self._check_owner(sender, account)
+        flat = sender == self.settings.backstop  # closes for anybody, at the market's price
+        if not flat:
+            self._check_owner(sender, account)
         self._check_trader(account)
         require(size_delta != 0, "trade: zero size")
         self._check_listed(market)
@@ -1286,17 +1477,19 @@ class Model:
         # Before.
         others = self._value(account, header.bitmap & ~bit)
         leg = self.leg(account, market)
-        require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
+        require(flat or leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
         size = abs(leg.size + size_delta)
         in_range = (size == 0 or size >= slots.LOT) and abs(size_delta) <= terms.skew_scale
-        require(in_range, "trade: size out of range")
-        before = self._plus(others, leg)
         reduces = only_reduces(leg.size, size_delta)
+        require(in_range and (reduces or not flat), "trade: size out of range")
+        before = self._plus(others, leg)
 
         # The fill.
-        price = fill_price(
-            leg.price, leg.skew, size_delta, terms.skew_scale, terms.spread_ppm + leg.surge_ppm
-        )
+        price, fee_ppm = leg.price, 0
+        if not flat:
+            extra_ppm = terms.spread_ppm + leg.surge_ppm
+            price = fill_price(leg.price, leg.skew, size_delta, terms.skew_scale, extra_ppm)
+            fee_ppm = terms.taker_fee_ppm
         within = price <= limit_price if size_delta > 0 else price >= limit_price
         require(within, "trade: past limit price")
         filled, after = self._filled(leg, size_delta, price, leg.surge_ppm)
@@ -1304,16 +1497,18 @@ class Model:
             require(terms.status == OPEN, "market: reduce only")
             require(others.legs < MAX_LEGS, "account: 32 markets at most")
             self._check_caps(terms, leg, after)
-        self._fill(account, leg, after, price)
+        self._fill(account, leg, after, price, self._steady(leg))
 
         # The fee.
-        fee = taker_fee(size_delta, price, terms.taker_fee_ppm)
+        fee = taker_fee(size_delta, price, fee_ppm)
         to_insurance = floor_div(fee * self.settings.insurance_share_ppm, PPM)
         cash = header.cash + filled.realised - fee
         bitmap = header.bitmap | bit if filled.size else header.bitmap & ~bit
         self._write_header(account, Header(cash, header.flags, bitmap))
         self._add_cash(self.settings.pool, filled.cost + fee - to_insurance)
         self._add_cash(self.address, to_insurance)
+        if flat:
+            return price
         self._emit(self.address, FeePaid(account, market, fee, to_insurance))
 
         # After: the initial margin, or no worse than before.
@@ -1322,7 +1517,7 @@ class Model:
         if not reduces:
             self._check_margin(total, cash, backing, weight)
             return price
-        opening = equity(cash, total.pnl, weight) + backing.initial
+        opening = equity(cash, total.opening_pnl, weight) + backing.initial
         require(
             (not total.dead and opening >= total.initial)
             or no_worse(
@@ -1337,10 +1532,18 @@ class Model:
 
     def _check_margin(self, total: Sum, cash: int, backing: Backing, weight_ppm: int) -> None:
         """Whether an account may take on more risk, or let something go, and be as it then is."""
+        self._check_calm()
         require(not total.dead, "margin: dead leg")
-        opening = equity(cash, total.pnl, weight_ppm) + backing.initial
+        opening = equity(cash, total.opening_pnl, weight_ppm) + backing.initial
         require(opening >= total.initial, "margin: below initial")
-        require(not self.past_caps(cash, total.pnl, backing.initial), "caps: debt")
+        require(not self.past_caps(cash, total.opening_pnl, backing.initial), "caps: debt")
+
+    def is_calm(self) -> bool:
+        """Whether nothing must wait: no freeze, no grace, no sequencer down or just up (LIQ-8)."""
+        return self.now >= self.book.calm_from and self.sequencer.is_up(self.now)
+
+    def _check_calm(self) -> None:
+        require(self.is_calm(), "venue: frozen or in grace")
 
     def past_caps(self, cash: int, pnl: int, initial: int) -> bool:
         """Whether a debt is past the account's share of its collateral, or all past their cap."""
@@ -1384,6 +1587,7 @@ class Model:
         return reward or 0
 
     def _convert(self, sender: str, account: str) -> int | None:
+        self._check_calm()
         cash = self._post(account).cash
         backing = self._backing(account)
         total = self._value(account, self.header_of(account).bitmap)
@@ -1424,6 +1628,7 @@ class Model:
         return sum(self._liquidate(sender, a) or 0 for a in accounts if not self._is_system(a))
 
     def _liquidate(self, sender: str, account: str) -> int | None:
+        self._check_calm()
         header = self._post(account)
         backing = self._backing(account)
         legs = [self.leg(account, market) for market in _bits(header.bitmap)]
@@ -1442,7 +1647,7 @@ class Model:
             seen = leg.surge_ppm + ceil_div(abs(leg.size) * PPM, terms.skew_scale)
             price = fill_price(leg.price, leg.skew, -leg.size, terms.skew_scale)
             filled, after = self._filled(leg, -leg.size, price, min(seen, MAX_SURGE_PPM))
-            self._fill(account, leg, after, price)
+            self._fill(account, leg, after, price, slots.unpack_state_b(leg.state_b).steady)
             cash += filled.realised
             to_pool += filled.cost
             bitmap &= ~(1 << leg.id)
@@ -1517,7 +1722,7 @@ class Model:
         self._add_cash(self.settings.pool, to_pool)
         self._add_cash(self.address, insurance - self.header_of(self.address).cash)
         self._add_cash(sender, reward)
-        self.book = self.book._replace(nav=_saturate_nav(self.book.nav - absorbed))
+        self.book = self.book._replace(nav=slots.kept_nav(self.book.nav - absorbed))
 
     def _sell(self, account: str, owed: int, insurance: int, fee_ppm: int) -> Sale:
         """Seize live tokens for what is `owed` and a fee on what is seized."""
@@ -1575,7 +1780,7 @@ class Model:
         self._check_listed(market)
         leg = self.leg(NOWHERE, market)
         require(leg.status == LIVE, PRICE_REASONS.get(leg.status, ""))
-        self._touch(leg)
+        self._touch(leg, self._steady(leg))
         return leg.price
 
     @atomic
@@ -1585,7 +1790,9 @@ class Model:
         require(market < MAX_MARKETS, "")
         old = self.markets.get(market, Market())
         if old.words[0]:
-            self._touch(self.leg(NOWHERE, market))
+            leg = self.leg(NOWHERE, market)
+            # The stable price is stored by the greatest, which may change.
+            self._touch(leg, self._steady(leg, terms_of(words).max_price))
         self.markets[market] = self.markets.get(market, Market())._replace(words=words)
         self._emit(self.address, MarketConfigured(market, words))
 
@@ -1615,11 +1822,17 @@ class Model:
         return self._poke_token(self._token_id(token))
 
     def _poke_token(self, id: int) -> int:
-        holding, state = self.holding(NOWHERE, id), self.tokens[id].state
+        holding = self.holding(NOWHERE, id)
         if not holding.fading:
-            dead = holding.status != LIVE
-            self._keep_token(id, TokenState(holding.price, self.now, dead, state.total))
+            self._store_token(holding, self.tokens[id].state.total)
         return holding.price
+
+    def _store_token(self, holding: Holding, total: int) -> None:
+        """A token's state as of now; a price that is not valid moves the stable one no further."""
+        steady = floor_div(holding.stable << 24, holding.price) if holding.price else 0
+        dead = holding.status != LIVE
+        state = TokenState(holding.price, self.now, dead, total, min(steady, 2**31 - 1))
+        self._keep_token(holding.id, state)
 
     @atomic
     def set_token(self, sender: str, id: int, token: str, words: tuple[int, int, int]) -> None:
@@ -1640,13 +1853,20 @@ class Model:
     def set_nav(self, sender: str, nav: int) -> None:
         """The pool's NAV as of now [WAD quote] (QTE-4); the pool's alone."""
         require(sender == self.settings.pool, "access: pool only")
-        self.book = Book(_saturate_nav(nav), self.book.exposure, self.now)
+        self.book = self.book._replace(nav=slots.kept_nav(nav), known_at=self.now)
         self._emit(self.address, NavKnown(nav))
 
     @atomic
     def set_calm(self, sender: str, calm_from: int) -> None:
         """Until then only deposits and reductions (LIQ-8, GOV-1); the Configurator's alone."""
         require(sender == self.settings.configurator, "access: configurator only")
+        self.book = self.book._replace(calm_from=calm_from)
+
+    @atomic
+    def set_share(self, sender: str, share: int) -> None:
+        """What each claim is paid from now on, plus one; 0: all (LIQ-11); the Backstop's alone."""
+        require(sender == self.settings.backstop, "access: backstop only")
+        self.share = share
 
     # -------------------------------------------------------------- views
 
@@ -1704,7 +1924,7 @@ class Model:
             skew=stored.a.skew,
             lots=stored.a.lots,
             last_price=stored.a.last_price,
-            kept=stored.b.kept,
+            state_b=slots.pack_state_b(stored.b),
         )
 
     def market_words(self, market: int) -> tuple[int, int, int, int, int]:
@@ -1715,6 +1935,33 @@ class Model:
     def globals(self) -> tuple[int, int, int]:
         """Custody [raw], the packed book, what was topped up in which block."""
         return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
+
+    def exits(self) -> tuple[int, int]:
+        """In a settlement 1 + the share paid [WAD]; the hour and what left in it, packed."""
+        return self.share, slots.pack_topped_up(*self.outflow)
+
+    def stable_price(self, leg: Leg) -> int:
+        """A market's stable price as of now (PRC-3) [WAD quote/base]."""
+        stored, most = slots.unpack_state_b(leg.state_b), self._terms(leg.id).max_price
+        if stored.steady == 0:
+            return leg.price
+        return follow(
+            most * stored.steady >> 48,
+            (most >> 48) + 1,
+            leg.price,
+            self.now - stored.touched_at,
+            self.settings.stable_speed_ppm,
+        )
+
+    def _steady(self, leg: Leg, most: int = 0) -> int:
+        """A market's stable price as it is stored: over the greatest, by default today's."""
+        if leg.status != LIVE:
+            return slots.unpack_state_b(leg.state_b).steady
+        greatest = most or self._terms(leg.id).max_price
+        return min((self.stable_price(leg) << 48) // greatest, 2**48 - 1)
+
+    def _terms(self, market: int) -> Unpacked:
+        return terms_of(self.markets[market].words)
 
     def credit(self) -> tuple[int, ...]:
         """Debts, terms of credit and seizing, packed; the index; all debts over their indices."""
@@ -1747,11 +1994,17 @@ class Model:
             terms.maintenance_ppm, terms.maintenance_before_ppm, terms.settle_at, self.now
         )
         maintenance = weighed(worth, weight, terms.scale, own * terms.unit)
+        stable = price
+        if state.steady:
+            elapsed = self.now - state.seen_at if status == LIVE else 0
+            last, speed_ppm = state.last_price, self.settings.stable_speed_ppm
+            stable = follow(last * state.steady >> 24, last >> 24, price, elapsed, speed_ppm)
         initial = 0
         if status == LIVE:
             weight = weight_now(
                 terms.initial_ppm, terms.initial_before_ppm, terms.settle_at, self.now
             )
+            worth = floor_div(own * terms.unit * min(price, stable), WAD)
             initial = weighed(worth, weight, terms.scale, state.total * terms.unit)
         elif fading:
             fade = min(self.now - state.seen_at, DAY)
@@ -1762,6 +2015,7 @@ class Model:
             own=own,
             unit=terms.unit,
             price=price,
+            stable=stable,
             status=status,
             maintenance=maintenance,
             initial=initial,
@@ -1852,22 +2106,19 @@ class Model:
         """`total` with one more leg in it."""
         if leg.size == 0:
             return total
-        terms = terms_of(self.markets[leg.id].words)
-        worth = value(
-            leg.size,
-            leg.basis,
-            leg.price,
-            leg.funding_index,
-            leg.skew,
-            terms.mm_ppm,
-            terms.im_ppm,
-            terms.skew_scale,
-            terms.reward,
+        terms = self._terms(leg.id)
+        size, basis, price, index = leg.size, leg.basis, leg.price, leg.funding_index
+        scale, reward = terms.skew_scale, terms.reward
+        worth = value(size, basis, price, index, terms.mm_ppm, scale, reward)
+        stable = self.stable_price(leg)
+        opening = opening_value(
+            size, basis, price, stable, index, leg.skew, terms.im_ppm, scale, reward
         )
         return Sum(
             total.pnl + worth.pnl,
-            total.maintenance + worth.maintenance,
-            total.initial + worth.initial,
+            total.opening_pnl + opening.pnl,
+            total.maintenance + worth.required,
+            total.initial + opening.required,
             total.legs + 1,
             total.dead or leg.status != LIVE,
         )
@@ -1892,7 +2143,7 @@ class Model:
             surge_ppm=surge_ppm,
         )
 
-    def _fill(self, account: str, before: Leg, after: Leg, price: int) -> None:
+    def _fill(self, account: str, before: Leg, after: Leg, price: int, steady: int) -> None:
         """The one way for a size to change (LED-1, LED-2): `account` takes from the pool.
 
         The pool's size is minus the skew, and its basis goes straight to its cash.
@@ -1902,22 +2153,22 @@ class Model:
             self.positions[account, market] = Position(after.size, after.basis)
         else:
             self.positions.pop((account, market), None)
-        state = self._store(before, after)
+        state = self._store(before, after, steady)
         delta = after.skew - before.skew
         self._emit(
             self.address, Filled(account, market, delta, price, after.size, after.basis, *state)
         )
 
-    def _touch(self, leg: Leg) -> None:
+    def _touch(self, leg: Leg, steady: int) -> None:
         """Write a market back without a fill."""
-        self._emit(self.address, MarketMoved(leg.id, *self._store(leg, leg)))
+        self._emit(self.address, MarketMoved(leg.id, *self._store(leg, leg, steady)))
 
-    def _store(self, before: Leg, after: Leg) -> tuple[int, int]:
+    def _store(self, before: Leg, after: Leg, steady: int) -> tuple[int, int]:
         """Write a market and the pool's exposure to it; the market's state, packed (PRC-3)."""
         self.markets[after.id] = Market(
             self.markets[after.id].words,
             StateA(after.lots, after.price, after.skew),
-            StateB(after.funding_index, after.rate, self.now, after.surge_ppm, after.kept),
+            StateB(after.funding_index, after.rate, self.now, after.surge_ppm, steady),
         )
         self.book = self.book._replace(exposure=self._exposure(before, after))
         return self.market_words(after.id)[3:]
@@ -1929,6 +2180,7 @@ class Model:
 
     def _check_caps(self, terms: Unpacked, before: Leg, after: Leg) -> None:
         """Whether a fill that does more than reduce may stand (QTE-4)."""
+        require(self.now >= terms.paused_until, "market: paused")
         open_interest = slots.open_interest(after.lots, after.skew)
         require(open_interest <= terms.max_open_interest, "caps: open interest")
         if abs(after.skew) < abs(before.skew):
@@ -1959,6 +2211,233 @@ class Model:
         """Credit, or below zero debit, `account` [WAD quote]; its interest is posted first."""
         if amount:
             self._write_cash(account, self._post(account).cash + amount)
+
+    # -------------------------------------------------------------- the Backstop
+
+    @atomic
+    def close_settled(self, sender: str, market: int, accounts: list[str]) -> int:
+        """Close everybody's whole position in a settled market, flat (PRC-6); how many."""
+        require(len(accounts) <= MAX_BATCH, "")
+        require(market < len(self.listed), "market: unknown")
+        require(self.is_settled(market), "backstop: market not settled")
+        count = 0
+        for account in accounts:
+            size = self.leg(account, market).size
+            if size:
+                self._close(account, market, -size)
+                count += 1
+        return count
+
+    def is_settled(self, market: int) -> bool:
+        """Whether a market has its last price for ever (PRC-6)."""
+        return self._terms(market).status == SETTLED
+
+    def _close(self, account: str, market: int, delta: int) -> None:
+        worst = MAX_UINT if delta > 0 else 0
+        self.trade(self.settings.backstop, account, market, delta, worst)
+
+    @atomic
+    def deleverage(self, sender: str, account: str, market: int) -> int:
+        """Close of a winner's position what a broke pool lacks, flat (LIQ-9) [WAD base]."""
+        plan = self.preview_deleverage(account, market)
+        require(plan.why == 0, plan.why.to_bytes(32, "big").strip(b"\0").decode())
+        size = self.leg(account, market).size
+        delta = -plan.closed if size > 0 else plan.closed
+        self._close(account, market, delta)
+        self._emit(
+            self.settings.backstop,
+            Deleveraged(
+                account,
+                market,
+                sender,
+                plan.closed,
+                size + delta,
+                plan.equity,
+                plan.maintenance_after,
+            ),
+        )
+        return plan.closed
+
+    def pool_margin(self) -> tuple[int, int]:
+        """The pool's own equity and maintenance, by the formula of everybody's (LIQ-9)."""
+        worth, asked = self.header_of(self.settings.pool).cash, 0
+        for market in range(len(self.listed)):
+            leg = self.leg(NOWHERE, market)
+            if leg.skew:
+                side = self._valued(leg, -leg.skew, 0)
+                worth, asked = worth + side.pnl, asked + side.required
+        return worth, asked
+
+    def _valued(self, leg: Leg, size: int, basis: int) -> Value:
+        """Such a position in a market; nothing where there is none."""
+        if size == 0:
+            return Value(0, 0)
+        t = self._terms(leg.id)
+        return value(size, basis, leg.price, leg.funding_index, t.mm_ppm, t.skew_scale, t.reward)
+
+    def _prices_are_known(self) -> bool:
+        """Whether every market that the pool is in has a live price, or a settled one."""
+        legs = [self.leg(NOWHERE, market) for market in range(len(self.listed))]
+        return all(leg.skew == 0 or leg.status == LIVE or self.is_settled(leg.id) for leg in legs)
+
+    def _standing(self, account: str) -> tuple[int, int, int]:
+        """An account's equity, maintenance, and the notional of all it has [WAD quote]."""
+        header = self.header_of(account)
+        total = self._value(account, header.bitmap)
+        worth = header.cash - self.interest_of(account) + total.pnl
+        legs = [self.leg(account, market) for market in _bits(header.bitmap)]
+        exposure = sum(notional(leg.size, leg.price) for leg in legs)
+        return worth + self._backing(account).maintenance, total.maintenance, exposure
+
+    def preview_deleverage(self, account: str, market: int) -> Plan:
+        """What a deleveraging would do, or why it would be refused (LIQ-9)."""
+
+        def refused(reason: str) -> Plan:
+            return plan._replace(why=int.from_bytes(reason.encode(), "big"))
+
+        plan = Plan()
+        if self._is_system(account):
+            return refused("account: system")
+        if market >= len(self.listed):
+            return refused("market: unknown")
+        if not self.is_calm():
+            return refused("venue: frozen or in grace")
+        leg = self.leg(account, market)
+        plan = plan._replace(price=leg.price)
+        if leg.status != LIVE:
+            return plan._replace(why=leg.status)
+        pool_equity, asked = self.pool_margin()
+        pool_equity += self.interest_of(account)  # it is posted first
+        plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
+        if not self._prices_are_known():
+            return refused("backstop: a price is not live")
+        if pool_equity >= asked:
+            return refused("backstop: pool is healthy")
+        own_equity, own_asked, _ = self._standing(account)
+        now = self._valued(leg, leg.size, leg.basis)
+        if own_equity < own_asked:
+            return refused("backstop: account is unhealthy")
+        if leg.size * leg.skew <= 0:
+            return refused("backstop: not opposite the pool")
+        if now.pnl <= 0:
+            return refused("backstop: not profitable")
+        closed, own = self._least(leg, pool_equity, asked), abs(leg.size)
+        if 0 < own - closed < slots.LOT:
+            closed = own if own <= abs(leg.skew) else own - slots.LOT
+        if closed == 0:
+            return refused("backstop: nothing to close")
+        plan = plan._replace(
+            closed=closed, maintenance_after=self.pool_maintenance_after(leg, asked, closed)
+        )
+        delta = -closed if leg.size > 0 else closed
+        filled = fill(leg.size, leg.basis, delta, leg.price, leg.funding_index)
+        then = self._valued(leg, filled.size, filled.basis)
+        equity_then = own_equity - now.pnl + filled.realised + then.pnl
+        asked_then = own_asked - now.required + then.required
+        if not no_worse(own_equity, own_asked, equity_then, asked_then):
+            return refused("backstop: health would fall")
+        return plan
+
+    def _least(self, leg: Leg, pool_equity: int, asked: int) -> int:
+        """The least that brings the pool's health to the target; all that there is, if less."""
+        most = min(abs(leg.size), abs(leg.skew))
+        if pool_equity <= 0:
+            return most
+        allowed = floor_div(pool_equity * WAD, self.target)
+        low, high = 0, most
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.pool_maintenance_after(leg, asked, middle) <= allowed:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def pool_maintenance_after(self, leg: Leg, asked: int, closed: int) -> int:
+        """The pool's, once so much of its position in a market is closed [WAD quote]."""
+        crowd = abs(leg.skew)
+        was, now = (self._valued(leg, size, 0).required for size in (crowd, crowd - closed))
+        return asked - was + now
+
+    def rank(self, market: int, accounts: list[str]) -> list[Candidate]:
+        """Who may be deleveraged in a market, by profit over notional times leverage (LIQ-9)."""
+        require(len(accounts) <= MAX_BATCH, "")
+        require(market < len(self.listed), "market: unknown")
+        found = []
+        for account in accounts:
+            leg = self.leg(account, market)
+            if self._is_system(account) or leg.size * leg.skew <= 0:
+                continue
+            own_equity, asked, exposure = self._standing(account)
+            pnl, own = self._valued(leg, leg.size, leg.basis).pnl, notional(leg.size, leg.price)
+            if pnl <= 0 or own_equity < asked:
+                continue
+            won = min(floor_div(pnl * WAD, own), RANK_CEILING)
+            leverage = min(floor_div(exposure * WAD, max(own_equity, 1)), RANK_CEILING)
+            by = floor_div(won * leverage, WAD)
+            found.append(Candidate(account, leg.size, pnl, own, own_equity, exposure, by))
+        return sorted(found, key=lambda c: -c.rank)
+
+    @atomic
+    def declare(self, sender: str) -> None:
+        """Declare a settlement: the pool's equity is below zero, claims wait (LIQ-11)."""
+        require(self.settlement.state == NOT_DECLARED, "backstop: wrong state")
+        worth = self._must_be_insolvent()
+        self.settlement = Settlement(DECLARED, self.now)
+        self.set_share(self.settings.backstop, 1)
+        self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
+
+    def _must_be_insolvent(self) -> int:
+        self._check_calm()
+        worth, _ = self.pool_margin()
+        require(worth < 0, "backstop: pool is solvent")
+        return worth
+
+    @atomic
+    def call_off(self, sender: str) -> None:
+        """Call it off: the pool is solvent, or nobody has settled for a day (LIQ-11)."""
+        require(self.settlement.state == DECLARED, "backstop: wrong state")
+        worth, _ = self.pool_margin()
+        lapsed = self.now >= self.settlement.declared_at + DECLARATION_LAPSE
+        require(worth >= 0 or lapsed, "backstop: pool is insolvent")
+        self.settlement = Settlement()
+        self.set_share(self.settings.backstop, 0)
+        self._emit(self.settings.backstop, SettlementCalledOff(worth))
+
+    @atomic
+    def settle_markets(self, sender: str, markets: list[int]) -> None:
+        """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11)."""
+        require(len(markets) <= MAX_MARKETS, "")
+        if self.settlement.state != SETTLING:
+            require(self.settlement.state == DECLARED, "backstop: wrong state")
+            ripe = self.now >= self.settlement.declared_at + SETTLE_DELAY
+            require(ripe, "backstop: too early")
+            worth = self._must_be_insolvent()
+            self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
+            self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
+        for market in markets:
+            require(market < len(self.listed), "market: unknown")
+            if not self.is_settled(market):
+                self.settle_market(self.settings.backstop, market)
+
+    @atomic
+    def fix(self, sender: str) -> int:
+        """Fix the share that every claim on quote is paid, once all are flat (LIQ-11) [WAD]."""
+        require(self.settlement.state == SETTLING, "backstop: wrong state")
+        for market in range(len(self.listed)):
+            require(self.is_settled(market), "backstop: market not settled")
+            state = self.markets[market].a
+            require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
+        late = self.now >= self.settlement.settled_at + PATIENCE
+        require(late or self.owed_to_pool() == 0, "backstop: lots are not sold")
+        held = self.custody * self.settings.unit
+        of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
+        claims = held + self.debts.total - of_pool - of_fund
+        share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
+        self.settlement = self.settlement._replace(state=FIXED, share=share)
+        self.set_share(self.settings.backstop, 1 + share)
+        self._emit(self.settings.backstop, ShareFixed(share, claims, self.custody))
+        return share
 
     # -------------------------------------------------------------- the Configurator
 
@@ -2096,9 +2575,9 @@ class Model:
         price = self.markets[market].a.last_price
         self._emit(self.settings.configurator, MarketSettled(market, price))
 
-    def _backstop(self) -> str | None:
+    def _backstop(self) -> str:
         """Who settles without notice."""
-        return None
+        return self.settings.backstop
 
     def _listed(self, market: int) -> Terms:
         """The terms of a market that is listed and not delisted."""
@@ -2301,6 +2780,14 @@ class Model:
         self._emit(self.settings.configurator, CreditReconfigured(terms))
 
     # -------------------------------------------------------------- the auction
+
+    @atomic
+    def open_lot(
+        self, sender: str, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+    ) -> None:
+        """Take a seizure up for sale, which is the Clearinghouse's call (LIQ-4)."""
+        require(sender == self.address, "access: clearinghouse only")
+        self._open_lot(token, amount, to_insurance, to_pool, surplus_to)
 
     def _open_lot(
         self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
@@ -2531,7 +3018,7 @@ class Model:
         unit = self.settings.unit
         wanted = fits_word(assets * unit)
         burned = max(
-            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.nav + unit),
+            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.stays + unit),
             ceil_div(fits_word(wanted * request.shares), request.worth),
         )
         require(burned <= request.shares, "pool: more than requested")
@@ -2616,7 +3103,7 @@ class Model:
     def refresh(self, sender: str) -> int:
         """Tell the Clearinghouse the pool's NAV [WAD quote] (QTE-4)."""
         valuation = self.valuation()
-        require(valuation.live, "pool: a price is not live")
+        self._check_live(valuation)
         self.set_nav(self.settings.pool, valuation.nav)
         return valuation.nav
 
@@ -2626,18 +3113,33 @@ class Model:
         # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         due = self.owed_to_pool() + max(owed - self.debts.total, 0)
-        spread, live = 0, True
+        spread, live = 0, self.is_calm()
+        doubtful = max(sum(self.losses.values()) - self.header_of(self.address).cash, 0)
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:
                 continue
-            terms = terms_of(self.markets[market].words)
+            terms = self._terms(market)
             depth = abs(leg.skew)
             nav += floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
+            if terms.status == SETTLED:  # it closes at that price: there is no curve to unwind on
+                continue
             nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, due, live)
+        return Valuation(nav, spread, due, doubtful, live)
+
+    @atomic
+    def report(self, sender: str, account: str) -> int:
+        """Tell what an account could not pay if it were closed now (LPV-2) [WAD quote]."""
+        left = self.header_of(account).cash - self.interest_of(account)
+        left += self._value(account, self.header_of(account).bitmap).pnl
+        left += self._backing(account).credit
+        loss = max(-left, 0) if account != self.settings.pool else 0
+        self.losses[account] = loss
+        losses = sum(self.losses.values())
+        self._emit(self.settings.pool, LossReported(account, loss, losses))
+        return loss
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""
@@ -2651,7 +3153,8 @@ class Model:
 
     def convert_to_assets(self, shares: int) -> int:
         """ERC-4626 [raw], rounded down."""
-        return self._worth(shares, self.valuation()) // self.settings.unit
+        product = fits_word(shares * (max(self.valuation().nav, 0) + self.settings.unit))
+        return floor_div(product, self.supply + VIRTUAL_SHARES) // self.settings.unit
 
     def max_deposit(self, receiver: str) -> int:
         """ERC-4626 [raw]."""
@@ -2689,7 +3192,7 @@ class Model:
             # The most shares that do not yet pay one raw unit more; either bound will do.
             above = (room + 1) * self.settings.unit
             by_now = (above * (self.supply + VIRTUAL_SHARES) - 1) // (
-                valuation.nav + self.settings.unit
+                valuation.stays + self.settings.unit
             )
             by_then = (above * request.shares - 1) // request.worth
             shares = min(shares, max(by_now, by_then))
@@ -2724,7 +3227,7 @@ class Model:
         return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
 
     def _worth(self, shares: int, v: Valuation) -> int:
-        product = fits_word(shares * (max(v.nav, 0) + self.settings.unit))
+        product = fits_word(shares * (max(v.stays, 0) + self.settings.unit))
         return floor_div(product, self.supply + VIRTUAL_SHARES)
 
     def _payout(self, shares: int, request: Request, v: Valuation) -> int:
@@ -2742,25 +3245,29 @@ class Model:
 
         Whether there is so much at all is another question: see `custody`.
         """
-        if not v.live or v.nav <= 0:
+        if not v.live or v.stays <= 0:
             return 0
         stays = 0
         if self.book.exposure:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0
             stays = ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
-        return max(v.nav - stays, 0) // self.settings.unit
+        return max(v.stays - stays, 0) // self.settings.unit
 
     def _is_broke(self, v: Valuation) -> bool:
         return v.nav < 0 or (v.nav == 0 and self.supply != 0)
 
+    def _check_live(self, v: Valuation) -> None:
+        calm = self.is_calm()
+        require(v.live, "pool: a price is not live" if calm else "venue: frozen or in grace")
+
     def _check_entry(self, v: Valuation) -> None:
-        require(v.live, "pool: a price is not live")
+        self._check_live(v)
         require(not self._is_broke(v), "pool: no equity")
 
     def _check_exit(self, v: Valuation) -> None:
-        require(v.live, "pool: a price is not live")
-        require(v.nav > 0, "pool: no equity")
+        self._check_live(v)
+        require(v.stays > 0, "pool: no equity")
 
     def _check_controller(self, sender: str, controller: str) -> None:
         allowed = sender == controller or (controller, sender) in self.operators
@@ -2811,7 +3318,3 @@ class Model:
 def _bits(bitmap: int) -> list[int]:
     """The set bits of a bitmap, lowest first."""
     return [i for i in range(bitmap.bit_length()) if bitmap >> i & 1]
-
-
-def _saturate_nav(nav: int) -> int:
-    return max(min(nav, slots.MAX_NAV), -slots.MAX_NAV)

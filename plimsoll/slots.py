@@ -46,7 +46,7 @@ class StateB(NamedTuple):
     rate: int = 0  # [WAD/day] funding
     touched_at: int = 0  # [unix s]
     surge_ppm: int = 0  # liquidated at `touched_at`, over the skew scale
-    kept: int = 0  # room for the stable price
+    steady: int = 0  # the stable price over the market's greatest, in 2**-48; 0: none yet
 
 
 class Book(NamedTuple):
@@ -55,6 +55,7 @@ class Book(NamedTuple):
     nav: int = 0  # [WAD quote] last known
     exposure: int = 0  # [WAD quote] open interest of all markets at their last prices
     known_at: int = 0  # [unix s] of the NAV
+    calm_from: int = 0  # [unix s] until when the venue is frozen, or in grace
 
 
 class Terms(NamedTuple):
@@ -153,6 +154,7 @@ class TokenState(NamedTuple):
     seen_at: int = 0  # [unix s] when the price was stored, or the death was seen
     dead: bool = False
     total: int = 0  # [raw] of all accounts, the auction's included
+    steady: int = 0  # the stable price over the last one, in 2**-24; 0: none yet
 
 
 class Debts(NamedTuple):
@@ -262,13 +264,13 @@ def unpack_state_a(word: int) -> StateA:
 
 
 def pack_state_b(b: StateB) -> int:
-    """Index int96 | rate int60 | touched at 32 | surge 20 | kept 48."""
+    """Index int96 | rate int60 | touched at 32 | surge 20 | steady 48."""
     return (
         put_signed(b.funding_index, 160, 96)
         | put_signed(b.rate, 100, 60)
         | put(b.touched_at, 68, 32)
         | put(b.surge_ppm, 48, 20)
-        | put(b.kept, 0, 48)
+        | put(b.steady, 0, 48)
     )
 
 
@@ -294,18 +296,29 @@ def open_interest(lots: int, skew: int) -> int:
 
 # ------------------------------------------------------------------ book
 
-MAX_NAV = 2**103 - 1
+NAV_UNIT = 2**24  # [WAD quote]
+MAX_NAV = 2**79 - 1  # of those
+
+
+def kept_nav(nav: int) -> int:
+    """A NAV [WAD quote] as the book keeps it: whole units, rounded down, saturating."""
+    return max(min(nav // NAV_UNIT, MAX_NAV), -MAX_NAV) * NAV_UNIT
 
 
 def pack_book(book: Book) -> int:
-    """NAV int104, saturating | exposure 112 | NAV known at 40."""
-    nav = max(min(book.nav, MAX_NAV), -MAX_NAV)
-    return put_signed(nav, 152, 104) | put(book.exposure, 40, 112) | put(book.known_at, 0, 40)
+    """NAV int80, saturating | exposure 112 | calm from 32 | NAV known at 32."""
+    return (
+        put_signed(kept_nav(book.nav) // NAV_UNIT, 176, 80)
+        | put(book.exposure, 64, 112)
+        | put(book.calm_from, 32, 32)
+        | put(book.known_at, 0, 32)
+    )
 
 
 def unpack_book(word: int) -> Book:
-    """The inverse of `pack_book`, but for a NAV that saturated."""
-    return Book(take_signed(word, 152, 104), take(word, 40, 112), take(word, 0, 40))
+    """The inverse of `pack_book`, but for what the NAV loses in it."""
+    nav = take_signed(word, 176, 80) * NAV_UNIT
+    return Book(nav, take(word, 64, 112), take(word, 0, 32), take(word, 32, 32))
 
 
 # ------------------------------------------------------------------ terms
@@ -473,9 +486,10 @@ def unpack_token(t0: int, t1: int, t2: int) -> TokenTerms:
 
 
 def pack_token_state(state: TokenState) -> int:
-    """Total 127 | dead 1 | seen at 32 | last price 96."""
+    """Total 96 | steady 31 | dead 1 | seen at 32 | last price 96."""
     return (
-        put(state.total, 129, 127)
+        put(state.total, 160, 96)
+        | put(state.steady, 129, 31)
         | put(int(state.dead), 128, 1)
         | put(state.seen_at, 96, 32)
         | put(state.last_price, 0, 96)
@@ -485,7 +499,11 @@ def pack_token_state(state: TokenState) -> int:
 def unpack_token_state(word: int) -> TokenState:
     """The inverse of `pack_token_state`."""
     return TokenState(
-        take(word, 0, 96), take(word, 96, 32), bool(take(word, 128, 1)), take(word, 129, 127)
+        take(word, 0, 96),
+        take(word, 96, 32),
+        bool(take(word, 128, 1)),
+        take(word, 160, 96),
+        take(word, 129, 31),
     )
 
 

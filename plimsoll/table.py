@@ -37,6 +37,7 @@ MAX_TOKENS = 16
 MAX_NAME_BYTES = 32
 MAX_SYMBOL_BYTES = 16
 COOLDOWNS = (3_600, 2_592_000)  # [s] that the LiquidityPool takes
+MAX_GRACE = 86_400  # [s] that the SequencerGuard takes
 LEAST_BOUND = 10**6  # [WAD quote] that the Configurator takes as a price bound
 WIDEST = significant(from_wad(2**96 - 1), 3, up=False)  # [quote] or [base], of 96 bits
 
@@ -271,6 +272,11 @@ class Table:
     max_pool_leverage: Decimal = D("1.5")  # open interest over the pool's NAV
     top_up_per_block: Decimal = D(50)  # [quote] the insurance fund's, toward flat rewards
     margin_call_line: Decimal = D("1.25")  # health
+    stable_speed: Decimal = D("0.06")  # of a stable price, an hour
+    outflow: Decimal = D(0)  # of the quote held, that may leave in an hour; 0: no limit
+    outflow_floor: Decimal = D(0)  # [quote] that always may
+    sequencer: str | None = None  # address of the chain's uptime feed
+    grace: int = 3_600  # [s] after the sequencer's restart
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -288,6 +294,7 @@ class Table:
             *((f"the feed of {spec.name}", spec.feed) for spec in self.markets),
             *((coin.symbol, coin.address) for coin in self.collateral),
             *((f"the feed of {coin.symbol}", coin.feed) for coin in self.collateral),
+            ("sequencer", self.sequencer),
         ):
             if at is not None and not re.fullmatch("0x[0-9a-fA-F]{40}", at):
                 raise TableError(f"{what}: {at!r} is no address: 0x and 40 digits, in quotes")
@@ -296,7 +303,7 @@ class Table:
             raise TableError(
                 f"pool: cooldown {self.pool.cooldown} is not between {shortest} and {longest}"
             )
-        for name in ("max_pool_leverage", "top_up_per_block", "insurance"):
+        for name in ("max_pool_leverage", "top_up_per_block", "insurance", "outflow_floor"):
             if getattr(self, name) < 0:
                 raise TableError(f"{name} {getattr(self, name)} is below zero")
         if self.pool.seed < 0:
@@ -305,7 +312,11 @@ class Table:
             raise TableError(
                 f"margin_call_line {self.margin_call_line} is below the liquidation line, 1"
             )
-        for name in ("keeper_share", "insurance_share", "profit_weight"):
+        if not 0 <= self.grace <= MAX_GRACE:
+            raise TableError(f"grace {self.grace} is not between 0 and {MAX_GRACE}")
+        if self.stable_speed == 0:
+            raise TableError("stable_speed 0: a stable price must be able to follow")
+        for name in ("keeper_share", "insurance_share", "profit_weight", "stable_speed", "outflow"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TableError(f"{name} {getattr(self, name)} is not between 0 and 1")
 
@@ -464,21 +475,28 @@ class Table:
         _check_widths("credit", terms, _CREDIT_WIDTHS)
         return terms
 
-    def settings(self) -> tuple[int, int, int, int, int]:
-        """The Clearinghouse's: keeper, insurance, profit, leverage [ppm]; top-up [WAD]."""
+    def settings(self) -> dict[str, int]:
+        """The numbers of the Clearinghouse's ``Settings``, by field."""
         try:
-            found = (
-                to_ppm(self.keeper_share, "keeper_share"),
-                to_ppm(self.insurance_share, "insurance_share"),
-                to_ppm(self.profit_weight, "profit_weight"),
-                to_ppm(self.max_pool_leverage, "max_pool_leverage"),
-                to_wad(self.top_up_per_block, "top_up_per_block"),
-            )
+            found = {
+                "keeper_share_ppm": to_ppm(self.keeper_share, "keeper_share"),
+                "insurance_share_ppm": to_ppm(self.insurance_share, "insurance_share"),
+                "profit_weight_ppm": to_ppm(self.profit_weight, "profit_weight"),
+                "max_pool_leverage_ppm": to_ppm(self.max_pool_leverage, "max_pool_leverage"),
+                "top_up_per_block": to_wad(self.top_up_per_block, "top_up_per_block"),
+                "stable_speed_ppm": to_ppm(self.stable_speed, "stable_speed"),
+                "outflow_ppm": to_ppm(self.outflow, "outflow"),
+                "outflow_floor": scaled(self.outflow_floor, self.quote.decimals, "outflow_floor"),
+            }
         except ValueError as error:
             raise TableError(str(error)) from None
-        # Leverage is multiplied by a NAV of 104 bits, the top-up shares a word with a block number.
-        for name, value in (("max_pool_leverage", found[3]), ("top_up_per_block", found[4])):
-            if value >= 1 << 128:
+        # Leverage is multiplied by a NAV of 104 bits, the others share a word with something.
+        for name, field_ in (
+            ("max_pool_leverage", "max_pool_leverage_ppm"),
+            ("top_up_per_block", "top_up_per_block"),
+            ("outflow_floor", "outflow_floor"),
+        ):
+            if found[field_] >= 1 << 128:
                 raise TableError(f"{name} {getattr(self, name)} is too large")
         return found
 

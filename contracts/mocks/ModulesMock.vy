@@ -13,6 +13,7 @@ from ..modules import fixed_point
 from ..modules import funding
 from ..modules import liquidation
 from ..modules import margin
+from ..modules import prices
 from ..modules import slots
 
 
@@ -63,8 +64,8 @@ def pack_state_a(lots: uint256, last_price: uint256, skew: int256) -> uint256:
 
 @external
 @pure
-def pack_state_b(index: int256, rate: int256, touched_at: uint256, surge_ppm: uint256, kept: uint256) -> uint256:
-    return slots.pack_state_b(index, rate, touched_at, surge_ppm, kept)
+def pack_state_b(index: int256, rate: int256, touched_at: uint256, surge_ppm: uint256, steady: uint256) -> uint256:
+    return slots.pack_state_b(index, rate, touched_at, surge_ppm, steady)
 
 
 @external
@@ -75,8 +76,8 @@ def open_interest(lots: uint256, skew: int256) -> uint256:
 
 @external
 @pure
-def pack_book(nav: int256, exposure: uint256, known_at: uint256) -> uint256:
-    return slots.pack_book(nav, exposure, known_at)
+def pack_book(nav: int256, exposure: uint256, times: uint256) -> uint256:
+    return slots.pack_book(nav, exposure, times)
 
 
 @external
@@ -147,13 +148,33 @@ def value(
     basis: int256,
     price: uint256,
     index: int256,
-    skew: int256,
     mm_ppm: uint256,
+    scale: uint256,
+    reward: uint256,
+) -> (int256, uint256):
+    return margin.value(size, basis, price, index, mm_ppm, scale, reward)
+
+
+@external
+@pure
+def opening_value(
+    size: int256,
+    basis: int256,
+    price: uint256,
+    stable: uint256,
+    index: int256,
+    skew: int256,
     im_ppm: uint256,
     scale: uint256,
     reward: uint256,
-) -> (int256, uint256, uint256):
-    return margin.value(size, basis, price, index, skew, mm_ppm, im_ppm, scale, reward)
+) -> (int256, uint256):
+    return margin.opening_value(size, basis, price, stable, index, skew, im_ppm, scale, reward)
+
+
+@external
+@pure
+def follow(stable: uint256, cut: uint256, price: uint256, elapsed: uint256, speed_ppm: uint256) -> uint256:
+    return prices.follow(stable, cut, price, elapsed, speed_ppm)
 
 
 @external

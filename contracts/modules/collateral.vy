@@ -29,6 +29,8 @@ PPM: constant(uint256) = 10**6
 DAY: constant(uint256) = 86_400
 MAX_TOKENS: constant(uint256) = 16
 
+STABLE_SPEED_PPM: immutable(uint256)  # an hour
+
 
 struct Token:  # packed: see slots
     t0: uint256
@@ -49,6 +51,11 @@ _ids: HashMap[address, uint256]  # of a token, plus one
 _held: HashMap[uint256, uint256]  # [raw] by account << 96 | token id
 
 
+@deploy
+def __init__(stable_speed_ppm: uint256):
+    STABLE_SPEED_PPM = stable_speed_ppm
+
+
 @internal
 @view
 def id_of(token: address) -> uint256:
@@ -62,7 +69,8 @@ def id_of(token: address) -> uint256:
 @view
 def load(account: address, id: uint256) -> IClearinghouse.Holding:
     """
-    @notice What `account` holds of a token, valued now.
+    @notice What `account` holds of a token, valued now: for opening and withdrawing at the lower of the oracle's and
+            the stable price.
     """
     token: Token = self._tokens[id]
     h: IClearinghouse.Holding = empty(IClearinghouse.Holding)
@@ -83,8 +91,15 @@ def load(account: address, id: uint256) -> IClearinghouse.Holding:
     h.maintenance = self._weighed(worth, weight, scale, amount)
     h.kept_ppm = unsafe_sub(PPM, token.t0 >> slots.DISCOUNT)
     h.credit = self.credit_of(h, h.own)
+    h.stable = h.price
+    steady: uint256 = (token.holding >> slots.STEADY) & slots.MASK_31
+    if steady != 0:
+        last: uint256 = token.holding & slots.MASK_96
+        elapsed: uint256 = unsafe_sub(block.timestamp, seen_at) if h.status == prices.LIVE else 0
+        h.stable = prices.follow(unsafe_mul(last, steady) >> 24, last >> 24, h.price, elapsed, STABLE_SPEED_PPM)
     if h.status == prices.LIVE:
         weight = slots.weight_now(token.t0, token.t1, slots.IM, slots.IM_BEFORE)
+        worth = unsafe_div(unsafe_mul(amount, min(h.price, h.stable)), WAD)
         h.initial = self._weighed(worth, weight, scale, unsafe_mul(token.holding >> slots.TOTAL, h.unit))
     elif h.fading:
         fade: uint256 = min(unsafe_sub(block.timestamp, seen_at), DAY)
@@ -175,7 +190,7 @@ def receive(account: address, id: uint256, token: address, amount: uint256) -> u
     if total > self._limits[id] & slots.MASK_128:
         fixed_point.fail(reasons.CAPS_COLLATERAL)
     self.set_balance(account, id, unsafe_add(h.own, arrived))
-    self.keep(id, h.price, total, False)
+    self.keep(h, total)
     return arrived
 
 
@@ -210,7 +225,7 @@ def poke(id: uint256) -> uint256:
     """
     h: IClearinghouse.Holding = self.load(empty(address), id)
     if not h.fading:
-        self.keep(id, h.price, self._tokens[id].holding >> slots.TOTAL, h.status != prices.LIVE)
+        self.keep(h, self._tokens[id].holding >> slots.TOTAL)
     return h.price
 
 
@@ -227,13 +242,15 @@ def set_terms(id: uint256, token: address, words: uint256[3]):
 
 
 @internal
-def keep(id: uint256, price: uint256, total: uint256, dead: bool):
+def keep(h: IClearinghouse.Holding, total: uint256):
     """
-    @notice Write a token's state as of now.
+    @notice Write a token's state as of now. A price that is not valid moves the stable one no further.
     """
-    self._tokens[id].holding = (
-        price
+    steady: uint256 = min(unsafe_div(h.stable << 24, h.price), slots.MASK_31)
+    self._tokens[h.id].holding = (
+        h.price
         | (block.timestamp << slots.SEEN_AT)
-        | (convert(dead, uint256) << slots.IS_DEAD)
+        | (convert(h.status != prices.LIVE, uint256) << slots.IS_DEAD)
+        | (steady << slots.STEADY)
         | (total << slots.TOTAL)
     )

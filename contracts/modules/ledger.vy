@@ -29,7 +29,7 @@ POOL: immutable(address)  # whose cash below zero is no debt: it is mostly basis
 _headers: HashMap[address, uint256]  # packed, see slots
 _backings: HashMap[address, uint256]  # packed, see slots; read only for debtors and holders of tokens
 _positions: HashMap[uint256, uint256]  # packed, see slots; by account << 96 | market
-_custody: uint256  # [raw] quote held for accounts
+_custody: uint256  # packed, see slots: the quote held for accounts
 _debts: uint256  # packed, see slots; the sum of debts is that of all traders' cash below zero, as stored
 _scaled: uint256  # the sum over debtors of their debt, as stored, over the index it was stored at
 _credit: uint256  # packed, see slots
@@ -93,7 +93,9 @@ def credit(account: address, amount: uint256):
     @notice Credit `account` with `amount` [raw] of the quote that arrived.
     """
     custody: uint256 = self._custody + amount
-    if custody > MAX_CUSTODY // UNIT:
+    if custody >> slots.SHARE != 0 and account != self and account != POOL and self._headers[account] >> 255 == 0:
+        fixed_point.fail(reasons.DEPOSIT_IN_A_SETTLEMENT)  # of which only a share could be had back
+    if custody & slots.MASK_128 > MAX_CUSTODY // UNIT:
         fixed_point.fail(reasons.LEDGER_DEPOSIT_TOO_LARGE)
     self._custody = custody
     self.add_cash(account, convert(unsafe_mul(amount, UNIT), int256))

@@ -29,46 +29,59 @@ def notional(own: uint256, price: uint256) -> uint256:
 @internal
 @pure
 def value(
-    size: int256,
-    basis: int256,
-    price: uint256,
-    index: int256,
-    skew: int256,
-    mm_ppm: uint256,
-    im_ppm: uint256,
-    scale: uint256,
-    reward: uint256,
-) -> (int256, uint256, uint256):
+    size: int256, basis: int256, price: uint256, index: int256, mm_ppm: uint256, scale: uint256, reward: uint256
+) -> (int256, uint256):
     """
-    @notice PnL floor(size * (P - F)) - basis; requirements ceil(N * (ratio + depth / 2S)) + reward: the thinner
-            the market for a size, the more it takes.
-    @dev Maintenance counts the account's own size only, so that nobody can push the skew to liquidate it;
-         initial the market's skew too, so that a position split over many accounts asks for no less.
-         Widths: size, price, index, scale 96 bits, N 105, ratios 20: products stay under 2**225.
-    @param im_ppm zero leaves the initial requirement out
-    @return (unrealised PnL, maintenance, initial) [WAD quote]
+    @notice PnL floor(size * (P - F)) - basis; maintenance ceil(N * (ratio + |size| / 2S)) + reward: the thinner the
+            market for a size, the more it takes. Of its own size only, so that nobody can push the skew to liquidate it.
+    @dev Widths: size, price, index, scale 96 bits, N 105, ratios 20: products stay under 2**225.
+    @return (unrealised PnL, maintenance) [WAD quote]
     """
     own: uint256 = convert(convert(max(size, unsafe_sub(0, size)), bytes32), uint256)
-    amount: uint256 = self.notional(own, price)
     doubled: uint256 = scale << 1
-    divisor: uint256 = unsafe_mul(doubled, PPM)
-    initial: uint256 = 0
-    if im_ppm != 0:
-        depth: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)
-        initial = unsafe_add(
-            fixed_point.ceil_div(unsafe_mul(amount, unsafe_add(unsafe_mul(im_ppm, doubled), depth)), divisor), reward
-        )
+    weight: uint256 = unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))
     return (
         unsafe_sub(
             fixed_point.floor_div(unsafe_mul(size, unsafe_sub(convert(price, int256), index)), SWAD), basis
         ),
         unsafe_add(
-            fixed_point.ceil_div(
-                unsafe_mul(amount, unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))), divisor
-            ),
-            reward,
+            fixed_point.ceil_div(unsafe_mul(self.notional(own, price), weight), unsafe_mul(doubled, PPM)), reward
         ),
-        initial,
+    )
+
+
+@internal
+@pure
+def opening_value(
+    size: int256,
+    basis: int256,
+    price: uint256,
+    stable: uint256,
+    index: int256,
+    skew: int256,
+    im_ppm: uint256,
+    scale: uint256,
+    reward: uint256,
+) -> (int256, uint256):
+    """
+    @notice The same for opening and withdrawing, at the worse of the oracle's and the stable price: PnL at the lower
+            for longs, at the higher for shorts; initial ceil(N * (ratio + max(|size|, |k|) / 2S)) + reward, N at the
+            higher. The market's skew counts too, so that a position split over many accounts asks for no less.
+    @return (unrealised PnL, initial) [WAD quote]
+    """
+    high: uint256 = max(price, stable)
+    own: uint256 = fixed_point.magnitude(size)
+    worst: uint256 = min(price, stable) if size > 0 else high
+    doubled: uint256 = scale << 1
+    weight: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)
+    weight = unsafe_add(unsafe_mul(im_ppm, doubled), weight)
+    return (
+        unsafe_sub(
+            fixed_point.floor_div(unsafe_mul(size, unsafe_sub(convert(worst, int256), index)), SWAD), basis
+        ),
+        unsafe_add(
+            fixed_point.ceil_div(unsafe_mul(self.notional(own, high), weight), unsafe_mul(doubled, PPM)), reward
+        ),
     )
 
 

@@ -56,7 +56,7 @@ def load(id: uint256, position: uint256) -> IClearinghouse.Leg:
     leg.last_price = (hot.a >> slots.LAST_PRICE) & slots.MASK_96
     leg.index = convert(convert(hot.b, bytes32), int256) >> slots.INDEX
     leg.rate = convert(convert(hot.b << 96, bytes32), int256) >> 196
-    leg.kept = hot.b & slots.MASK_48
+    leg.state_b = hot.b
     touched_at: uint256 = (hot.b >> slots.TOUCHED_AT) & slots.MASK_32
     max_price: uint256 = 0
     leg.price, leg.status, max_price = prices.read(hot.t0, hot.t1, leg.last_price, touched_at)
@@ -79,13 +79,49 @@ def load(id: uint256, position: uint256) -> IClearinghouse.Leg:
 
 
 @internal
-def store(m: IClearinghouse.Leg, lots: uint256, skew: int256, surge_ppm: uint256) -> (int256, uint256, uint256):
+@view
+def stable(m: IClearinghouse.Leg, speed_ppm: uint256) -> uint256:
     """
-    @notice Write a market's state back, with these lots, skew and surge.
+    @notice The stable price as of now: it follows the oracle's at `speed_ppm` of itself an hour, and by no more than
+            an hour's way since the market was last touched.
+    """
+    steady: uint256 = m.state_b & slots.MASK_48
+    if steady == 0:
+        return m.price
+    most: uint256 = self._max_price(m.t1)
+    elapsed: uint256 = unsafe_sub(block.timestamp, (m.state_b >> slots.TOUCHED_AT) & slots.MASK_32)
+    # What packing has cut off is not a distance.
+    cut: uint256 = unsafe_add(most >> 48, 1)
+    return prices.follow(unsafe_mul(most, steady) >> 48, cut, m.price, elapsed, speed_ppm)
+
+
+@internal
+@pure
+def steady(m: IClearinghouse.Leg, stable_price: uint256) -> uint256:
+    """
+    @notice A stable price as it is stored; what is stored already, where the oracle's is not valid (PRC-3).
+    """
+    if m.status != prices.LIVE:
+        return m.state_b & slots.MASK_48
+    return min(unsafe_div(stable_price << 48, self._max_price(m.t1)), slots.MASK_48)
+
+
+@internal
+@pure
+def _max_price(t1: uint256) -> uint256:
+    return unsafe_mul((t1 >> slots.MAX_PRICE) & slots.MASK_24, pow_mod256(10, (t1 >> slots.BOUND_EXPONENT) & 31))
+
+
+@internal
+def store(
+    m: IClearinghouse.Leg, lots: uint256, skew: int256, surge_ppm: uint256, steady: uint256
+) -> (int256, uint256, uint256):
+    """
+    @notice Write a market's state back, with these lots, skew and surge, and this stable price, packed.
     @return (by how much the exposure changed [WAD quote]: the caller books it, state a, state b)
     """
     a: uint256 = slots.pack_state_a(lots, m.price, skew)
-    b: uint256 = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, m.kept)
+    b: uint256 = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, steady)
     self._markets[m.id].a = a
     self._markets[m.id].b = b
     was: uint256 = unsafe_div(unsafe_mul(slots.open_interest(m.lots, m.skew), m.last_price), WAD)
@@ -94,14 +130,14 @@ def store(m: IClearinghouse.Leg, lots: uint256, skew: int256, surge_ppm: uint256
 
 
 @internal
-def touch(m: IClearinghouse.Leg):
+def touch(m: IClearinghouse.Leg, stable_price: uint256):
     """
     @notice Write a market's state back without a fill.
     """
     exposure_change: int256 = 0
     a: uint256 = 0
     b: uint256 = 0
-    exposure_change, a, b = self.store(m, m.lots, m.skew, m.surge_ppm)
+    exposure_change, a, b = self.store(m, m.lots, m.skew, m.surge_ppm, self.steady(m, stable_price))
     self.book(exposure_change, 0)
     log IClearinghouse.MarketMoved(market=m.id, state_a=a, state_b=b)
 
@@ -118,7 +154,7 @@ def book(exposure_change: int256, absorbed: uint256):
     self._book = slots.pack_book(
         unsafe_sub(nav, convert(absorbed, int256)),
         convert(unsafe_add(convert(convert(exposure, bytes32), int256), exposure_change), uint256),
-        known_at,
+        self._book & slots.MASK_64,
     )
 
 
@@ -127,7 +163,10 @@ def know_nav(nav: int256):
     """
     @notice Keep the pool's NAV as of now.
     """
-    self._book = slots.pack_book(nav, (self._book >> 40) & slots.MASK_112, block.timestamp)
+    word: uint256 = self._book
+    self._book = slots.pack_book(
+        nav, (word >> slots.EXPOSURE) & slots.MASK_112, (word & (slots.MASK_32 << slots.CALM_FROM)) | block.timestamp
+    )
     log IClearinghouse.NavKnown(nav=nav)
 
 
@@ -145,6 +184,8 @@ def check_caps(
     @notice Whether a fill that does more than reduce may stand, on the state after it.
     """
     t2: uint256 = self._caps[id]
+    if block.timestamp < (t2 >> slots.PAUSED_UNTIL) & slots.MASK_32:
+        fixed_point.fail(reasons.MARKET_PAUSED)
     if open_interest > (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:
         fixed_point.fail(reasons.CAPS_OPEN_INTEREST)
     crowd: uint256 = fixed_point.magnitude(skew)

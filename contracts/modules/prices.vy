@@ -5,8 +5,8 @@
 @title prices
 @license AGPL-3.0-only
 @notice Reads a Chainlink-shaped feed in such a way that no feed can revert, starve or mislead its reader.
-@dev No storage. A price that may not be used comes back with a reason and, in its place, the best that is
-     known: the feed's own aged answer when it is in bounds and no older than what is stored, else what is stored.
+@dev No storage. A price's status is LIVE, or the number of the reason (reasons.vy) for which it may not be used. In its
+     place, then, comes the best that is known: the feed's own aged answer when it is in bounds and no older than what is stored, else what is stored.
 @custom:spec PRC-1, PRC-2, PRC-5
 """
 
@@ -15,15 +15,11 @@ from . import reasons
 from . import slots
 
 LIVE: constant(uint256) = 0
-FAILED: constant(uint256) = 1  # reverted, ran out of its gas, or answered fewer than five words
-NOT_POSITIVE: constant(uint256) = 2
-BAD_TIME: constant(uint256) = 3  # no round yet, or a time in the future
-OUT_OF_BOUNDS: constant(uint256) = 4
-STALE: constant(uint256) = 5
 
 FEED_GAS: constant(uint256) = 60_000
 # EIP-150 hands on 63/64 of what is left after the call's own cost: with this much the feed gets FEED_GAS.
 GAS_BEFORE_FEED: constant(uint256) = 66_000
+HOUR: constant(uint256) = 3_600
 ROUND: constant(Bytes[4]) = method_id("latestRoundData()")
 
 
@@ -49,7 +45,7 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
         revert_on_failure=False,
     )
     price: uint256 = last_price
-    status: uint256 = FAILED
+    status: uint256 = convert(reasons.PRICES_FEED_FAILED, uint256)  # reverted, out of its gas, or under five words
     if success and len(answered) == 160:
         answer: int256 = extract32(answered, 32, output_type=int256)
         updated_at: uint256 = extract32(answered, 96, output_type=uint256)
@@ -58,19 +54,30 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
         )
         min_price: uint256 = unsafe_mul((t1 >> slots.MIN_PRICE) & slots.MASK_24, unit)
         if answer <= 0:
-            status = NOT_POSITIVE
+            status = convert(reasons.PRICES_NOT_POSITIVE, uint256)
         elif updated_at == 0 or updated_at > block.timestamp:
-            status = BAD_TIME
+            status = convert(reasons.PRICES_BAD_TIME, uint256)  # no round yet, or a time in the future
         elif answer >= 2**96 or told <= min_price or told >= max_price:  # a wider answer might wrap into the bounds
-            status = OUT_OF_BOUNDS
+            status = convert(reasons.PRICES_OUT_OF_BOUNDS, uint256)
         elif unsafe_sub(block.timestamp, updated_at) <= (t0 >> slots.MAX_AGE) & slots.MASK_20:
             status = LIVE
             price = told
         else:
-            status = STALE
+            status = convert(reasons.PRICES_STALE, uint256)
             if updated_at >= touched_at:
                 price = told
     return (price, status, max_price)
+
+
+@internal
+@pure
+def follow(stable: uint256, cut: uint256, price: uint256, elapsed: uint256, speed_ppm: uint256) -> uint256:
+    """
+    @notice A price that moves from `stable` toward `price` by `speed_ppm` of itself an hour, for an hour at most.
+    @param cut [WAD quote/base] by how much `stable` may have been rounded down
+    """
+    way: uint256 = unsafe_div(unsafe_mul(unsafe_mul(stable, speed_ppm), min(elapsed, HOUR)), HOUR * 10**6)
+    return max(min(price, unsafe_add(unsafe_add(stable, cut), way)), unsafe_sub(stable, way))
 
 
 @internal
@@ -79,16 +86,5 @@ def must_be_live(status: uint256):
     """
     @notice Refuse a price that may not be used, and say why.
     """
-    reason: bytes32 = empty(bytes32)
-    if status == STALE:
-        reason = reasons.PRICES_STALE
-    elif status == OUT_OF_BOUNDS:
-        reason = reasons.PRICES_OUT_OF_BOUNDS
-    elif status == NOT_POSITIVE:
-        reason = reasons.PRICES_NOT_POSITIVE
-    elif status == BAD_TIME:
-        reason = reasons.PRICES_BAD_TIME
-    elif status == FAILED:
-        reason = reasons.PRICES_FEED_FAILED
     if status != LIVE:
-        fixed_point.fail(reason)
+        fixed_point.fail(convert(status, bytes32))

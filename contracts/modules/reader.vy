@@ -11,7 +11,7 @@
 """
 
 from ..interfaces import IClearinghouse
-from ..interfaces import ILens
+from ..interfaces import ICollateralLens
 from . import collateral
 from . import fixed_point
 from . import margin
@@ -24,10 +24,12 @@ MAX_LEGS: constant(uint256) = 32
 MAX_TOKENS: constant(uint256) = 16
 
 CLEARINGHOUSE: immutable(IClearinghouse)
+STABLE_SPEED_PPM: immutable(uint256)  # an hour
 
 
 struct Sum:  # of the legs of one account
     pnl: int256  # [WAD quote] unrealised, net
+    opening_pnl: int256  # [WAD quote] the same, for opening and withdrawing
     maintenance: uint256  # [WAD quote]
     initial: uint256  # [WAD quote]
     notional: uint256  # [WAD quote]
@@ -50,7 +52,7 @@ struct Seizure:
     credit: uint256  # [WAD quote]
     paid: uint256  # [WAD quote] of it, by the insurance fund
     tokens: uint256  # bitmap of what the account has left
-    lots: DynArray[ILens.LotPreview, MAX_TOKENS]
+    lots: DynArray[ICollateralLens.LotPreview, MAX_TOKENS]
 
 
 struct Sale:  # a seizure of live tokens
@@ -64,6 +66,7 @@ struct Sale:  # a seizure of live tokens
 @deploy
 def __init__(clearinghouse: address):
     CLEARINGHOUSE = IClearinghouse(clearinghouse)
+    STABLE_SPEED_PPM = (staticcall IClearinghouse(clearinghouse).settings()).stable_speed_ppm
 
 
 # ------------------------------------------------------------------ words
@@ -88,6 +91,24 @@ def globals() -> (uint256, uint256, uint256):
     topped_up: uint256 = 0
     custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
     return (custody, book, topped_up)
+
+
+@internal
+@view
+def is_calm() -> bool:
+    return staticcall CLEARINGHOUSE.is_calm()
+
+
+@internal
+@view
+def exits() -> (uint256, uint256):
+    """
+    @return (1 + the share paid in a settlement [WAD], outflow [packed])
+    """
+    share: uint256 = 0
+    outflow: uint256 = 0
+    share, outflow = staticcall CLEARINGHOUSE.exits()
+    return (share, outflow)
 
 
 @internal
@@ -167,18 +188,42 @@ def legs(account: address, bitmap: uint256) -> DynArray[IClearinghouse.Leg, MAX_
 
 @internal
 @pure
-def worth(leg: IClearinghouse.Leg, price: uint256, index: int256) -> (int256, uint256, uint256):
+def worth(leg: IClearinghouse.Leg, price: uint256, index: int256) -> (int256, uint256):
     """
     @notice A leg at a price and a funding index, by the Clearinghouse's own valuation.
-    @return (unrealised PnL, maintenance, initial) [WAD quote]
+    @return (unrealised PnL, maintenance) [WAD quote]
     """
     return margin.value(
         leg.size,
         leg.basis,
         price,
         index,
-        leg.skew,
         (leg.t0 >> slots.MM) & slots.MASK_20,
+        leg.t1 & slots.MASK_96,
+        ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
+    )
+
+
+@internal
+@view
+def stable(leg: IClearinghouse.Leg) -> uint256:
+    return markets.stable(leg, STABLE_SPEED_PPM)
+
+
+@internal
+@view
+def opening_worth(leg: IClearinghouse.Leg) -> (int256, uint256):
+    """
+    @notice A leg as opening and withdrawing see it: at the worse of the oracle's and the stable price.
+    @return (unrealised PnL, initial) [WAD quote]
+    """
+    return margin.opening_value(
+        leg.size,
+        leg.basis,
+        leg.price,
+        self.stable(leg),
+        leg.index,
+        leg.skew,
         (leg.t0 >> slots.IM) & slots.MASK_20,
         leg.t1 & slots.MASK_96,
         ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
@@ -186,7 +231,7 @@ def worth(leg: IClearinghouse.Leg, price: uint256, index: int256) -> (int256, ui
 
 
 @internal
-@pure
+@view
 def plus(total: Sum, leg: IClearinghouse.Leg) -> Sum:
     """
     @notice `total` with one more leg in it.
@@ -195,10 +240,13 @@ def plus(total: Sum, leg: IClearinghouse.Leg) -> Sum:
         return total
     pnl: int256 = 0
     mm: uint256 = 0
+    pnl, mm = self.worth(leg, leg.price, leg.index)
+    opening_pnl: int256 = 0
     im: uint256 = 0
-    pnl, mm, im = self.worth(leg, leg.price, leg.index)
+    opening_pnl, im = self.opening_worth(leg)
     return Sum(
         pnl=total.pnl + pnl,
+        opening_pnl=total.opening_pnl + opening_pnl,
         maintenance=total.maintenance + mm,
         initial=total.initial + im,
         notional=total.notional + margin.notional(convert(abs(leg.size), uint256), leg.price),
@@ -208,7 +256,7 @@ def plus(total: Sum, leg: IClearinghouse.Leg) -> Sum:
 
 
 @internal
-@pure
+@view
 def sum(found: DynArray[IClearinghouse.Leg, MAX_LEGS]) -> Sum:
     total: Sum = empty(Sum)
     for leg: IClearinghouse.Leg in found:
@@ -316,7 +364,7 @@ def seize(
             z.tokens = z.tokens & ~(1 << id)
         paid: uint256 = min(part, fund - z.paid)
         z.lots.append(
-            ILens.LotPreview(
+            ICollateralLens.LotPreview(
                 token=id, amount=amount, to_insurance=paid, to_pool=part - paid, surplus_to_account=is_heir
             )
         )

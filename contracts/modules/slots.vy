@@ -12,14 +12,15 @@
      position  basis int128 [128..255] | size int128 [0..127]
      state a   a market: long lots [192..255] | last price [96..191] | skew int96 [0..95]
      state b   a market: funding index int96 [160..255] | rate int60 [100..159] | touched at [68..99]
-               | surge ppm [48..67] | kept for the stable price [0..47]
+               | surge ppm [48..67] | stable price over the greatest, in 2**-48 [0..47]; 0: none yet
      terms 0   liquidation fee ppm [232..251] | im ppm [212..231] | mm ppm [192..211]
                | status [185..187] | feed exponent [180..184] | max age [160..179] | feed [0..159]
      terms 1   instant spread ppm [235..254] | taker fee ppm [215..234] | reward, 0.01 quote [193..214]
                | bound exponent [188..192] | max price [164..187] | min price [140..163]
                | max rate ppm/day [120..139] | max velocity ppm/day^2 [96..119] | skew scale [0..95]
      terms 2   paused until [212..243] | otc band ppm [192..211] | max open interest [96..191] | max skew [0..95]
-     book      the pool's: last known NAV int104 [152..255] | exposure [40..151] | NAV known at [0..39]
+     book      the pool's: last known NAV, 2**24 wei, int80 [176..255] | exposure [64..175] | NAV known at [0..31]
+               and the venue's: calm from [32..63]
 
      token 0   of a collateral token: auction discount ppm [232..251] | initial weight ppm [212..231]
                | maintenance weight ppm [192..211] | status, feed exponent, max age, feed: as terms 0
@@ -27,7 +28,9 @@
                | bound exponent, max price, min price: as terms 1 | unit exponent [128..132]
                | weights settle at [96..127] | concentration scale [0..95]
      token 2   auction duration [148..167] | auction premium ppm [128..147] | deposit cap, raw [0..127]
-     holding   a token's state: total, raw [129..255] | dead [128] | seen at [96..127] | last price [0..95]
+     holding   a token's state: total, raw [160..255] | stable price over the last one, in 2**-24 [129..159]; 0: none yet
+               | dead [128] | seen at [96..127] | last price [0..95]
+     custody   1 + share of a claim that is paid, WAD [128..255], 0 but in a settlement | quote held, raw [0..127]
      debts     index [168..255] | accrued at [128..167] | sum of debts [0..127]
      credit    terms: high slope ppm [160..183] | low slope ppm [136..159] | kink ppm [116..135]
                | debt ratio ppm [96..115] | debt cap [0..95]
@@ -42,9 +45,11 @@
 MASK_20: constant(uint256) = 2**20 - 1
 MASK_22: constant(uint256) = 2**22 - 1
 MASK_24: constant(uint256) = 2**24 - 1
+MASK_31: constant(uint256) = 2**31 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_40: constant(uint256) = 2**40 - 1
+MASK_64: constant(uint256) = 2**64 - 1
 MASK_60: constant(uint256) = 2**60 - 1
 MASK_88: constant(uint256) = 2**88 - 1
 MASK_96: constant(uint256) = 2**96 - 1
@@ -54,7 +59,7 @@ MASK_136: constant(uint256) = 2**136 - 1
 MASK_160: constant(uint256) = 2**160 - 1
 
 LOT_BITS: constant(uint256) = 32
-MAX_INT104: constant(int256) = 2**103 - 1
+MAX_INT80: constant(int256) = 2**79 - 1
 MAX_SURGE: constant(uint256) = MASK_20
 
 # state a
@@ -104,7 +109,15 @@ DURATION: constant(uint256) = 148
 # holding
 SEEN_AT: constant(uint256) = 96
 IS_DEAD: constant(uint256) = 128  # the bit
-TOTAL: constant(uint256) = 129
+STEADY: constant(uint256) = 129
+TOTAL: constant(uint256) = 160
+# book
+CALM_FROM: constant(uint256) = 32
+EXPOSURE: constant(uint256) = 64
+NAV: constant(uint256) = 176
+NAV_SHIFT: constant(uint256) = 24
+# custody
+SHARE: constant(uint256) = 128
 # debts
 ACCRUED_AT: constant(uint256) = 128
 INDEX_OF_DEBT: constant(uint256) = 168
@@ -181,16 +194,16 @@ def pack_state_a(lots: uint256, last_price: uint256, skew: int256) -> uint256:
 
 @internal
 @pure
-def pack_state_b(index: int256, rate: int256, touched_at: uint256, surge_ppm: uint256, kept: uint256) -> uint256:
+def pack_state_b(index: int256, rate: int256, touched_at: uint256, surge_ppm: uint256, steady: uint256) -> uint256:
     """
-    @dev Exact while |index| < 2**95, |rate| < 2**59 and the time is below 2**32. `kept` is the low 48 bits.
+    @dev Exact while |index| < 2**95, |rate| < 2**59 and the time is below 2**32. `steady` is the low 48 bits.
     """
     return (
         (convert(convert(index, bytes32), uint256) << INDEX)
         | ((convert(convert(rate, bytes32), uint256) & MASK_60) << RATE)
         | (touched_at << TOUCHED_AT)
         | (surge_ppm << SURGE)
-        | kept
+        | steady
     )
 
 
@@ -226,14 +239,14 @@ def weight_now(t0: uint256, t1: uint256, at: uint256, before_at: uint256) -> uin
 
 @internal
 @pure
-def pack_book(nav: int256, exposure: uint256, known_at: uint256) -> uint256:
+def pack_book(nav: int256, exposure: uint256, times: uint256) -> uint256:
     """
-    @dev The NAV saturates: it only gates new exposure, and 10**13 quote gates nothing.
+    @dev The NAV saturates, and loses what is below 2**24 wei: it only gates new exposure, and 10**13 quote gates
+         nothing. `times` is the low 64 bits: NAV known at, calm from.
     """
-    most: int256 = MAX_INT104
-    least: int256 = unsafe_sub(0, most)
-    narrow: int256 = max(min(nav, most), least)
-    return (convert(convert(narrow, bytes32), uint256) << 152) | (exposure << 40) | known_at
+    most: int256 = MAX_INT80
+    narrow: int256 = max(min(nav >> NAV_SHIFT, most), unsafe_sub(0, most))
+    return (convert(convert(narrow, bytes32), uint256) << NAV) | (exposure << EXPOSURE) | times
 
 
 @internal
@@ -243,7 +256,7 @@ def unpack_book(word: uint256) -> (int256, uint256, uint256):
     @return (NAV [WAD quote], exposure [WAD quote], NAV known at [unix s])
     """
     return (
-        convert(convert(word, bytes32), int256) >> 152,
-        (word >> 40) & MASK_112,
-        word & (2**40 - 1),
+        (convert(convert(word, bytes32), int256) >> NAV) << NAV_SHIFT,
+        (word >> EXPOSURE) & MASK_112,
+        word & MASK_32,
     )

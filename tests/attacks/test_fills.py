@@ -592,7 +592,6 @@ ACCESS: dict[str, dict[str, str]] = {
             "healths(address[])",
             "liquidatable(address[],uint256,uint256)",
             "preview_trade(address,uint256,int256,uint256)",
-            "preview_liquidation(address)",
             "market(uint256)",
             "markets(uint256,uint256)",
             "pool()",

@@ -20,6 +20,17 @@ from eth_abi import decode
 from eth_utils import to_canonical_address, to_checksum_address
 
 from plimsoll import slots
+from plimsoll.model import (  # noqa: F401
+    BAD_TIME,
+    FAILED,
+    LIVE,
+    NOT_POSITIVE,
+    OUT_OF_BOUNDS,
+    STALE,
+    Settings,
+)
+
+from tests.utils import exact
 
 WAD = 10**18
 PPM = 10**6
@@ -27,7 +38,6 @@ DAY = 86_400
 MAX_UINT = 2**256 - 1
 MIN_INT = -(2**255)
 
-LIVE, FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = range(6)
 
 Amount = int | str | Decimal
 
@@ -69,6 +79,10 @@ class Market(NamedTuple):
     feed: ContractInstance
     terms: dict[str, Any]
 
+    def steady(self, price: int) -> int:
+        """A stable price as it is stored."""
+        return exact.steady(price, self.terms["max_price"])
+
     @property
     def scale(self) -> int:
         """The skew scale [WAD base]."""
@@ -98,6 +112,7 @@ class System:
         max_pool_leverage_ppm: int = 1_500_000,
         top_up_per_block: int = wad(20),
         loose: bool = False,
+        **fixed: Any,
     ) -> None:
         self.project = project
         self.accounts = accounts
@@ -108,7 +123,7 @@ class System:
         ape.chain.pending_timestamp = max(ape.chain.pending_timestamp, int(time.time()) + 30 * DAY)
         self.token = token or self.deployer.deploy(project.TokenMock, "Quote", "Q", decimals)
         # The configurator and the pool must know the clearinghouse before it exists, and it checks them.
-        clearinghouse = self.deployer.get_deployment_address(nonce=self.deployer.nonce + 3)
+        clearinghouse = self.deployer.get_deployment_address(nonce=self.deployer.nonce + 4)
         # A loose deployment takes any terms: a puppet stands in for the configurator.
         self.loose = loose
         configurator = project.PuppetMock if loose else project.Configurator
@@ -117,18 +132,22 @@ class System:
         self.auction = self.deployer.deploy(
             project.CollateralAuction, clearinghouse, self.configurator, self.token
         )
-        self.clearinghouse = self.deployer.deploy(
-            project.Clearinghouse,
-            self.token,
-            self.pool,
-            self.configurator,
-            self.auction,
-            keeper_share_ppm,
-            insurance_share_ppm,
-            profit_weight_ppm,
-            max_pool_leverage_ppm,
-            top_up_per_block,
+        self.backstop = self.deployer.deploy(project.PuppetMock, clearinghouse, 0)
+        settings = Settings(
+            quote=self.token.address,
+            unit=0,
+            pool=self.pool.address,
+            configurator=self.configurator.address,
+            auction=self.auction.address,
+            keeper_share_ppm=keeper_share_ppm,
+            insurance_share_ppm=insurance_share_ppm,
+            profit_weight_ppm=profit_weight_ppm,
+            max_pool_leverage_ppm=max_pool_leverage_ppm,
+            top_up_per_block=top_up_per_block,
+            backstop=self.backstop.address,
+            **fixed,
         )
+        self.clearinghouse = self.deployer.deploy(project.Clearinghouse, tuple(settings))
         assert self.clearinghouse.address == clearinghouse
         self.markets: list[Market] = []
         self._known: list[str] = [a.address for a in (*accounts[:8], self.pool, self.clearinghouse)]

@@ -3,6 +3,7 @@
 import ape
 
 from plimsoll import slots
+from plimsoll.model import Settings
 from tests.utils import exact
 from tests.utils.events import event, events
 from tests.utils.system import DAY, ZERO, System, terms, wad
@@ -51,7 +52,8 @@ def test_set_terms__listed_market__is_touched_with_its_old_terms_first(loose, tr
     rate = exact.rate_after(0, wad(5_000), tide.scale, 500_000, 10_000, dt)
     index = exact.index_after(0, 0, rate, wad(110), dt)
     state_a = slots.StateA(exact.lots(wad(5_000)), wad(110), wad(5_000))
-    state_b = slots.StateB(index, rate, receipt.timestamp)
+    # It was 100 and may have gone 6 % an hour for an hour; the oracle is at 110.
+    state_b = slots.StateB(index, rate, receipt.timestamp, 0, tide.steady(wad(106)))
     assert events(receipt) == [
         event("MarketMoved", tide.id, slots.pack_state_a(state_a), slots.pack_state_b(state_b)),
         event("MarketConfigured", tide.id, words),
@@ -87,21 +89,28 @@ def test_constructor__peers_that_point_elsewhere__are_refused(project, accounts)
         pool_of=ZERO,
         configurator_of=ZERO,
         auction_of=ZERO,
+        backstop_of=ZERO,
         share=200_000,
         shares=(200_000, 200_000, 500_000),
+        **fixed,
     ):
         # Peers of nobody say yes to whoever asks: Ape replays a failed creation from another nonce.
         pool = deployer.deploy(project.PuppetMock, pool_of, 0)
         configurator = deployer.deploy(project.PuppetMock, configurator_of, share)
         auction = deployer.deploy(project.PuppetMock, auction_of, 0)
-        return deployer.deploy(
-            project.Clearinghouse, token, pool, configurator, auction, *shares, 1_500_000, wad(20)
+        backstop = deployer.deploy(project.PuppetMock, backstop_of, 0)
+        peers = [c.address for c in (pool, configurator, auction)]
+        settings = Settings(
+            token.address, 0, *peers, *shares, 1_500_000, wad(20), backstop.address, **fixed
         )
+        return deployer.deploy(project.Clearinghouse, tuple(settings))
 
     for reason, options in {
         "settings: pool of another": {"pool_of": other},
         "settings: configurator of another": {"configurator_of": other},
         "settings: auction of another": {"auction_of": other},
+        "settings: backstop of another": {"backstop_of": other},
+        "settings: stable speed": {"stable_speed_ppm": 0},
         "settings: keeper share": {"share": 200_001},
     }.items():
         with ape.reverts(reason):

@@ -13,6 +13,7 @@ from eth_account.messages import encode_typed_data
 from plimsoll import slots
 from plimsoll.fuzz.artifacts import compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Contract
+from plimsoll.model import Settings
 from plimsoll.slots import WAD
 from tests.utils.backed import DAY, MAX, PPM, Backed, coin, named, names
 
@@ -534,7 +535,8 @@ def test_set_token__sixteenth_and_seventeenth__takes_the_one(b: Backed):
     """By a configurator that is a puppet, since the real one counts for itself."""
     chain, words = b.chain, [*b.house.view("token_words", ETH)[:3]]
     peer = chain.deploy(compile_contract("mocks/PuppetMock.vy"), b.at("zero"), 0)
-    house = chain.deploy(b.artifacts.clearinghouse, b.at("token"), *[peer.address] * 3, *[0] * 5)
+    peers = [b.at("token"), 0, *[peer.address] * 3, *[0] * 5, peer.address]
+    house = chain.deploy(b.artifacts.clearinghouse, Settings(*peers))
     function = house.interface.functions["set_token"]
     for id in (15, 16):
         data = function.selector + function.inputs.encode((id, b.at("alice"), words))

@@ -18,6 +18,8 @@ from ape.exceptions import ContractLogicError
 from ape.managers.project import LocalProject
 from eth_abi import decode
 
+from plimsoll.model import Settings
+
 WAD = 10**18
 PPM = 10**6
 RAW = 10**6  # of the quote token, per quote
@@ -109,7 +111,7 @@ class Stage:
         self.puppet = ape.compilers.compile_source("vyper", source, contractName="Puppet")
         self.token = self.deployer.deploy(project.TokenMock, "Quote", "Q", 6)
         nonce = self.deployer.nonce
-        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 3)
+        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 4)
         self.configurator = self.deployer.deploy(project.Configurator, clearinghouse, KEEPER_SHARE)
         self.pool = self.deployer.deploy(self.puppet, clearinghouse)
         self.auction = self.deployer.deploy(
@@ -118,18 +120,21 @@ class Stage:
             self.configurator,
             self.token,
         )
-        self.clearinghouse = self.deployer.deploy(
-            project.Clearinghouse,
-            self.token,
-            self.pool,
-            self.configurator,
-            self.auction,
+        backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
+        settings = Settings(
+            self.token.address,
+            0,
+            self.pool.address,
+            self.configurator.address,
+            self.auction.address,
             KEEPER_SHARE,
             INSURANCE_SHARE,
             PROFIT_WEIGHT,
             MAX_LEVERAGE,
             TOP_UP,
+            backstop.address,
         )
+        self.clearinghouse = self.deployer.deploy(project.Clearinghouse, tuple(settings))
         assert self.clearinghouse.address == clearinghouse
         self.lens = self.deployer.deploy(project.Lens, clearinghouse, MARGIN_CALL_LINE)
         self.tokens = self.deployer.deploy(project.CollateralLens, clearinghouse)

@@ -18,6 +18,8 @@ from ape.api import AccountAPI, ReceiptAPI
 from ape.contracts import ContractInstance
 from ape.managers.project import LocalProject
 
+from plimsoll.model import Settings
+
 WAD = 10**18
 PPM = 10**6
 HOUR, DAY = 3_600, 86_400
@@ -90,7 +92,7 @@ class Stage:
         self.unit = 10 ** (18 - token.decimals())  # [WAD quote] of a raw unit
         self.quote = 10 ** token.decimals()  # [raw] of a quote
         nonce = self.deployer.nonce
-        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 3)
+        clearinghouse = self.deployer.get_deployment_address(nonce=nonce + 4)
         self.configurator = self.deployer.deploy(project.Configurator, clearinghouse, KEEPER_SHARE)
         self.pool = self.deployer.deploy(
             project.LiquidityPool, clearinghouse, token, "Plimsoll pool", "pQ", cooldown
@@ -101,18 +103,21 @@ class Stage:
             self.configurator,
             token,
         )
-        self.clearinghouse = self.deployer.deploy(
-            project.Clearinghouse,
-            token,
-            self.pool,
-            self.configurator,
-            self.auction,
+        backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
+        settings = Settings(
+            token.address,
+            0,
+            self.pool.address,
+            self.configurator.address,
+            self.auction.address,
             KEEPER_SHARE,
             INSURANCE_SHARE,
             PROFIT_WEIGHT,
             max_leverage,
             20 * WAD,
+            backstop.address,
         )
+        self.clearinghouse = self.deployer.deploy(project.Clearinghouse, tuple(settings))
         assert self.clearinghouse.address == clearinghouse
         self.max_leverage = max_leverage
         self.feeds: list[ContractInstance] = []
