@@ -1037,6 +1037,9 @@ class Generator(CoinDraws, LastResortDraws):
     def settle_market(self) -> Op:
         """Anybody settles a market, mostly when its time has come."""
         market, sender = self.market(), self.rng.choice([*WALLETS, STRANGER])
+        settled = [m for m, at in self.model.settles_at.items() if at <= self.model.now]
+        if settled and self.rng.random() < 0.3:
+            return ["settle_market", sender, self.rng.choice(settled)]
         waiting = [m for m, at in self.model.settles_at.items() if at > self.model.now]
         if waiting:
             market = self.rng.choice(waiting)

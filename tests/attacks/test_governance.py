@@ -20,7 +20,6 @@ from plimsoll.chain import address_of, compiled
 from plimsoll.client import bits, known_accounts, sub_account
 from plimsoll.slots import Terms
 from plimsoll.table import Table, default_table
-from plimsoll.units import from_wad
 from tests.attacks.venue import Venue, tried, without_funding
 
 D = Decimal
@@ -882,8 +881,8 @@ def test_118__whoever_reads_the_events_alone__knows_every_account_and_market(ven
         last = max(moved, key=lambda e: e.block).args
         w = chain.view(house, "market_words", number)
         assert (last["state_a"], last["state_b"]) == (w.a, w.b)
-    nav, _, _ = slots.unpack_book(int(chain.view(house, "globals")[1]))
-    assert from_wad(nav) == from_wad(logs(venue, "NavKnown")[-1].args["nav"])
+    nav = slots.unpack_book(int(chain.view(house, "globals")[1])).nav
+    assert nav == slots.kept_nav(logs(venue, "NavKnown")[-1].args["nav"])
 
 
 def logs(venue: Venue, name: str) -> list[Any]:
