@@ -33,7 +33,7 @@ from tests.attacks.venue import Venue
 from tests.utils.backed import Backed
 
 UNDEFENDED = bool(os.environ.get("PLIMSOLL_UNDEFENDED"))
-DEPLOYED = ("Clearinghouse", "CollateralAuction", "Configurator", "LiquidityPool", "Lens")
+DEPLOYED = ("Backstop", "Clearinghouse", "CollateralAuction", "Configurator", "LiquidityPool", "Lens")
 ON_APE = os.environ.get("PLIMSOLL_ATTACKS_ON") == "ape"
 
 
@@ -164,6 +164,7 @@ def backed_of(artifact: Callable[[str], Artifact]) -> Iterator[Callable[..., Bac
             pool=artifact("LiquidityPool"),
             configurator=artifact("Configurator"),
             auction=artifact("CollateralAuction"),
+            backstop=artifact("Backstop"),
             token=artifact("TokenMock"),
             feed=artifact("FaultyFeedMock"),
         )
