@@ -270,3 +270,34 @@ def test_preview_deleverage__whatever_is_refused__says_why(b: Broke):
     ):
         assert b.why(account, market) == why
         assert b.refusal("deleverage", "keeper", account, market) == why
+
+
+def test_deleverage__equity_to_the_wei__is_refused_at_the_line_and_not_below_it():
+    for short, why in ((0, "backstop: pool is healthy"), (1, "")):
+        b = Broke(quote_decimals=18)
+        b.crowd()
+        b.market_price(4_860)
+        equity, maintenance = b.margin()
+        b.do("mint", "lender", maintenance - equity - short)
+        b.do("pool_deposit", "lender", maintenance - equity - short, "lender")
+        assert b.margin() == (maintenance - short, maintenance)
+        assert b.why("alice") == why
+        assert b.attempt("deleverage", "keeper", "alice", 0).ok == bool(short)
+
+
+def test_deleverage__winner_in_debt__pays_his_interest_to_the_pool_first():
+    b = Broke(coins=None)
+    b.crowd()
+    b.back("mallory", 0, 1_000 * WAD)
+    b.owe("mallory", 100_000 * WAD, 1)
+    b.do("trade", "mallory", "mallory", 0, WAD)
+    b.wait(30 * 24 * HOUR)
+    b.market_price(5_010)
+    owed = b.interest("mallory")
+    equity, maintenance = b.margin()
+    assert owed > 0
+    assert b.plan("mallory").equity == equity + owed
+    before = b.health("mallory")
+    assert b.do("deleverage", "keeper", "mallory", 0).value == WAD
+    assert 0 <= b.margin()[0] - equity - owed <= 1
+    assert b.health("mallory") >= before
