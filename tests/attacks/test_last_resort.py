@@ -11,6 +11,10 @@ from itertools import permutations
 
 import pytest
 
+from plimsoll.fuzz.artifacts import Artifact
+from plimsoll.fuzz.system import MarketSetup, Setup, System
+from tests.attacks.conftest import fast
+from tests.utils.backed import PLAIN
 from tests.utils.broke import HOUR, WAD, Broke
 
 Make = Callable[..., Broke]
@@ -124,6 +128,37 @@ def test_49__deleveraging_one_leg_of_a_hedge__lowers_nobodys_health(broke_of: Ma
     b.do("deleverage", "keeper", "mallory", 0)
     assert b.health("mallory") >= before
     assert 0 <= worth - b.equity("mallory") <= 1
+
+
+@pytest.mark.defence(BACKSTOP, "    if not kept:\n", "    if plan.closed == 0:\n")
+def test_49__deleveraging_a_few_wei__is_refused_where_rounding_would_lower_health(
+    artifact: Callable[[str], Artifact],
+):
+    """At a price of 0.05, four wei of base take a wei of requirement off the pool and none off the
+    account, whose equity rounds down: over and over that would be an attack on a line."""
+    terms = {**PLAIN, "min_price": 10**10, "max_price": 10**17}
+    setup = Setup(
+        [MarketSetup(10**12, 18, terms)],
+        quote_decimals=18,
+        deleverage_to=WAD,
+        pool_cash=1,
+        insurance_cash=0,
+        max_pool_leverage_ppm=10**9,
+    )
+    system = System.build(setup, fast(artifact))
+    for who, size in (("alice", 142 * WAD // 10), ("bob", 5 * WAD)):
+        system.must("mint", who, WAD)
+        system.must("deposit", who, who, "token", WAD)
+        system.must("trade", who, who, 0, size)
+    system.must("price", 0, 5 * 10**16 + 1, 0)
+    equity, maintenance = system.backstop.view("pool_margin")
+    system.must("mint", "lender", maintenance - equity - 1)
+    system.must("pool_deposit", "lender", maintenance - equity - 1, "lender")
+    bob = system.address("bob")
+    before = system.clearinghouse.view("health", bob)
+    refused = system.backstop.call("deleverage", bob, 0, sender=system.address("keeper"))
+    assert refused.reason == "backstop: health would fall"
+    assert system.clearinghouse.view("health", bob) >= before
 
 
 # ------------------------------------------------------------------ the settlement of the venue
