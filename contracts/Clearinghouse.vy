@@ -228,8 +228,10 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
         ledger._custody = unsafe_sub(word, sent)
         if OUTFLOW != 0:  # whatever it leaves by: what no rule foresees is slow, too
             hour: uint256 = block.timestamp // 3_600
-            spent: uint256 = unsafe_add(self._spent(self._outflow, hour), sent)
-            if spent > max(unsafe_mul(custody, OUTFLOW & slots.MASK_20) // PPM, OUTFLOW >> 20):
+            spent: uint256 = self._spent(self._outflow, hour)
+            held: uint256 = unsafe_add(custody, spent)
+            spent = unsafe_add(spent, sent)
+            if spent > max(unsafe_mul(held, OUTFLOW & slots.MASK_20) // PPM, OUTFLOW >> 20):
                 fixed_point.fail(reasons.WITHDRAW_OUTFLOW_LIMIT)
             self._outflow = (hour << 128) | spent
         header = ledger._headers[account]

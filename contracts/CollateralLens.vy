@@ -5,7 +5,8 @@
 """
 @title CollateralLens
 @license AGPL-3.0-only
-@notice What wallets, bots and pages read of collateral and debt: tokens, holdings, what a conversion would do.
+@notice What wallets, bots and pages read of collateral and debt: tokens, holdings, what a conversion or a liquidation
+        would do.
 @dev The second half of the Lens, which has no room for it. Nothing on-chain depends on it; it keeps nothing but an
      immutable, and a new one can replace it at any time.
      Every price is read from its feed, with the Clearinghouse's care: a call that runs low on gas reverts with
@@ -14,8 +15,10 @@
 """
 
 from modules import collateral
+from modules import curve
 from modules import debt
 from modules import fixed_point
+from modules import liquidation
 from modules import margin
 from modules import prices
 from modules import reader
@@ -59,6 +62,7 @@ BALANCE_BITS: constant(uint256) = 96  # of the greatest balance that a cap allow
 struct State:  # an account as of now
     purse: reader.Purse
     total: reader.Sum
+    calm: bool  # the venue
     credit: uint256[5]  # all debts and their terms
     room: int256  # [WAD quote] what the account may still lose or spend before the caps on debt stop it
     is_system: bool
@@ -86,7 +90,7 @@ def account(account: address) -> ICollateralLens.BackingView:
     @param account [address] of any account; an unused one reads as empty
     @return [struct] of which each field has its unit in ICollateralLens
     @custom:access anyone
-    @custom:spec COL-1, COL-2, MGN-5
+    @custom:spec COL-1, COL-2, MGN-5, LIQ-8
     """
     settings: IClearinghouse.Settings = reader.settings()
     s: State = self._state(account, settings)
@@ -111,6 +115,7 @@ def account(account: address) -> ICollateralLens.BackingView:
                     balance=h.own,
                     price=h.price,
                     price_status=h.status,
+                    stable_price=h.stable,
                     worth=h.own * h.unit * h.price // WAD,
                     maintenance=h.maintenance,
                     initial=h.initial,
@@ -127,14 +132,15 @@ def convertible(
     accounts: DynArray[address, MAX_ACCOUNTS], start: uint256, count: uint256
 ) -> DynArray[address, MAX_ACCOUNTS]:
     """
-    @notice Those of `accounts[start : start + count]` that `convert_collateral` would accept now, in the same order.
+    @notice Those of `accounts[start : start + count]` that `convert_collateral` would accept now, in the same order:
+            none while the venue is not calm.
     @dev As `Lens.liquidatable`: choose `count` by the node's limit.
     @param accounts [address] list, at most 1,024
     @param start [index] of the first to look at
     @param count [number] to look at, at most
     @return [address] list
     @custom:access anyone
-    @custom:spec COL-3
+    @custom:spec COL-3, LIQ-8
     """
     settings: IClearinghouse.Settings = reader.settings()
     found: DynArray[address, MAX_ACCOUNTS] = []
@@ -153,6 +159,104 @@ def convertible(
 
 @external
 @view
+def preview_liquidation(account: address) -> ICollateralLens.LiquidationPreview:
+    """
+    @notice What `Clearinghouse.liquidate` would do to the account in this block.
+    @dev Who calls it does not matter to these numbers. `remaining` is what is the account's before the keeper's
+         reward, should the keeper be its owner acting for this very account. Tokens that are seized become lots of
+         the auction, each for what the insurance fund and the pool stand in for.
+    @param account [address] of any account
+    @return [struct] of which each field has its unit in ICollateralLens
+    @custom:access anyone
+    @custom:spec LIQ-1 to LIQ-5, LIQ-8
+    """
+    p: ICollateralLens.LiquidationPreview = empty(ICollateralLens.LiquidationPreview)
+    s: IClearinghouse.Settings = reader.settings()
+    q: reader.Purse = reader.purse(account)
+    cash: int256 = q.cash
+    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = reader.legs(account, q.markets)
+    total: reader.Sum = reader.sum(legs)
+    p.equity = cash + total.pnl + q.maintenance
+    p.maintenance = total.maintenance
+    if reader.is_system(account, s) or p.equity >= convert(p.maintenance, int256) or not reader.is_calm():
+        return p
+    p.liquidatable = True
+
+    # Close.
+    bill: liquidation.Bill = empty(liquidation.Bill)
+    dead_pnl: int256 = 0
+    for leg: IClearinghouse.Leg in legs:
+        if leg.status != prices.LIVE:
+            paper: reader.Sum = reader.plus(empty(reader.Sum), leg)
+            dead_pnl += paper.pnl
+            p.left_open += 1
+            continue
+        p.closed += 1
+        price: uint256 = curve.fill_price(leg.price, leg.skew, -leg.size, leg.t1 & slots.MASK_96, 0)
+        size: int256 = 0
+        basis: int256 = 0
+        realised: int256 = 0
+        cost: int256 = 0
+        size, basis, realised, cost = curve.fill(leg.size, leg.basis, -leg.size, price, leg.index)
+        cash += realised
+        amount: uint256 = margin.notional(convert(abs(leg.size), uint256), leg.price)
+        flat: uint256 = ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT
+        closing_ppm: uint256 = ((leg.t1 >> slots.TAKER_FEE) & slots.MASK_20) + (leg.t1 >> slots.SPREAD)
+        bill.notional += amount
+        bill.fee_ppm += amount * ((leg.t0 >> slots.LIQUIDATION_FEE) & slots.MASK_20)
+        bill.closing_ppm += amount * closing_ppm
+        bill.flat += flat
+        bill.one_flat = max(bill.one_flat, flat)
+
+    # Charge, seize for what is missing, then the waterfall.
+    left: int256 = cash + min(dead_pnl, 0) + convert(q.credit, int256)
+    split: liquidation.Split = liquidation.split(bill, left, s.keeper_share_ppm)
+    cash -= convert(split.charged, int256)
+    fund: uint256 = reader.insurance() + split.charged - split.reward
+    p.notional = bill.notional
+    p.charged = split.charged
+    p.reward = split.reward
+    if cash < 0 and q.credit != 0:
+        charged: bool = bill.notional < convert(-cash, uint256)
+        sale: reader.Sale = reader.sell(account, q, cash, fund, charged, s)
+        cash += sale.proceeds
+        fund = sale.insurance
+        q.tokens = sale.seizure.tokens
+        p.seized = sale.seizure.credit
+        p.seized_from_insurance = sale.seizure.paid
+        p.lots = sale.seizure.lots
+        p.charged += sale.fee
+        p.reward += sale.share
+        if charged:
+            p.notional += p.seized
+    left_over: int256 = 0  # what tokens that nobody would seize count: dead ones, and crumbs
+    if cash < 0:
+        left_over = reader.counted(account, q.tokens)
+    if cash + left_over < 0 and p.left_open == 0:
+        due: uint256 = convert(-cash, uint256)
+        p.debt_to_insurance = min(due, fund)
+        p.debt_to_pool = due - p.debt_to_insurance
+        fund -= p.debt_to_insurance
+        cash = 0
+        credit: uint256[5] = reader.credit()
+        order: uint256 = credit[2]
+        rest: reader.Seizure = reader.seize(account, q.tokens, order, due, p.debt_to_insurance, False, q.dead >= due)
+        for lot: ICollateralLens.LotPreview in rest.lots:
+            p.lots.append(lot)
+    if split.shortfall != 0:
+        custody: uint256 = 0
+        book: uint256 = 0
+        topped_up: uint256 = 0
+        custody, book, topped_up = reader.globals()
+        spent: uint256 = topped_up & slots.MASK_128 if topped_up >> 128 == block.number else 0
+        p.top_up = min(min(split.shortfall, fund), s.top_up_per_block - spent)
+        p.reward += p.top_up
+    p.remaining = cash
+    return p
+
+
+@external
+@view
 def preview_conversion(account: address) -> ICollateralLens.ConversionPreview:
     """
     @notice What `Clearinghouse.convert_collateral` would do to the account in this block.
@@ -161,7 +265,7 @@ def preview_conversion(account: address) -> ICollateralLens.ConversionPreview:
     @param account [address] of any account
     @return [struct] of which each field has its unit in ICollateralLens
     @custom:access anyone
-    @custom:spec COL-3, LIQ-4
+    @custom:spec COL-3, LIQ-4, LIQ-8
     """
     settings: IClearinghouse.Settings = reader.settings()
     s: State = self._state(account, settings)
@@ -270,8 +374,9 @@ def _state(account: address, settings: IClearinghouse.Settings) -> State:
     s.purse = reader.purse(account)
     found: DynArray[IClearinghouse.Leg, MAX_LEGS] = reader.legs(account, s.purse.markets)
     s.total = reader.sum(found)
+    s.calm = reader.is_calm()
     s.credit = reader.credit()
-    s.room = reader.debt_limit(s.purse, s.purse.initial, s.credit) - reader.owed(s.purse.cash, s.total.pnl)
+    s.room = reader.debt_limit(s.purse, s.purse.initial, s.credit) - reader.owed(s.purse.cash, s.total.opening_pnl)
     s.is_system = reader.is_system(account, settings)
     return s
 
@@ -296,12 +401,12 @@ def _bounded(s: State) -> uint256:
 @pure
 def _called(s: State) -> bool:
     """
-    @notice Whether a conversion goes through: of an account that stands, with a debt and something to sell for it,
-            past its own share of its collateral's maintenance value, or under the line of its margin call.
+    @notice Whether a conversion goes through: on a calm venue, of an account that stands, with a debt and something to
+            sell for it, past its own share of its collateral's maintenance value, or under the line of its margin call.
     """
     equity: int256 = self._equity(s)
     maintenance: int256 = convert(s.total.maintenance, int256)
-    if s.is_system or equity < maintenance or s.purse.credit == 0 or self._bounded(s) == 0:
+    if s.is_system or not s.calm or equity < maintenance or s.purse.credit == 0 or self._bounded(s) == 0:
         return False
     line: int256 = convert((s.credit[2] >> slots.CALL_LINE) & slots.MASK_24, int256)
     owes: int256 = max(-s.purse.cash - s.total.pnl, 0)
@@ -320,7 +425,7 @@ def _withdrawable(s: State, h: IClearinghouse.Holding) -> uint256:
         return 0
     if s.total.legs == 0 and s.purse.cash >= 0:
         return h.own
-    if s.total.dead:
+    if s.total.dead or not s.calm:
         return 0
     words: uint256[4] = staticcall reader.CLEARINGHOUSE.token_words(h.id)
     weight: uint256 = slots.weight_now(words[0], words[1], slots.IM, slots.IM_BEFORE)
@@ -333,7 +438,7 @@ def _withdrawable(s: State, h: IClearinghouse.Holding) -> uint256:
         if h.status == prices.LIVE:
             left: uint256 = (h.own - amount) * h.unit
             depth: uint256 = ((words[3] >> slots.TOTAL) - amount) * h.unit
-            kept = collateral._weighed(left * h.price // WAD, weight, words[1] & slots.MASK_96, depth)
+            kept = collateral._weighed(left * min(h.price, h.stable) // WAD, weight, words[1] & slots.MASK_96, depth)
         if self._may_keep(s, s.purse.initial - convert(h.initial, int256) + convert(kept, int256)):
             fits = amount
     return fits
@@ -345,9 +450,9 @@ def _may_keep(s: State, initial: int256) -> bool:
     """
     @notice Whether the account may be as it is with tokens that count `initial` only.
     """
-    if margin.equity(s.purse.cash, s.total.pnl, 0) + initial < convert(s.total.initial, int256):
+    if margin.equity(s.purse.cash, s.total.opening_pnl, 0) + initial < convert(s.total.initial, int256):
         return False
-    return reader.owed(s.purse.cash, s.total.pnl) <= reader.debt_limit(s.purse, initial, s.credit)
+    return reader.owed(s.purse.cash, s.total.opening_pnl) <= reader.debt_limit(s.purse, initial, s.credit)
 
 
 @internal
@@ -366,6 +471,7 @@ def _token(id: uint256, settings: IClearinghouse.Settings) -> ICollateralLens.To
     v.unit = h.unit
     v.price = h.price
     v.price_status = h.status
+    v.stable_price = h.stable
     v.maintenance_weight_ppm = slots.weight_now(words[0], words[1], slots.MM, slots.MM_BEFORE)
     v.initial_weight_ppm = slots.weight_now(words[0], words[1], slots.IM, slots.IM_BEFORE)
     v.last_price = words[3] & slots.MASK_96

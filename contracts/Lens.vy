@@ -19,7 +19,6 @@ from ethereum.ercs import IERC20
 from modules import curve
 from modules import fixed_point
 from modules import funding
-from modules import liquidation
 from modules import margin
 from modules import markets as shelf
 from modules import prices
@@ -84,15 +83,17 @@ def account(account: address) -> ILens.AccountView:
     @dev What stands behind it token by token is in `CollateralLens.account`.
          The pool's positions are minus the skews and its basis is in its cash: read `pool()` for it. For system
          accounts nothing is withdrawable, and neither flag is raised: the pool pays out by rules of its own.
+         While the venue is not calm nobody is liquidatable; a margin call stands all the same.
     @param account [address] of any account; an unused one reads as empty
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec MGN-1 to MGN-6, MGN-9, COL-1, COL-2
+    @custom:spec MGN-1 to MGN-6, MGN-9, COL-1, COL-2, LIQ-8, LIQ-11, GOV-4
     """
     s: IClearinghouse.Settings = reader.settings()
     p: reader.Purse = reader.purse(account)
     legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = reader.legs(account, p.markets)
     total: reader.Sum = reader.sum(legs)
+    calm: bool = reader.is_calm()
 
     v: ILens.AccountView = empty(ILens.AccountView)
     v.cash = p.cash
@@ -111,7 +112,7 @@ def account(account: address) -> ILens.AccountView:
     v.leverage = self._leverage(v.notional, v.equity)
     v.has_dead_leg = total.dead
     if not reader.is_system(account, s):
-        v.liquidatable = v.equity < convert(v.maintenance, int256)
+        v.liquidatable = calm and v.equity < convert(v.maintenance, int256)
         v.margin_call = v.health < MARGIN_CALL_LINE
         v.debt = self._positive(-p.cash)
         limit: int256 = reader.debt_limit(p, p.initial, reader.credit())
@@ -119,16 +120,12 @@ def account(account: address) -> ILens.AccountView:
         room: int256 = limit - reader.owed(p.cash, total.opening_pnl)
         v.debt_limit = self._positive(limit)
         v.debt_room = self._positive(min(room, limit))
-        if not total.dead:
-            custody: uint256 = 0
-            book: uint256 = 0
-            topped_up: uint256 = 0
-            custody, book, topped_up = reader.globals()
-            initial: int256 = convert(total.initial, int256)
+        initial: int256 = convert(total.initial, int256)
+        if total.legs == 0 or (calm and not total.dead):
             free: uint256 = self._positive(min(min(v.withdrawing_equity - initial, p.cash), room))
-            v.withdrawable = min(custody, free // s.unit)
-            if room >= 0:
-                v.buying_power = self._buying_power(self._positive(v.opening_equity - initial))
+            v.withdrawable = self._accepted(free // s.unit, s)
+        if calm and not total.dead and room >= 0:
+            v.buying_power = self._buying_power(self._positive(v.opening_equity - initial))
     for leg: IClearinghouse.Leg in legs:
         v.positions.append(self._position(leg, total, p.cash + p.maintenance, IConfigurator(s.configurator)))
     return v
@@ -156,7 +153,8 @@ def liquidatable(
     accounts: DynArray[address, MAX_ACCOUNTS], start: uint256, count: uint256
 ) -> DynArray[address, MAX_ACCOUNTS]:
     """
-    @notice Those of `accounts[start : start + count]` that `liquidate` would accept now, in the same order.
+    @notice Those of `accounts[start : start + count]` that `liquidate` would accept now, in the same order: none while
+            the venue is not calm.
     @dev Keepers know accounts from the Clearinghouse's `CashMoved` events: every account that ever held anything
          has one. Each market of an account takes about 20,000 gas and its feed's own: choose `count` by the node's
          limit.
@@ -166,11 +164,11 @@ def liquidatable(
     @param count [number] to look at, at most
     @return [address] list
     @custom:access anyone
-    @custom:spec MGN-6, ACC-5
+    @custom:spec MGN-6, ACC-5, LIQ-8
     """
     s: IClearinghouse.Settings = reader.settings()
     found: DynArray[address, MAX_ACCOUNTS] = []
-    if start >= len(accounts):
+    if start >= len(accounts) or not reader.is_calm():
         return found
     for i: uint256 in range(min(count, len(accounts) - start), bound=MAX_ACCOUNTS):
         account: address = accounts[start + i]
@@ -198,7 +196,7 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
     @param limit_price [WAD quote/base] the worst price to accept
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec QTE-1 to QTE-5, MGN-7, COL-2
+    @custom:spec QTE-1 to QTE-5, MGN-7, COL-2, LIQ-8
     """
     t: ILens.TradePreview = empty(ILens.TradePreview)
     s: IClearinghouse.Settings = reader.settings()
@@ -282,7 +280,9 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
         limit: int256 = reader.debt_limit(p, p.initial, reader.credit())
         below: bool = t.opening_equity_after < convert(after.initial, int256)
         if not t.reduces:
-            if after.dead:
+            if not reader.is_calm():
+                t.reason = "venue: frozen or in grace"
+            elif after.dead:
                 t.reason = "margin: dead leg"
             elif below:
                 t.reason = "margin: below initial"
@@ -293,102 +293,6 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
                 t.reason = "margin: health would fall"
     t.allowed = len(t.reason) == 0
     return t
-
-
-@external
-@view
-def preview_liquidation(account: address) -> ILens.LiquidationPreview:
-    """
-    @notice What `Clearinghouse.liquidate` would do to the account in this block.
-    @dev Who calls it does not matter to these numbers. `remaining` is what is the account's before the keeper's
-         reward, should the keeper be its owner acting for this very account. Tokens that are seized become lots of
-         the auction, each for what the insurance fund and the pool stand in for.
-    @param account [address] of any account
-    @return [struct] of which each field has its unit in ILens
-    @custom:access anyone
-    @custom:spec LIQ-1 to LIQ-5
-    """
-    p: ILens.LiquidationPreview = empty(ILens.LiquidationPreview)
-    s: IClearinghouse.Settings = reader.settings()
-    q: reader.Purse = reader.purse(account)
-    cash: int256 = q.cash
-    legs: DynArray[IClearinghouse.Leg, MAX_LEGS] = reader.legs(account, q.markets)
-    total: reader.Sum = reader.sum(legs)
-    p.equity = cash + total.pnl + q.maintenance
-    p.maintenance = total.maintenance
-    if reader.is_system(account, s) or p.equity >= convert(p.maintenance, int256):
-        return p
-    p.liquidatable = True
-
-    # Close.
-    bill: liquidation.Bill = empty(liquidation.Bill)
-    dead_pnl: int256 = 0
-    for leg: IClearinghouse.Leg in legs:
-        if leg.status != prices.LIVE:
-            dead_pnl += reader.plus(empty(reader.Sum), leg).pnl
-            p.left_open += 1
-            continue
-        p.closed += 1
-        price: uint256 = curve.fill_price(leg.price, leg.skew, -leg.size, leg.t1 & slots.MASK_96, 0)
-        size: int256 = 0
-        basis: int256 = 0
-        realised: int256 = 0
-        cost: int256 = 0
-        size, basis, realised, cost = curve.fill(leg.size, leg.basis, -leg.size, price, leg.index)
-        cash += realised
-        amount: uint256 = margin.notional(convert(abs(leg.size), uint256), leg.price)
-        flat: uint256 = ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT
-        closing_ppm: uint256 = ((leg.t1 >> slots.TAKER_FEE) & slots.MASK_20) + (leg.t1 >> slots.SPREAD)
-        bill.notional += amount
-        bill.fee_ppm += amount * ((leg.t0 >> slots.LIQUIDATION_FEE) & slots.MASK_20)
-        bill.closing_ppm += amount * closing_ppm
-        bill.flat += flat
-        bill.one_flat = max(bill.one_flat, flat)
-
-    # Charge, seize for what is missing, then the waterfall.
-    left: int256 = cash + min(dead_pnl, 0) + convert(q.credit, int256)
-    split: liquidation.Split = liquidation.split(bill, left, s.keeper_share_ppm)
-    cash -= convert(split.charged, int256)
-    fund: uint256 = reader.insurance() + split.charged - split.reward
-    p.notional = bill.notional
-    p.charged = split.charged
-    p.reward = split.reward
-    if cash < 0 and q.credit != 0:
-        charged: bool = bill.notional < convert(-cash, uint256)
-        sale: reader.Sale = reader.sell(account, q, cash, fund, charged, s)
-        cash += sale.proceeds
-        fund = sale.insurance
-        q.tokens = sale.seizure.tokens
-        p.seized = sale.seizure.credit
-        p.seized_from_insurance = sale.seizure.paid
-        p.lots = sale.seizure.lots
-        p.charged += sale.fee
-        p.reward += sale.share
-        if charged:
-            p.notional += p.seized
-    left_over: int256 = 0  # what tokens that nobody would seize count: dead ones, and crumbs
-    if cash < 0:
-        left_over = reader.counted(account, q.tokens)
-    if cash + left_over < 0 and p.left_open == 0:
-        due: uint256 = convert(-cash, uint256)
-        p.debt_to_insurance = min(due, fund)
-        p.debt_to_pool = due - p.debt_to_insurance
-        fund -= p.debt_to_insurance
-        cash = 0
-        credit: uint256[5] = reader.credit()
-        rest: reader.Seizure = reader.seize(account, q.tokens, credit[2], due, p.debt_to_insurance, False, q.dead >= due)
-        for lot: ILens.LotPreview in rest.lots:
-            p.lots.append(lot)
-    if split.shortfall != 0:
-        custody: uint256 = 0
-        book: uint256 = 0
-        topped_up: uint256 = 0
-        custody, book, topped_up = reader.globals()
-        spent: uint256 = topped_up & slots.MASK_128 if topped_up >> 128 == block.number else 0
-        p.top_up = min(min(split.shortfall, fund), s.top_up_per_block - spent)
-        p.reward += p.top_up
-    p.remaining = cash
-    return p
 
 
 # ------------------------------------------------------------------ VIEWS: markets and the pool
@@ -434,12 +338,12 @@ def markets(start: uint256, count: uint256) -> DynArray[ILens.MarketView, MAX_PA
 @view
 def pool() -> ILens.PoolView:
     """
-    @notice The pool, the insurance fund and what stands behind all accounts.
+    @notice The pool, the insurance fund, what stands behind all accounts, and what the whole venue waits for.
     @dev LED-3 is in it: cash + insurance + traders = custody_wad, where `traders` is what all other accounts have
          in cash less the basis of their positions.
     @return [struct] of which each field has its unit in ILens
     @custom:access anyone
-    @custom:spec LED-3, QTE-4
+    @custom:spec LED-3, QTE-4, LIQ-8, LIQ-11, GOV-4
     """
     s: IClearinghouse.Settings = reader.settings()
     v: ILens.PoolView = empty(ILens.PoolView)
@@ -461,6 +365,11 @@ def pool() -> ILens.PoolView:
     v.custody_wad = v.custody * s.unit
     v.traders = convert(v.custody_wad, int256) - v.cash - v.insurance
     v.balance = staticcall IERC20(s.quote).balanceOf(reader.CLEARINGHOUSE.address)
+    v.calm = reader.is_calm()
+    v.calm_from = self._coming(book >> slots.CALM_FROM)
+    outflow: uint256 = 0
+    v.share, outflow = reader.exits()
+    v.outflow, v.outflow_left = self._outflow(v.custody, outflow, s)
     return v
 
 
@@ -469,7 +378,7 @@ def pool() -> ILens.PoolView:
 def price_status_text(status: uint256) -> String[32]:
     """
     @notice A price status in words: "live", or the text that a trade in the market would revert with.
-    @param status [code] of a price, see modules/prices.vy
+    @param status [code] of a price: 0, or a number of modules/reasons.vy
     @return [text]
     @custom:access anyone
     """
@@ -537,17 +446,74 @@ def _leverage(amount: uint256, equity: int256) -> uint256:
 
 @internal
 @view
+def _outflow(custody: uint256, outflow: uint256, s: IClearinghouse.Settings) -> (uint256, uint256):
+    """
+    @param custody [raw] held for accounts
+    @param outflow [packed] as stored
+    @return ([raw] quote that left in this hour, [raw] what a withdrawal may still take; max_value: no limit)
+    """
+    spent: uint256 = outflow & slots.MASK_128 if outflow >> 128 == block.timestamp // 3_600 else 0
+    if s.outflow_ppm == 0 and s.outflow_floor == 0:
+        return (spent, max_value(uint256))
+    limit: uint256 = max((custody + spent) * s.outflow_ppm // PPM, s.outflow_floor)
+    return (spent, limit - min(spent, limit))
+
+
+@internal
+@view
+def _accepted(claim: uint256, s: IClearinghouse.Settings) -> uint256:
+    """
+    @notice The most of a `claim` on quote [raw], which its account may give away, that `withdraw` accepts: custody, the
+            hour's limit and, in a settlement, the share of a claim that is paid are in it.
+    """
+    custody: uint256 = 0
+    book: uint256 = 0
+    topped_up: uint256 = 0
+    custody, book, topped_up = reader.globals()
+    share: uint256 = 0
+    outflow: uint256 = 0
+    share, outflow = reader.exits()
+    spent: uint256 = 0
+    left: uint256 = 0
+    spent, left = self._outflow(custody, outflow, s)
+    paid: uint256 = share - 1 if share != 0 else WAD  # of each claim
+    # The limit counts what is sent, rounded down.
+    most: uint256 = ((min(left, custody) + 1) * WAD - 1) // max(paid, 1)
+    most = min(min(claim, custody), most)
+    return most if most * paid >= WAD else 0  # a claim for which nothing would be sent is refused
+
+
+@internal
+@view
+def _coming(time: uint256) -> uint256:
+    """
+    @notice The low 32 bits of `time`, as long as they are to come.
+    """
+    at: uint256 = time & slots.MASK_32
+    return at if at > block.timestamp else 0
+
+
+@internal
+@view
+def _is_paused(t2: uint256) -> bool:
+    until: uint256 = self._coming(t2 >> slots.PAUSED_UNTIL)
+    return until != 0
+
+
+@internal
+@view
 def _buying_power(free: uint256) -> uint256:
     """
-    @notice What `free` equity carries at the lowest initial ratio of any open market: a bound from above, before
-            the depth term, the flat reward, the spread and the fee. `preview_trade` knows about one trade.
+    @notice What `free` equity carries at the lowest initial ratio of any open market that is not paused: a bound from
+            above, before the depth term, the flat reward, the spread and the fee. `preview_trade` knows about one
+            trade.
     """
     lowest: uint256 = max_value(uint256)
     for id: uint256 in range(shelf.MAX_MARKETS):
         words: IClearinghouse.Words = reader.words(id)
         if words.t0 == 0:
             break
-        if (words.t0 >> slots.STATUS) & 7 == slots.STATUS_OPEN:
+        if (words.t0 >> slots.STATUS) & 7 == slots.STATUS_OPEN and not self._is_paused(words.t2):
             lowest = min(lowest, (words.t0 >> slots.IM) & slots.MASK_20)
     return free * PPM // max(lowest, 1)
 
@@ -567,6 +533,7 @@ def _position(
     p.basis = leg.basis
     p.break_even_price = self._break_even(leg)
     p.mark_price = leg.price
+    p.stable_price = reader.stable(leg)
     p.price_status = leg.status
     p.notional = margin.notional(convert(abs(leg.size), uint256), leg.price)
     p.pnl, p.maintenance = reader.worth(leg, leg.price, leg.index)
@@ -699,6 +666,8 @@ def _cap_reason(
     """
     @dev As markets.check_caps, which reads its own storage.
     """
+    if self._is_paused(t2):
+        return "market: paused"
     if slots.open_interest(lots, skew) > (t2 >> slots.MAX_OPEN_INTEREST) & slots.MASK_96:
         return "caps: open interest"
     if abs(skew) < abs(leg.skew):
@@ -755,6 +724,9 @@ def _market(market: uint256, s: IClearinghouse.Settings) -> ILens.MarketView:
     v.terms = staticcall IConfigurator(s.configurator).terms(market)
     v.price = leg.price
     v.price_status = leg.status
+    v.stable_price = reader.stable(leg)
+    v.settled = (leg.t0 >> slots.STATUS) & 7 == slots.STATUS_SETTLED
+    v.paused_until = self._coming(words.t2 >> slots.PAUSED_UNTIL)
     scale: uint256 = leg.t1 & slots.MASK_96
     extra_ppm: uint256 = (leg.t1 >> slots.SPREAD) + leg.surge_ppm
     v.ask = curve.fill_price(leg.price, leg.skew, 1, scale, extra_ppm)

@@ -23,6 +23,7 @@ from ethereum.ercs import IERC20
 from ethereum.ercs import IERC20Detailed
 from ethereum.ercs import IERC4626
 
+from modules import collateral
 from modules import fixed_point
 from modules import ledger
 from modules import markets
@@ -88,6 +89,8 @@ COOLDOWN: immutable(uint256)  # [s] from a request to its claim
 
 _requests: HashMap[address, ILiquidityPool.Request]  # by controller; their shares sum to this contract's own
 isOperator: public(HashMap[address, HashMap[address, bool]])  # by controller, then operator
+reported_loss: public(HashMap[address, uint256])  # [WAD quote] that an account could not pay, when last reported
+reported_losses: public(uint256)  # [WAD quote] their sum
 
 # ------------------------------------------------------------------ CONSTRUCTOR
 
@@ -297,7 +300,7 @@ def withdraw(
         fixed_point.fail(reasons.POOL_MORE_THAN_REQUESTED)
     wanted: uint256 = assets * UNIT
     burned: uint256 = max(
-        self._up(wanted * (share_token.totalSupply + VIRTUAL_SHARES), convert(v.nav, uint256) + UNIT),
+        self._up(wanted * (share_token.totalSupply + VIRTUAL_SHARES), convert(self._stays(v), uint256) + UNIT),
         self._up(wanted * request.shares, request.worth),
     )
     if burned > request.shares:
@@ -324,6 +327,24 @@ def setOperator(operator: address, approved: bool) -> bool:
 
 
 # ------------------------------------------------------------------ EXTERNAL: upkeep
+
+
+@external
+def report(account: address) -> uint256:
+    """
+    @notice Tell what an account could not pay if it were closed now: until it is reported again, exits are priced as if
+            the pool had borne it, but for what the insurance fund has. After a liquidation or a recovery the next
+            report takes it back: who leaves, or stays, can see to that himself.
+    @param account [address] any
+    @return [WAD quote] what cash, unrealised PnL at the best known prices and live tokens, in a seizure, leave unpaid
+    @custom:access anyone
+    @custom:spec LPV-2
+    """
+    loss: uint256 = self._loss_of(account)
+    self.reported_losses = self.reported_losses - self.reported_loss[account] + loss
+    self.reported_loss[account] = loss
+    log ILiquidityPool.LossReported(account=account, loss=loss, losses=self.reported_losses)
+    return loss
 
 
 @external
@@ -480,7 +501,8 @@ def maxRedeem(controller: address) -> uint256:
     if payout > room:
         # The most shares that do not yet pay one raw unit more; either bound on the payout will do.
         above: uint256 = (room + 1) * UNIT
-        by_now: uint256 = (above * (share_token.totalSupply + VIRTUAL_SHARES) - 1) // (convert(v.nav, uint256) + UNIT)
+        has: uint256 = convert(self._stays(v), uint256)
+        by_now: uint256 = (above * (share_token.totalSupply + VIRTUAL_SHARES) - 1) // (has + UNIT)
         by_then: uint256 = (above * request.shares - 1) // request.worth
         amount = min(amount, max(by_now, by_then))
         payout = self._payout(amount, request, v)
@@ -653,7 +675,11 @@ def _value() -> ILiquidityPool.Valuation:
          Widths: price, skew, scale 96 bits: P * k under 2**191, the remainder's product under 2**252.
     """
     v: ILiquidityPool.Valuation = ILiquidityPool.Valuation(
-        nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, due=0, live=True
+        nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)),
+        spread=0,
+        due=0,
+        doubtful=self.reported_losses - min(self.reported_losses, self._insurance()),
+        live=staticcall CLEARINGHOUSE.is_calm(),
     )
     settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
@@ -665,16 +691,62 @@ def _value() -> ILiquidityPool.Valuation:
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)
         if leg.skew == 0:
             continue
+        v.nav += fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
+        if (leg.t0 >> slots.STATUS) & 7 == slots.STATUS_SETTLED:
+            continue  # it closes at that price: there is no curve to unwind on
         if leg.status != prices.LIVE:
             v.live = False
         depth: uint256 = convert(abs(leg.skew), uint256)
         notional: uint256 = leg.price * depth
         divisor: uint256 = (leg.t1 & slots.MASK_96) * 2 * WAD
         premium: uint256 = notional // divisor * depth + self._up(notional % divisor * depth, divisor)
-        pnl: int256 = fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
-        v.nav += pnl - convert(premium, int256)
+        v.nav -= convert(premium, int256)
         v.spread += self._up(notional * (leg.t1 >> slots.SPREAD), WAD * PPM)
     return v
+
+
+@internal
+@view
+def _insurance() -> uint256:
+    """
+    @notice What the insurance fund has [WAD quote]; never below zero.
+    """
+    return convert(slots.cash_of(staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address)), uint256)
+
+
+@internal
+@view
+def _loss_of(account: address) -> uint256:
+    """
+    @notice What an account's debt to the venue exceeds everything that stands behind it by [WAD quote].
+    @dev The pool's own is mostly basis, and no debt.
+    """
+    if account == self:
+        return 0
+    header: uint256 = staticcall CLEARINGHOUSE.header(account)
+    tokens: uint256 = 0
+    interest: uint256 = 0
+    tokens, interest = staticcall CLEARINGHOUSE.backing(account)
+    left: int256 = slots.cash_of(header) - convert(interest, int256)
+    for id: uint256 in range(markets.MAX_MARKETS):
+        if (header >> id) & 1 != 0:
+            leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(account, id)
+            left += fixed_point.floor_div(leg.size * (convert(leg.price, int256) - leg.index), SWAD) - leg.basis
+    for id: uint256 in range(collateral.MAX_TOKENS):
+        if (tokens >> id) & 1 != 0:
+            held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(account, id)
+            if held.status == prices.LIVE:
+                left += convert(held.credit, int256)
+    return convert(-min(left, 0), uint256)
+
+
+@internal
+@pure
+def _stays(v: ILiquidityPool.Valuation) -> int256:
+    """
+    @notice The NAV that an exit is priced at, and that bounds it: what is doubtful is left to those who stay.
+    """
+    return v.nav - convert(v.doubtful, int256)
 
 
 @internal
@@ -718,7 +790,8 @@ def _worth(amount: uint256, v: ILiquidityPool.Valuation) -> uint256:
     """
     @notice What `amount` of shares is worth to its holder [WAD quote], rounded down.
     """
-    return amount * (self._assets(v) + UNIT) // (share_token.totalSupply + VIRTUAL_SHARES)
+    has: uint256 = convert(max(self._stays(v), 0), uint256)
+    return amount * (has + UNIT) // (share_token.totalSupply + VIRTUAL_SHARES)
 
 
 @internal
@@ -757,7 +830,7 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     book: uint256 = 0
     topped_up: uint256 = 0
     custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-    if not v.live or v.nav <= 0:
+    if not v.live or self._stays(v) <= 0:
         return (0, custody)
     nav: int256 = 0
     exposure: uint256 = 0
@@ -769,7 +842,7 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
         if settings.max_pool_leverage_ppm == 0:
             return (0, custody)
         stays = self._up(exposure * PPM, settings.max_pool_leverage_ppm)
-    has: uint256 = convert(v.nav, uint256)
+    has: uint256 = convert(self._stays(v), uint256)
     return ((has - stays) // UNIT if has > stays else 0, custody)
 
 
@@ -780,7 +853,8 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
 @view
 def _check_live(v: ILiquidityPool.Valuation):
     if not v.live:
-        fixed_point.fail(reasons.POOL_A_PRICE_IS_NOT_LIVE)
+        calm: bool = staticcall CLEARINGHOUSE.is_calm()
+        fixed_point.fail(reasons.POOL_A_PRICE_IS_NOT_LIVE if calm else reasons.VENUE_FROZEN_OR_IN_GRACE)
 
 
 @internal
@@ -804,7 +878,7 @@ def _check_entry(v: ILiquidityPool.Valuation):
 @view
 def _check_exit(v: ILiquidityPool.Valuation):
     self._check_live(v)
-    if v.nav <= 0:
+    if self._stays(v) <= 0:
         fixed_point.fail(reasons.POOL_NO_EQUITY)
 
 

@@ -30,19 +30,21 @@ class Leg(NamedTuple):
     skew: int
     terms: slots.Unpacked
 
-    def at(self, price: Decimal) -> model.Value:
-        """Its worth and its requirements at a price [quote/base]; funding since is left out."""
-        return model.value(
-            self.size,
-            self.basis,
-            to_wad(price),
-            self.funding,
-            self.skew,
-            self.terms.mm_ppm,
-            self.terms.im_ppm,
-            self.terms.skew_scale,
-            self.terms.reward,
-        )
+    def at(self, price: Decimal, opening: bool = False) -> model.Value:
+        """Its worth and what it asks for at a price [quote/base]; funding since is left out.
+
+        Args:
+            price: the oracle's.
+            opening: whether it is just being opened; the stable price is the oracle's then, as it
+                is where prices were still before.
+        """
+        here, (mm, im) = to_wad(price), (self.terms.mm_ppm, self.terms.im_ppm)
+        scale, reward = self.terms.skew_scale, self.terms.reward
+        if opening:
+            return model.opening_value(
+                self.size, self.basis, here, here, self.funding, self.skew, im, scale, reward
+            )
+        return model.value(self.size, self.basis, here, self.funding, mm, scale, reward)
 
 
 class Need(NamedTuple):
@@ -87,8 +89,8 @@ def need(legs: Sequence[Leg], path: Iterable[Prices]) -> Need:
     together = 0
     alone = [0] * len(legs)
     for moment, prices in enumerate(path):
-        values = [leg.at(prices[leg.market]) for leg in legs]
-        asks = [(v.initial if moment == 0 else v.maintenance) - v.pnl for v in values]
+        values = [leg.at(prices[leg.market], opening=moment == 0) for leg in legs]
+        asks = [v.required - v.pnl for v in values]
         together = max(together, sum(asks))
         alone = [max(so_far, ask) for so_far, ask in zip(alone, asks, strict=True)]
     return Need(from_wad(together), from_wad(sum(alone)))

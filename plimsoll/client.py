@@ -69,6 +69,7 @@ class Position:
     break_even_price: Decimal  # [quote/base]
     mark_price: Decimal  # [quote/base]
     price_status: str  # "live", or why not
+    stable_price: Decimal  # [quote/base] when opening and withdrawing, the worse of the two counts
     notional: Decimal  # [quote]
     pnl: Decimal  # [quote] unrealised
     rate: Decimal  # [1/day] funding; longs pay when above zero
@@ -95,7 +96,8 @@ class Holding:
     amount: Decimal
     price: Decimal  # [quote/base]
     price_status: str  # "live", or why not
-    value: Decimal  # [quote] at that price
+    stable_price: Decimal  # [quote/base] when opening and withdrawing, the lower of the two counts
+    value: Decimal  # [quote] at `price`
     initial: Decimal  # [quote] what it counts for opening and withdrawing
     maintenance: Decimal  # [quote] what it counts in health
     credit: Decimal  # [quote] what a seizure of all of it would bring; 0 without a live price
@@ -123,7 +125,10 @@ class Debt:
 
 @dataclass(frozen=True)
 class Account:
-    """An account as of now; see ILens.AccountView. Health and leverage are None where boundless."""
+    """An account as of now; see ILens.AccountView. Health and leverage are None where boundless.
+
+    While the venue is not calm nobody is liquidatable, whatever his health; see `Pool`.
+    """
 
     address: str
     cash: Decimal  # [quote]
@@ -162,6 +167,9 @@ class Market:
     name: str
     price: Decimal  # [quote/base]
     price_status: str
+    stable_price: Decimal  # [quote/base] follows the price, but slowly
+    settled: bool  # traded no more, and closed at `price`
+    paused_until: int  # [unix s] nothing is opened or enlarged before; 0: not paused
     ask: Decimal  # [quote/base]
     bid: Decimal  # [quote/base]
     rate: Decimal  # [1/day]
@@ -196,6 +204,11 @@ class Pool:
     insurance: Decimal  # [quote]
     custody: Decimal  # [quote]
     balance: Decimal  # [quote]
+    calm: bool  # else: no liquidation, no added risk, no withdrawing with positions or debt
+    calm_from: int  # [unix s] the end of a freeze and its grace; 0 and not calm: the sequencer's
+    share: Decimal | None  # of each claim that is paid in a settlement; None: there is none
+    outflow: Decimal  # [quote] that left in this hour
+    outflow_left: Decimal | None  # [quote] that may still leave in it; None: no limit
 
 
 @dataclass(frozen=True)
@@ -206,6 +219,7 @@ class Token:
     symbol: str
     price: Decimal  # [quote/base]
     price_status: str
+    stable_price: Decimal  # [quote/base] follows the price, but slowly
     initial_weight: Decimal  # on the way down, if it was cut, and before depth
     maintenance_weight: Decimal  # likewise
     total: Decimal  # of all accounts, lots for sale included
@@ -296,7 +310,7 @@ class TradePreview:
 
 @dataclass(frozen=True)
 class LiquidationPreview:
-    """What a liquidation would do now; see ILens.LiquidationPreview."""
+    """What a liquidation would do now; see ICollateralLens.LiquidationPreview."""
 
     liquidatable: bool
     equity: Decimal  # [quote]
@@ -431,6 +445,7 @@ class Client:
             amount=from_wad(int(h.own) * int(h.unit)),
             price=from_wad(int(h.price)),
             price_status=self._status(h.status),
+            stable_price=from_wad(int(h.stable)),
             value=from_wad(int(h.own) * int(h.unit) * int(h.price) // WAD),
             initial=from_wad(int(h.initial)),
             maintenance=from_wad(int(h.maintenance)),
@@ -487,6 +502,7 @@ class Client:
             symbol=self.deployment.token_symbol(number),
             price=from_wad(int(seen.price)),
             price_status=self._status(seen.status),
+            stable_price=from_wad(int(seen.stable)),
             initial_weight=weight(terms.initial_ppm, terms.initial_before_ppm),
             maintenance_weight=weight(terms.maintenance_ppm, terms.maintenance_before_ppm),
             total=from_wad(state.total * terms.unit),
@@ -598,7 +614,7 @@ class Client:
         return found
 
     def liquidatable(self, accounts: Iterable[Any]) -> list[str]:
-        """Those of the accounts that anyone may liquidate now."""
+        """Those of the accounts that anyone may liquidate now; nobody unless the venue is calm."""
         addresses = [address_of(a) for a in accounts]
         found: list[str] = []
         for at in range(0, len(addresses), ACCOUNTS_PER_CALL):
@@ -637,13 +653,16 @@ class Client:
     def pool(self) -> Pool:
         """The pool, the insurance fund and custody, as of now."""
         view = self._lens("pool")
-        values = _decimals(Pool, view, raw=("custody", "balance"), ends=self.deployment)
+        raw, left = ("custody", "balance", "outflow"), int(view.outflow_left)
+        values = _decimals(Pool, view, raw=raw, ends=self.deployment)
         now = self.chain.view(self.deployment.pool, "valuation")
         values.update(
             nav=from_wad(int(now.nav)),
             is_live=bool(now.live),
             known_nav=from_wad(int(view.nav)),
             known_at=int(view.nav_known_at),
+            share=from_wad(int(view.share) - 1) if int(view.share) else None,
+            outflow_left=None if left == MAX_UINT else self.deployment.from_raw(left),
         )
         return Pool(**values)
 
@@ -668,7 +687,8 @@ class Client:
 
     def preview_liquidation(self, account: Any) -> LiquidationPreview:
         """What a liquidation would do now."""
-        view = self._lens("preview_liquidation", address_of(account))
+        lens = self.deployment.collateral_lens
+        view = self.chain.view(lens, "preview_liquidation", address_of(account))
         return LiquidationPreview(**_decimals(LiquidationPreview, view))
 
     def header(self, account: Any) -> slots.Header:
@@ -723,8 +743,8 @@ class Client:
             price = int(leg.price)
             moved = moved_from(self.deployment.market_name(number), price)
             now, then = _value(leg, price), _value(leg, moved)
-            equity, before_mm = equity + now.pnl, before_mm + now.maintenance
-            after, mm = after + then.pnl, mm + then.maintenance
+            equity, before_mm = equity + now.pnl, before_mm + now.required
+            after, mm = after + then.pnl, mm + then.required
         for held in self.collateral(address):
             price, counts = to_wad(held.price), to_wad(held.maintenance)
             equity += counts
@@ -1139,16 +1159,14 @@ def _booked(deployment: Deployment, symbol: str) -> tuple[int, int, int]:
 
 
 def _value(leg: Any, price: int) -> model.Value:
-    """A leg at a price, by the contract's valuation; the initial requirement is left out."""
+    """A leg at a price, by the contract's valuation for maintenance."""
     terms = slots.unpack_terms(int(leg.t0), int(leg.t1), 0)
     return model.value(
         int(leg.size),
         int(leg.basis),
         price,
         int(leg.index),
-        int(leg.skew),
         terms.mm_ppm,
-        0,
         terms.skew_scale,
         terms.reward,
     )

@@ -915,6 +915,14 @@ class RequestKept(NamedTuple):
     claimable_at: int
 
 
+class LossReported(NamedTuple):
+    """What an account could not pay, and all of them [WAD quote]; the pool's."""
+
+    account: str
+    loss: int
+    losses: int
+
+
 class Deleveraged(NamedTuple):
     """A position closed for a broke pool, and what is left of it; the Backstop's."""
 
@@ -1031,7 +1039,13 @@ class Valuation(NamedTuple):
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
     due: int  # [WAD quote] on its way: interest not posted, lots not sold
+    doubtful: int  # [WAD quote] reported losses beyond the insurance fund
     live: bool
+
+    @property
+    def stays(self) -> int:
+        """The NAV that an exit is priced at [WAD quote]."""
+        return self.nav - self.doubtful
 
 
 class Request(NamedTuple):
@@ -1254,6 +1268,7 @@ class Model:
     shares: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)  # by controller
     operators: set[tuple[str, str]] = field(default_factory=set)  # (controller, operator)
+    losses: dict[str, int] = field(default_factory=dict)  # [WAD quote] reported, by account
     events: list[tuple[str, Any]] = field(default_factory=list)  # who emitted what
 
     def save(self) -> tuple[Any, ...]:
@@ -1289,6 +1304,7 @@ class Model:
             self.shares.copy(),
             self.requests.copy(),
             self.operators.copy(),
+            self.losses.copy(),
             len(self.events),
         )
 
@@ -1328,6 +1344,7 @@ class Model:
             self.shares,
             self.requests,
             self.operators,
+            self.losses,
             events,
         ) = saved
         del self.events[events:]
@@ -1343,6 +1360,9 @@ class Model:
             if account != self.address and not (account == self.settings.pool and by_peer):
                 self._check_trader(account)
             self._transfer_from(token, self.address, sender, self.address, amount_raw)
+            system = account in (self.address, self.settings.pool)
+            owes = self.header_of(account).cash < 0
+            require(self.share == 0 or system or owes, "deposit: in a settlement")
             require(
                 self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
                 "ledger: deposit too large",
@@ -1357,6 +1377,13 @@ class Model:
             self._receive(sender, account, id, amount_raw)
         self._emit(self.address, Deposited(account, token, sender, amount_raw))
         return amount_raw
+
+    @atomic
+    def deposit_with_permit(
+        self, sender: str, account: str, token: str, amount_raw: int, *permit: Any
+    ) -> int:
+        """`deposit`, whatever becomes of the permit: no token here knows any (ACC-6)."""
+        return self.deposit(sender, account, token, amount_raw)
 
     def _receive(self, sender: str, account: str, id: int, amount_raw: int) -> None:
         """Take a collateral token at a live price and below its cap (COL-1)."""
@@ -1419,8 +1446,9 @@ class Model:
         if self.settings.outflow_ppm == 0:
             return
         hour = self.now // HOUR
-        spent = amount_raw + (self.outflow[1] if self.outflow[0] == hour else 0)
-        share = floor_div(self.custody * self.settings.outflow_ppm, PPM)
+        spent = self.outflow[1] if self.outflow[0] == hour else 0
+        share = floor_div((self.custody + spent) * self.settings.outflow_ppm, PPM)
+        spent += amount_raw
         require(spent <= max(share, self.settings.outflow_floor), "withdraw: outflow limit")
         self.outflow = (hour, spent)
 
@@ -2753,6 +2781,14 @@ class Model:
 
     # -------------------------------------------------------------- the auction
 
+    @atomic
+    def open_lot(
+        self, sender: str, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+    ) -> None:
+        """Take a seizure up for sale, which is the Clearinghouse's call (LIQ-4)."""
+        require(sender == self.address, "access: clearinghouse only")
+        self._open_lot(token, amount, to_insurance, to_pool, surplus_to)
+
     def _open_lot(
         self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
     ) -> None:
@@ -2982,7 +3018,7 @@ class Model:
         unit = self.settings.unit
         wanted = fits_word(assets * unit)
         burned = max(
-            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.nav + unit),
+            ceil_div(fits_word(wanted * (self.supply + VIRTUAL_SHARES)), valuation.stays + unit),
             ceil_div(fits_word(wanted * request.shares), request.worth),
         )
         require(burned <= request.shares, "pool: more than requested")
@@ -3067,7 +3103,7 @@ class Model:
     def refresh(self, sender: str) -> int:
         """Tell the Clearinghouse the pool's NAV [WAD quote] (QTE-4)."""
         valuation = self.valuation()
-        require(valuation.live, "pool: a price is not live")
+        self._check_live(valuation)
         self.set_nav(self.settings.pool, valuation.nav)
         return valuation.nav
 
@@ -3077,18 +3113,33 @@ class Model:
         # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         due = self.owed_to_pool() + max(owed - self.debts.total, 0)
-        spread, live = 0, True
+        spread, live = 0, self.is_calm()
+        doubtful = max(sum(self.losses.values()) - self.header_of(self.address).cash, 0)
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:
                 continue
-            terms = terms_of(self.markets[market].words)
+            terms = self._terms(market)
             depth = abs(leg.skew)
             nav += floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
+            if terms.status == SETTLED:  # it closes at that price: there is no curve to unwind on
+                continue
             nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, due, live)
+        return Valuation(nav, spread, due, doubtful, live)
+
+    @atomic
+    def report(self, sender: str, account: str) -> int:
+        """Tell what an account could not pay if it were closed now (LPV-2) [WAD quote]."""
+        left = self.header_of(account).cash - self.interest_of(account)
+        left += self._value(account, self.header_of(account).bitmap).pnl
+        left += self._backing(account).credit
+        loss = max(-left, 0) if account != self.settings.pool else 0
+        self.losses[account] = loss
+        losses = sum(self.losses.values())
+        self._emit(self.settings.pool, LossReported(account, loss, losses))
+        return loss
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""
@@ -3102,7 +3153,8 @@ class Model:
 
     def convert_to_assets(self, shares: int) -> int:
         """ERC-4626 [raw], rounded down."""
-        return self._worth(shares, self.valuation()) // self.settings.unit
+        product = fits_word(shares * (max(self.valuation().nav, 0) + self.settings.unit))
+        return floor_div(product, self.supply + VIRTUAL_SHARES) // self.settings.unit
 
     def max_deposit(self, receiver: str) -> int:
         """ERC-4626 [raw]."""
@@ -3140,7 +3192,7 @@ class Model:
             # The most shares that do not yet pay one raw unit more; either bound will do.
             above = (room + 1) * self.settings.unit
             by_now = (above * (self.supply + VIRTUAL_SHARES) - 1) // (
-                valuation.nav + self.settings.unit
+                valuation.stays + self.settings.unit
             )
             by_then = (above * request.shares - 1) // request.worth
             shares = min(shares, max(by_now, by_then))
@@ -3175,7 +3227,7 @@ class Model:
         return ceil_div(product, (self.supply + VIRTUAL_SHARES) * self.settings.unit)
 
     def _worth(self, shares: int, v: Valuation) -> int:
-        product = fits_word(shares * (max(v.nav, 0) + self.settings.unit))
+        product = fits_word(shares * (max(v.stays, 0) + self.settings.unit))
         return floor_div(product, self.supply + VIRTUAL_SHARES)
 
     def _payout(self, shares: int, request: Request, v: Valuation) -> int:
@@ -3193,25 +3245,29 @@ class Model:
 
         Whether there is so much at all is another question: see `custody`.
         """
-        if not v.live or v.nav <= 0:
+        if not v.live or v.stays <= 0:
             return 0
         stays = 0
         if self.book.exposure:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0
             stays = ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
-        return max(v.nav - stays, 0) // self.settings.unit
+        return max(v.stays - stays, 0) // self.settings.unit
 
     def _is_broke(self, v: Valuation) -> bool:
         return v.nav < 0 or (v.nav == 0 and self.supply != 0)
 
+    def _check_live(self, v: Valuation) -> None:
+        calm = self.is_calm()
+        require(v.live, "pool: a price is not live" if calm else "venue: frozen or in grace")
+
     def _check_entry(self, v: Valuation) -> None:
-        require(v.live, "pool: a price is not live")
+        self._check_live(v)
         require(not self._is_broke(v), "pool: no equity")
 
     def _check_exit(self, v: Valuation) -> None:
-        require(v.live, "pool: a price is not live")
-        require(v.nav > 0, "pool: no equity")
+        self._check_live(v)
+        require(v.stays > 0, "pool: no equity")
 
     def _check_controller(self, sender: str, controller: str) -> None:
         allowed = sender == controller or (controller, sender) in self.operators

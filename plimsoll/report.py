@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from plimsoll.chain import address_of
 from plimsoll.client import (
     Account,
     Conservation,
@@ -114,6 +115,17 @@ def deployment_table(deployment: Deployment) -> RenderableType:
     return made
 
 
+def owner_line(deployment: Deployment) -> str:
+    """Who owns the Configurator, and who is to."""
+    owner, successor = deployment.owner, deployment.next_owner
+    lock = deployment.timelock and address_of(deployment.timelock)
+    known = {lock: "the timelock", deployment.deployer: "the deployer"}
+    line = f"The Configurator's owner is {known.get(owner, 'another')}, {owner}"
+    if successor is None:
+        return line + "."
+    return line + f"; it is offered to {known.get(successor, 'another')}, {successor}."
+
+
 def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
     """All markets."""
     made = table(
@@ -126,7 +138,7 @@ def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
         shown = number(m.price) if live else Text(m.price_status.removeprefix("prices: "), "red")
         made.add_row(
             str(m.id),
-            m.name + (" (reduce only)" if m.reduce_only else ""),
+            m.name + _trading(m),
             shown,
             number(m.bid) if live else NOTHING,
             number(m.ask) if live else NOTHING,
@@ -137,7 +149,58 @@ def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
             per_cent(m.im, 1),
             per_cent(m.mm, 1),
         )
-    return Group(headline(f"Markets: prices in {symbol}, sizes in base"), made)
+    stable = _stable_line((m.name, m.price, m.stable_price) for m in markets)
+    return Group(headline(f"Markets: prices in {symbol}, sizes in base"), made, *stable)
+
+
+def _trading(market: Market) -> str:
+    if market.settled:
+        return " (settled)"
+    if market.paused_until:
+        return " (paused)"
+    return " (reduce only)" if market.reduce_only else ""
+
+
+def _stable_line(priced: Iterable[tuple[str, Decimal, Decimal]]) -> Iterator[Text]:
+    """Of what has a stable price that is not the price: that one."""
+    apart = [
+        f"{name} {number(stable)}"
+        for name, price, stable in priced
+        if number(stable) != number(price)
+    ]
+    if apart:
+        text = (
+            f"Stable prices, for opening and withdrawing where they are worse: {', '.join(apart)}."
+        )
+        yield Text(text, style="yellow")
+
+
+def venue_lines(pool: Pool, markets: Iterable[Market] = ()) -> Iterator[Text]:
+    """What everybody has to wait for now, a line each: nothing, on most days.
+
+    Args:
+        pool: as the client gives it; the venue's state is told with it.
+        markets: of which pauses and settlements are told.
+    """
+    if not pool.calm:
+        why = "its sequencer is down, or was a moment ago"
+        if pool.calm_from:
+            why = f"frozen, and in grace until {date(pool.calm_from)} UTC"
+        yield Text(
+            f"The venue is not calm, {why}: nobody is liquidated, no risk is added, and with "
+            "positions or debt nothing is withdrawn.",
+            style="bold yellow",
+        )
+    if pool.share is not None:
+        paid = "its share is not known yet: wait" if not pool.share else percent(pool.share)
+        yield Text(f"Settlement: of each claim that is withdrawn, {paid}.", style="bold red")
+    for m in markets:
+        if m.settled:
+            text = f"{m.name} is settled: what is left of it is closed at {number(m.price)}."
+            yield Text(text, style="yellow")
+        elif m.paused_until:
+            until = f"until {date(m.paused_until)} UTC"
+            yield Text(f"{m.name} is paused {until}: it can only be reduced.", style="yellow")
 
 
 def pool_table(pool: Pool, symbol: str) -> RenderableType:
@@ -149,6 +212,9 @@ def pool_table(pool: Pool, symbol: str) -> RenderableType:
     leverage = f"{times(pool.leverage)} of {times(pool.max_leverage)}"
     made.add_row("open interest over NAV", leverage)
     made.add_row("held for accounts", money(pool.custody, 2))
+    if pool.outflow_left is not None:
+        made.add_row("that left in this hour", money(pool.outflow, 2))
+        made.add_row("that may still leave in it", money(pool.outflow_left, 2))
     return made
 
 
@@ -174,6 +240,7 @@ def account_table(
     parts: list[RenderableType] = [head]
     if account.holdings:
         parts.append(holdings_table(account, symbol))
+        parts += _stable_line((h.token, h.price, h.stable_price) for h in account.holdings)
     if account.debt.amount:
         parts.append(_debt_line(account))
     if account.positions:
@@ -197,10 +264,14 @@ def account_table(
                 number(p.liquidation_price) if p.liquidation_price else NOTHING,
             )
         parts.append(made)
+        parts += _stable_line((p.market, p.mark_price, p.stable_price) for p in account.positions)
     else:
         parts.append(Text("no positions", style="dim"))
     if account.liquidatable:
         parts.append(Text("Below 1.0: anyone may liquidate this account now.", style="bold red"))
+    elif account.margin_call and account.health is not None and account.health < 1:
+        text = "Below 1.0: anyone may liquidate this account once the venue is calm."
+        parts.append(Text(text, style="bold red"))
     elif account.margin_call:
         parts.append(Text("Margin call: add collateral or close something.", style="yellow"))
     if account.has_dead_leg:
@@ -262,7 +333,9 @@ def tokens_table(tokens: Sequence[Token], credit: Credit, symbol: str) -> Render
         f"Debts: {money(credit.debts, 2)} of {money(credit.cap)} {symbol}, "
         f"at {percent(credit.rate, 4)} a year."
     )
-    return Group(headline(f"Collateral: prices in {symbol}, amounts in tokens"), made, debts)
+    stable = _stable_line((t.symbol, t.price, t.stable_price) for t in tokens)
+    title = headline(f"Collateral: prices in {symbol}, amounts in tokens")
+    return Group(title, made, *stable, debts)
 
 
 def lots_table(lots: Sequence[Lot], minutes: int, symbol: str) -> RenderableType:

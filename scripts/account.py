@@ -37,4 +37,8 @@ def cli(account, signer, deposit, withdraw):
         client.withdraw(amount, address, signer=owner, token=token)
     view = client.account(address)
     shown = report.account_table(view, deployment.table.quote.symbol, client.entries(view))
-    report.console().print(shown)
+    held = [client.market(position.market) for position in view.positions]
+    screen = report.console()
+    screen.print(shown)
+    for line in report.venue_lines(client.pool(), held):
+        screen.print(line)

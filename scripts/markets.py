@@ -36,8 +36,11 @@ def cli(signer, prices, refresh):
     client = Client(deployment)
     screen = report.console()
     symbol = deployment.table.quote.symbol
-    screen.print(report.markets_table(client.markets(), symbol))
-    screen.print(report.pool_table(client.pool(), symbol))
+    markets, pool = client.markets(), client.pool()
+    screen.print(report.markets_table(markets, symbol))
+    for line in report.venue_lines(pool, markets):
+        screen.print(line)
+    screen.print(report.pool_table(pool, symbol))
     if deployment.token_ids:
         screen.print(report.tokens_table(client.tokens(), client.credit(), symbol))
     lots = client.lots(LATER)

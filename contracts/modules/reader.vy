@@ -11,7 +11,7 @@
 """
 
 from ..interfaces import IClearinghouse
-from ..interfaces import ILens
+from ..interfaces import ICollateralLens
 from . import collateral
 from . import fixed_point
 from . import margin
@@ -52,7 +52,7 @@ struct Seizure:
     credit: uint256  # [WAD quote]
     paid: uint256  # [WAD quote] of it, by the insurance fund
     tokens: uint256  # bitmap of what the account has left
-    lots: DynArray[ILens.LotPreview, MAX_TOKENS]
+    lots: DynArray[ICollateralLens.LotPreview, MAX_TOKENS]
 
 
 struct Sale:  # a seizure of live tokens
@@ -91,6 +91,24 @@ def globals() -> (uint256, uint256, uint256):
     topped_up: uint256 = 0
     custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
     return (custody, book, topped_up)
+
+
+@internal
+@view
+def is_calm() -> bool:
+    return staticcall CLEARINGHOUSE.is_calm()
+
+
+@internal
+@view
+def exits() -> (uint256, uint256):
+    """
+    @return (1 + the share paid in a settlement [WAD], outflow [packed])
+    """
+    share: uint256 = 0
+    outflow: uint256 = 0
+    share, outflow = staticcall CLEARINGHOUSE.exits()
+    return (share, outflow)
 
 
 @internal
@@ -188,6 +206,12 @@ def worth(leg: IClearinghouse.Leg, price: uint256, index: int256) -> (int256, ui
 
 @internal
 @view
+def stable(leg: IClearinghouse.Leg) -> uint256:
+    return markets.stable(leg, STABLE_SPEED_PPM)
+
+
+@internal
+@view
 def opening_worth(leg: IClearinghouse.Leg) -> (int256, uint256):
     """
     @notice A leg as opening and withdrawing see it: at the worse of the oracle's and the stable price.
@@ -197,7 +221,7 @@ def opening_worth(leg: IClearinghouse.Leg) -> (int256, uint256):
         leg.size,
         leg.basis,
         leg.price,
-        markets.stable(leg, STABLE_SPEED_PPM),
+        self.stable(leg),
         leg.index,
         leg.skew,
         (leg.t0 >> slots.IM) & slots.MASK_20,
@@ -340,7 +364,7 @@ def seize(
             z.tokens = z.tokens & ~(1 << id)
         paid: uint256 = min(part, fund - z.paid)
         z.lots.append(
-            ILens.LotPreview(
+            ICollateralLens.LotPreview(
                 token=id, amount=amount, to_insurance=paid, to_pool=part - paid, surplus_to_account=is_heir
             )
         )

@@ -12,10 +12,10 @@
 @custom:spec PRC-2, LIQ-8
 """
 
-from interfaces import ISequencerGuard
-from modules import fixed_point
-from modules import prices
-from modules import reasons
+from ..interfaces import ISequencerGuard
+from ..modules import fixed_point
+from ..modules import prices
+from ..modules import reasons
 
 implements: ISequencerGuard
 

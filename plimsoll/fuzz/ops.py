@@ -167,6 +167,13 @@ def random_setup(rng: random.Random) -> Setup:
     """A deployment: usually a few ordinary markets, sometimes wild ones, sometimes very many."""
     setup = _random_markets(rng)
     setup.coins, setup.credit = random_coins(rng)
+    if rng.random() < 0.3:
+        setup.stable_speed_ppm = rng.choice([1, 1_000, PPM])
+    if rng.random() < 0.2:
+        setup.outflow_ppm = rng.choice([1, 10_000, PPM])
+        setup.outflow_floor = rng.choice([0, 10_000 * 10**setup.quote_decimals])
+    if rng.random() < 0.2:
+        setup.grace = rng.choice([0, 1, 3_600, DAY])
     return setup
 
 
@@ -251,6 +258,8 @@ class Generator(CoinDraws, LastResortDraws):
             (self.delist, 0.15),
             (self.settle_market, 0.15),
             (self.intrude, 1),
+            (self.report, 1),
+            (self.uptime, 2 if system.uptime else 0),
             (self.break_pool, 2),
             (self.deleverage, 1.5),
             (self.close_settled, 0.7),
@@ -262,6 +271,7 @@ class Generator(CoinDraws, LastResortDraws):
                 (self.coin_out, 5),
                 (self.convert, 4),
                 (self.settle, 4),
+                (self.overdraw, 8),
                 (self.buy, 6),
                 (self.tick, 1),
                 (self.poke_token, 3),
@@ -489,9 +499,10 @@ class Generator(CoinDraws, LastResortDraws):
             amount = self.near(2**100 // self.model.settings.unit - self.model.custody + 1)
         if isinstance(amount, int) and amount > has and rng.random() < 0.8:
             self.queue.append(["mint", sender, amount - has])
-        self.queue.append(
-            ["deposit", sender, account, token, max(amount, 0) if amount != "all" else amount]
-        )
+        if amount == "all":
+            return ["deposit", sender, account, token, amount]
+        call = "deposit" if rng.random() < 0.9 else "deposit_with_permit"
+        self.queue.append([call, sender, account, token, max(amount, 0)])
         return self.queue.pop()
 
     def withdraw(self) -> Op:
@@ -711,8 +722,10 @@ class Generator(CoinDraws, LastResortDraws):
             if known.mode != "ok" and self.rng.random() < 0.8:
                 self.queue.append(["fault", i, "ok"])
             if self.rng.random() < 0.95:
+                # Half of the rounds say what the last one said.
+                drift = self.rng.gauss(0, 0.005) if self.rng.random() < 0.5 else 0.0
                 answer = self._sane(i)
-                moved = max(int(answer * (1 + self.rng.gauss(0, 0.005))), 1)
+                moved = max(int(answer * (1 + drift)), 1) if drift else answer
                 self.queue.append(["price", i, moved, 0])
         if self.rng.random() < 0.8 and not only_dead:
             self.queue.append(["refresh", "keeper"])
@@ -741,6 +754,24 @@ class Generator(CoinDraws, LastResortDraws):
         return ["wait", max(self.near(self.rng.choice(ahead)), 0), 1]
 
     # -------------------------------------------------------------- the pool
+
+    def report(self) -> Op:
+        """Anybody tells what somebody could not pay."""
+        accounts = [self.trader(), self.rng.choice(EVERYBODY)]
+        if self.model.losses and self.rng.random() < 0.5:  # what was reported may be over
+            accounts.append(self.system.labels[self.rng.choice(list(self.model.losses))])
+        return ["report", self.rng.choice(["keeper", "lender"]), self.rng.choice(accounts)]
+
+    def uptime(self) -> Op:
+        """The sequencer goes down or comes back; its feed fails, now and then."""
+        rng = self.rng
+        if rng.random() < 0.2:
+            return ["uptime_fault", rng.choice([*MODES, "ok", "ok", "ok"])]
+        if rng.random() < 0.2:
+            self.queue.append(["uptime", 1, 0])
+            self.queue.append(["wait", rng.choice([1, 60, 7_200]), 1])
+        age = rng.choice([0, self.near(self.model.sequencer.grace), 2 * DAY])
+        return ["uptime", rng.choice([0, 0, 0, 1]), max(age, 0)]
 
     def refresh(self) -> Op:
         """Anybody refreshes the NAV."""
@@ -880,6 +911,10 @@ class Generator(CoinDraws, LastResortDraws):
                 decimals = self.system.setup.markets[like].decimals
                 self.queue.append(["feed", decimals, self._sane(self.feed_of(market))])
                 changes = {**self._kept(market), "feed": len(self.system.feeds)}
+        elif market < len(self.model.listed) and rng.random() < 0.1:  # a step up, and nothing else
+            changes = self._kept(market)
+            name = rng.choice(["im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward"])
+            changes[name] += slots.REWARD_UNIT if name == "reward" else 1
         sender = "owner" if rng.random() < 0.97 else "mallory"
         if rng.random() < 0.1:
             name = rng.choice(["", "M0", f"N{len(self.model.listed)}", "x" * 32])

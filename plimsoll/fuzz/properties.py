@@ -46,6 +46,7 @@ MOVES_PRICES = ("price", "fault", "wait", "walk")
 OWN_ACTS = (
     "trade",
     "deposit",
+    "deposit_with_permit",
     "withdraw",
     "poke",
     "poke_token",
@@ -145,7 +146,7 @@ class Before:
         account: whom a trade, a withdrawal or a liquidation is about; None for other operations.
         total: his legs.
         cash: his [WAD quote].
-        unhealthy: whether he could be liquidated.
+        unhealthy: whether he could be liquidated, which nobody can while the venue is not calm.
         sold: the token of the lot that a purchase is about.
         backing: his collateral.
         closed: what he would be worth if he closed all his legs himself; None if he cannot.
@@ -168,7 +169,7 @@ class Before:
             self.cash = header.cash - model.interest_of(self.account)
             system_account = model._is_system(self.account)
             sick = self.cash + self.total.pnl + self.backing.maintenance < self.total.maintenance
-            self.unhealthy = sick and not system_account
+            self.unhealthy = sick and not system_account and model.is_calm()
             if name == "liquidate" and self.unhealthy:
                 self.closed = cash_if_closed(system, self.account)
         self.pool = model.pool_margin() if name == "deleverage" else (0, 0)
@@ -365,7 +366,8 @@ def a_trade_leaves_the_margin(step: Step) -> str | None:
     account = before.account or ""
     header = model.header_of(account)
     total, backing = model._value(account, header.bitmap), model._backing(account)
-    opening = equity(header.cash, total.pnl, model.settings.profit_weight_ppm) + backing.initial
+    weight_ppm = model.settings.profit_weight_ppm
+    opening = equity(header.cash, total.opening_pnl, weight_ppm) + backing.initial
     if not total.dead and opening >= total.initial:
         return None
     now = header.cash + total.pnl + backing.maintenance
@@ -384,7 +386,7 @@ def a_withdrawal_leaves_the_margin(step: Step) -> str | None:
         return None
     header = model.header_of(account)
     total, backing = model._value(account, header.bitmap), model._backing(account)
-    left = header.cash + min(total.pnl, 0)
+    left = header.cash + min(total.opening_pnl, 0)
     if total.dead or left + backing.initial < total.initial:
         return f"{left + backing.initial} is left, {total.initial} is needed"
     if step.op[3] == "token" and header.cash < 0:
@@ -682,7 +684,8 @@ def cash_if_closed(system: System, account: str) -> int | None:
                 model.markets[market] = stored._replace(b=stored.b._replace(surge_ppm=0))
                 worst = 0 if position.size > 0 else MAX_UINT
                 model.trade(account, account, market, -position.size, worst)
-        if model.header_of(account).cash + model._backing(account).credit < 0:
+        cash = model.header_of(account).cash - model.interest_of(account)
+        if cash + model._backing(account).credit < 0:
             return None  # closing would leave a debt that nothing covers
         return worth_of(model, account)
     except Refused:

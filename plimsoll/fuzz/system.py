@@ -25,7 +25,7 @@ from plimsoll.fuzz.chain import (
     Outcome,
     new_chain,
 )
-from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Settings
+from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Sequencer, Settings
 from plimsoll.slots import WAD, CollateralTerms, CreditTerms, Terms
 from plimsoll.table import Table
 
@@ -73,6 +73,7 @@ class Setup:
     stable_speed_ppm: int = 60_000
     outflow_ppm: int = 0
     outflow_floor: int = 0  # [raw]
+    grace: int | None = None  # [s] after a sequencer's restart; None: there is no sequencer
     cooldown: int = DAY
     deleverage_to: int = 11 * WAD // 10  # [WAD] the pool's health
     pool_cash: int = 10_000_000  # [quote]
@@ -129,6 +130,7 @@ class Artifacts:
     configurator: Artifact
     auction: Artifact
     backstop: Artifact
+    guard: Artifact
     token: Artifact
     feed: Artifact
 
@@ -144,6 +146,7 @@ class Artifacts:
                     "Configurator",
                     "CollateralAuction",
                     "Backstop",
+                    "SequencerGuard",
                     "TokenMock",
                     "FaultyFeedMock",
                 )
@@ -160,6 +163,7 @@ def compiled() -> Artifacts:
         configurator=compile_contract("Configurator.vy"),
         auction=compile_contract("CollateralAuction.vy"),
         backstop=compile_contract("Backstop.vy"),
+        guard=compile_contract("oracles/SequencerGuard.vy"),
         token=compile_contract("mocks/TokenMock.vy"),
         feed=compile_contract("mocks/FaultyFeedMock.vy"),
     )
@@ -188,6 +192,7 @@ class System:
     feeds: list[Contract] = field(default_factory=list)
     first: list[int] = field(default_factory=list)  # answers of the feeds
     coins: list[Contract] = field(default_factory=list)  # collateral tokens, by id
+    uptime: Contract | None = None  # the sequencer's feed
     labels: dict[str, str] = field(default_factory=dict)
     gas: int | None = None  # of the calls that follow
 
@@ -205,11 +210,18 @@ class System:
                 names[f"{wallet}.{sub}"] = f"0x{int(chain.wallet(i), 16) ^ sub:040x}"
 
         token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
-        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 4)
+        home = created_by(
+            chain.deployer, chain.nonce(chain.deployer) + (4 if setup.grace is None else 6)
+        )
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
         auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
         backstop = chain.deploy(artifacts.backstop, home, setup.deleverage_to)
+        uptime = guard = None
+        if setup.grace is not None:
+            uptime = chain.deploy(artifacts.feed, 0, 0)
+            assert uptime.call("set_round", 0, 0).ok
+            guard = chain.deploy(artifacts.guard, uptime.address, setup.grace)
         settings = Settings(
             quote=token.address,
             unit=10 ** (18 - setup.quote_decimals),
@@ -222,6 +234,7 @@ class System:
             max_pool_leverage_ppm=setup.max_pool_leverage_ppm,
             top_up_per_block=setup.top_up_per_block,
             backstop=backstop.address,
+            sequencer=guard.address if guard else NOWHERE,
             stable_speed_ppm=setup.stable_speed_ppm,
             outflow_ppm=setup.outflow_ppm,
             outflow_floor=setup.outflow_floor,
@@ -260,6 +273,9 @@ class System:
             names,
             artifacts,
         )
+        system.uptime = uptime
+        if setup.grace is not None:
+            model.sequencer = Sequencer(True, 0, 0, True, setup.grace)
         system.labels = {address: name for name, address in names.items()}
         system._begin()
         return system
@@ -376,6 +392,19 @@ class System:
         self.model.feeds[contract.address].mode = "ok" if mode in ANSWERING else mode
         return self._scene(contract.call("set_mode", MODES[mode]))
 
+    def _op_uptime(self, answer: int, age: int) -> tuple[Outcome, Outcome]:
+        """The sequencer is up (0) or not, since `age` seconds."""
+        assert self.uptime is not None
+        since = max(self.chain.now - age, 0)
+        self.model.sequencer = self.model.sequencer._replace(answer=answer, since=since)
+        return self._scene(self.uptime.call("set_round", answer, since))
+
+    def _op_uptime_fault(self, mode: str) -> tuple[Outcome, Outcome]:
+        assert self.uptime is not None
+        answers = mode in ANSWERING
+        self.model.sequencer = self.model.sequencer._replace(answers=answers)
+        return self._scene(self.uptime.call("set_mode", MODES[mode]))
+
     def _op_mint(self, to: str, amount: int, coin: int | None = None) -> tuple[Outcome, Outcome]:
         """New tokens; those for ``fund`` and ``pool`` arrive without a call and are nobody's."""
         who = self.address(to)
@@ -426,6 +455,15 @@ class System:
         has = self.model.balance(self.address(token), self.address(sender))
         raw = has if amount == "all" else amount
         return self._house("deposit", sender, self.address(account), self.address(token), raw)
+
+    def _op_deposit_with_permit(
+        self, sender: str, account: str, token: str, amount: int
+    ) -> tuple[Outcome, Outcome]:
+        """With a permit that nobody signed, which stops nothing: what is approved is taken."""
+        who, signature = self.address(account), (self.chain.now, 27, b"\0" * 32, b"\0" * 32)
+        return self._house(
+            "deposit_with_permit", sender, who, self.address(token), amount, *signature
+        )
 
     def _op_withdraw(
         self, sender: str, account: str, token: str, amount: int | str, receiver: str
@@ -517,6 +555,13 @@ class System:
     def _auction(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.auction, function, function, self.address(sender), *args)
 
+    def _op_open_lot(
+        self, sender: str, token: int, amount: int, insurance: int, pool: int, heir: str
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(sender)
+        args = token, amount, insurance, pool, self.address(heir)
+        return self._both(self.auction, "open", "open_lot", who, *args)
+
     def _op_buy(
         self, sender: str, lot: int, amount: int | str, most: int | None, receiver: str
     ) -> tuple[Outcome, Outcome]:
@@ -535,17 +580,19 @@ class System:
     def _configured(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.configurator, function, function, self.address(sender), *args)
 
-    def _coin_terms(self, like: int, changes: dict[str, Any]) -> CollateralTerms:
-        """A token's first terms with some changed; ``feed`` is a number or a name."""
-        first = len(self.setup.markets)
-        fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
+    def _coin_terms(self, like: int | None, changes: dict[str, Any]) -> CollateralTerms:
+        """A token's first terms with some changed, or as told; ``feed``: a number or a name."""
+        fields = dict(changes)
+        if like is not None:
+            first = len(self.setup.markets)
+            fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
         feed = fields.pop("feed")
         return CollateralTerms(
             feed=self.feeds[feed].address if isinstance(feed, int) else self.address(feed), **fields
         )
 
     def _op_list_coin(
-        self, sender: str, token: str, like: int, changes: dict[str, Any]
+        self, sender: str, token: str, like: int | None, changes: dict[str, Any]
     ) -> tuple[Outcome, Outcome]:
         terms = self._coin_terms(like, changes)
         return self._configured("list_collateral", sender, self.address(token), terms)
@@ -710,6 +757,9 @@ class System:
 
     def _op_share_approve(self, sender: str, spender: str, amount: int) -> tuple[Outcome, Outcome]:
         return self._lp("approve", "approve_shares", sender, self.address(spender), amount)
+
+    def _op_report(self, sender: str, account: str) -> tuple[Outcome, Outcome]:
+        return self._lp("report", "report", sender, self.address(account))
 
     def _op_refresh(self, sender: str) -> tuple[Outcome, Outcome]:
         return self._lp("refresh", "refresh", sender)

@@ -248,7 +248,6 @@ class Hostile:
             "healths": ([victim],),
             "liquidatable": ([victim], 0, 1),
             "preview_trade": (me, 0, WAD, MAX_UINT),
-            "preview_liquidation": (victim,),
             "market": (1,),
             "markets": (0, 2),
             "pool": (),

@@ -51,7 +51,7 @@ def test_preview_liquidation__32_markets__as_it_happens(stage, crowded, robot):
         outcome.value
         for outcome in stage.imagine(
             robot,
-            (stage.lens.preview_liquidation, crowded.address),
+            (stage.tokens.preview_liquidation, crowded.address),
             (stage.clearinghouse.liquidate, crowded.address),
             (stage.clearinghouse.header, crowded.address),
         )

@@ -255,7 +255,7 @@ def liquidated(stage, robot, account):
     view, before, reward, header, after = together(
         stage,
         robot,
-        (stage.lens.preview_liquidation, account),
+        (stage.tokens.preview_liquidation, account),
         fund,
         (home.liquidate, account),
         (home.header, account),

@@ -76,4 +76,4 @@ def test_liquidatable__health_exactly_one__not_yet(stage, trader):
         assert stage.lens.healths([trader]) == [health]
         assert stage.lens.liquidatable([trader], 0, 1) == listed
         assert stage.lens.account(trader).liquidatable == bool(listed)
-        assert stage.lens.preview_liquidation(trader).liquidatable == bool(listed)
+        assert stage.tokens.preview_liquidation(trader).liquidatable == bool(listed)

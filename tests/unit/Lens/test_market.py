@@ -2,6 +2,8 @@
 
 import pytest
 
+from plimsoll.model import BAD_TIME, FAILED, LIVE, NOT_POSITIVE, OUT_OF_BOUNDS, STALE
+
 WAD = 10**18
 MAX_UINT = 2**256 - 1
 LOT = 2**32
@@ -84,13 +86,13 @@ def test_market__no_price__status_in_words(stage):
 @pytest.mark.parametrize(
     ("status", "text"),
     [
-        (0, "live"),
-        (1, "prices: feed failed"),
-        (2, "prices: not positive"),
-        (3, "prices: bad time"),
-        (4, "prices: out of bounds"),
-        (5, "prices: stale"),
-        (6, "prices: unknown status"),
+        (LIVE, "live"),
+        (FAILED, "prices: feed failed"),
+        (NOT_POSITIVE, "prices: not positive"),
+        (BAD_TIME, "prices: bad time"),
+        (OUT_OF_BOUNDS, "prices: out of bounds"),
+        (STALE, "prices: stale"),
+        (int.from_bytes(b"x" * 32, "big"), "x" * 32),  # the longest that there can be
     ],
 )
 def test_price_status_text__each__the_revert_text(stage, status, text):

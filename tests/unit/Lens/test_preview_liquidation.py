@@ -1,4 +1,4 @@
-"""`Lens.preview_liquidation` is `Clearinghouse.liquidate`, in the same block."""
+"""`CollateralLens.preview_liquidation` is `Clearinghouse.liquidate`, in the same block."""
 
 import random
 
@@ -16,7 +16,7 @@ def side_by_side(stage, robot, account, first=()):
     outcomes = stage.imagine(
         robot,
         *first,
-        (lens.preview_liquidation, account),
+        (stage.tokens.preview_liquidation, account),
         fund,
         (clearinghouse.liquidate, account),
         cash,
@@ -178,6 +178,6 @@ def test_preview_liquidation__random_accounts__preview_is_the_liquidation(
     seen = [side_by_side(stage, robot, victim.address) for victim in victims]
     assert any(view.liquidatable for view in seen)
     for victim in victims:
-        view = stage.lens.preview_liquidation(victim)
+        view = stage.tokens.preview_liquidation(victim)
         if view.liquidatable and not stage.clearinghouse.leg(victim, 2).size:
             mined(stage, victim, view)

@@ -32,7 +32,7 @@ def side_by_side(stage, robot, market, delta, limit=None, first=(), account=None
         (clearinghouse.trade, account, market, delta, limit),
         (clearinghouse.health, account),
         (cash_of, account),
-        (lens.preview_liquidation, account),
+        (stage.tokens.preview_liquidation, account),
         *([(clearinghouse.leg, account, market)] if market < 128 else []),
     )[len(first) :]
     health_before, preview, trade, health_after, header, after, *leg = outcomes
