@@ -172,6 +172,7 @@ def fast(artifact: Callable[[str], Artifact]) -> Artifacts:
         backstop=artifact("Backstop"),
         token=artifact("TokenMock"),
         feed=artifact("FaultyFeedMock"),
+        guard=artifact("oracles/SequencerGuard"),
     )
 
 

@@ -55,7 +55,7 @@ def test_declare__insolvent_pool__lets_claims_wait(b: Broke):
     assert why == "withdraw: settlement waits"
     b.do("trade", "alice", "alice", 0, -WAD)  # all else goes on
     b.do("mint", "mallory", b.raw)
-    b.do("deposit", "mallory", "mallory", "token", b.raw)
+    assert b.refusal("deposit", "mallory", "mallory", "token", b.raw) == "deposit: in a settlement"
 
 
 def test_declare__solvent_pool_or_twice_or_in_a_freeze__is_refused(b: Broke):
