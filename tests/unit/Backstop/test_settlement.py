@@ -103,13 +103,38 @@ def test_call_off__solvent_again__pays_claims_in_full(b: Broke):
     assert b.refusal("call_off", "keeper") == "backstop: wrong state"
 
 
-def test_call_off__nobody_settled_for_a_day__frees_claims(b: Broke):
+def test_call_off__nobody_settled_for_two_days__frees_claims(b: Broke):
     declared(b)
-    b.wait(DAY - 1)
+    b.wait(2 * DAY - 1)
     assert b.refusal("call_off", "keeper") == "backstop: pool is insolvent"
     b.wait(1)
     b.do("call_off", "keeper")
     declared(b)  # and again
+
+
+def test_call_off__a_day_of_freeze_right_after__leaves_time_to_settle_before_it(b: Broke):
+    declared(b)
+    b.do("guardian", "owner", "keeper")
+    b.do("freeze", "keeper", DAY)
+    b.wait(DAY + HOUR)
+    assert b.refusal("call_off", "mallory") == "backstop: pool is insolvent"
+    b.do("settle_markets", "bob", [0, 1])
+
+
+def test_declare__pool_whose_cash_is_in_lots__is_solvent():
+    b = Broke(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
+    b.back("mallory", 0, 3_000 * WAD)
+    b.long("bob", 10, 40_000)
+    b.do("trade", "mallory", "mallory", 1, 3_000 * WAD)
+    b.market_price(1_000, 1)
+    b.market_price(6_000)
+    b.price(0, 2_000)
+    b.do("liquidate", "keeper", "mallory")
+    b.market_price(300_000)
+    equity = b.margin()[0]
+    owed = b.auction.view("owed_to_pool")
+    assert equity < 0 <= equity + owed, (equity / WAD, owed / WAD)
+    assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
 
 
 # ------------------------------------------------------------------ settled
@@ -218,6 +243,25 @@ def test_fix__lots_that_owe_the_pool__are_waited_for_and_no_longer_than_a_month(
     b.wait(30 * DAY - 1)
     assert b.refusal("fix", "bob") == "backstop: lots are not sold"
     b.wait(1)
+    b.do("fix", "bob")
+
+
+def test_fix__lots_that_owe_the_fund__are_waited_for_while_they_can_be_sold():
+    b = Broke(coins=[coin(3_000)], insurance_cash=100_000)
+    b.crowd()
+    b.back("mallory", 0, 30 * WAD)
+    b.owe("mallory", 40_000 * WAD, 1)
+    b.price(0, 1_400)
+    b.do("liquidate", "keeper", "mallory")
+    b.market_price(6_000)
+    closed(b)
+    assert b.auction.view("owed_to_pool") == 0
+    assert b.refusal("fix", "bob") == "backstop: lots are not sold"
+    with b.imagined():
+        b.kill(0)
+        b.do("fix", "bob")
+    b.do("mint", "lender", 100_000 * b.raw)
+    b.do("buy", "lender", 0, "all", None, "lender")
     b.do("fix", "bob")
 
 
