@@ -14,7 +14,7 @@ import pytest
 from plimsoll.fuzz.artifacts import Artifact
 from plimsoll.fuzz.system import MarketSetup, Setup, System
 from tests.attacks.conftest import fast
-from tests.utils.backed import PLAIN
+from tests.utils.backed import PLAIN, coin
 from tests.utils.broke import HOUR, WAD, Broke
 
 Make = Callable[..., Broke]
@@ -169,9 +169,7 @@ def test_49__deleveraging_a_few_wei__is_refused_where_rounding_would_lower_healt
     "if block.timestamp < self.declared_at + DELAY:",
     "if block.timestamp < self.declared_at:",
 )
-@pytest.mark.defence(
-    BACKSTOP, "    if pool.equity >= 0:\n", "    if pool.equity == max_value(int256):\n"
-)
+@pytest.mark.defence(BACKSTOP, "    if worth >= 0:\n", "    if worth == max_value(int256):\n")
 def test_settlement__declared_on_a_glitch_of_a_price__settles_nothing(broke_of: Make):
     """A feed is wrong for a block, or an hour but a second: who is on the right side of it declares, and
     would have every market settled at that price for ever."""
@@ -214,6 +212,48 @@ def test_23__winner_withdraws_before_the_share_is_fixed__is_told_to_wait(broke_o
     b.do("fix", "keeper")
     assert run()
     assert b.purse("mallory") < 450_000 * b.raw
+
+
+@pytest.mark.defence(
+    BACKSTOP, "LAPSE: constant(uint256) = 172_800", "LAPSE: constant(uint256) = 86_400"
+)
+def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(broke_of: Make):
+    """The guardian freezes a declared settlement for a day to look at the prices; the hour of grace is not
+    over yet when the declaration would lapse, and who waited for that call takes all of his claim."""
+    b = broke_of()
+    b.crowd()
+    b.fund("mallory", 500_000)
+    b.market_price(6_000)
+    b.do("declare", "keeper")
+    b.do("guardian", "owner", "keeper")
+    b.do("freeze", "keeper", 24 * HOUR)
+    b.wait(24 * HOUR)
+    assert not b.attempt("settle_markets", "keeper", [0, 1]).ok
+    b.attempt("call_off", "mallory")
+    b.attempt("withdraw", "mallory", "mallory", "token", 500_000 * b.raw, "mallory")
+    assert b.purse("mallory") == 0
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "return pool.equity + convert(owed, int256)",
+    "return pool.equity + convert(owed * 0, int256)",
+)
+def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
+    """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
+    have the whole venue settled in between, at a price of the day."""
+    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
+    b.back("alice", 0, 3_000 * WAD)
+    b.long("bob", 10, 40_000)
+    b.do("trade", "alice", "alice", 1, 3_000 * WAD)
+    b.market_price(1_000, 1)
+    b.price(0, 2_000)
+    b.do("liquidate", "keeper", "alice")
+    b.market_price(300_000)
+    assert b.margin()[0] < 0
+    assert not b.attempt("declare", "bob").ok
 
 
 @pytest.mark.defence(BACKSTOP, "share = held * WAD // claims", "share = WAD + 0 * claims")
