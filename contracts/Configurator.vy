@@ -9,11 +9,14 @@
      anybody's money. But he names the feeds, and with a false one takes the pool's money and, through it, custody's:
      he should be a timelock, and what it announces should be read.
      Every rule is checked on what would be in effect, open interest beyond a lowered cap included.
-     A market with open interest keeps its price bounds, its skew scale and, while it answers, its feed; its
-     requirements can only fall. So no change of terms makes a healthy account liquidatable, but that a dead feed's
-     successor may have another price.
+     A market with open interest keeps its price bounds and, while it answers, its feed. What could hurt an open
+     account, a requirement raised or another skew scale, goes in a straight line over three days or more: a ramp, which
+     anybody walks, an hour's worth a call at most, however long nobody did. What lowers a requirement is done at once,
+     and so is what the guardian can do: he only lowers risk. His pauses and freezes end by themselves.
+     So no change of terms makes a healthy account liquidatable, but an account so near the line that an hour of a ramp
+     reaches it, and that a dead feed's successor may have another price.
 @custom:security The Clearinghouse accrues funding with the old terms before it takes new ones.
-@custom:spec MGN-3, MGN-8, GOV-1
+@custom:spec MGN-3, MGN-8, PRC-6, GOV-1
 """
 
 from ethereum.ercs import IERC20Detailed
@@ -44,6 +47,10 @@ interface AggregatorV3Interface:
     def decimals() -> uint8: view
 
 
+interface ICalm:
+    def set_calm(calm_from: uint256): nonpayable
+
+
 # ------------------------------------------------------------------ CONSTANTS
 
 PPM: constant(uint256) = 10**6
@@ -55,6 +62,13 @@ MAX_RATE_PPM: constant(uint256) = 500_000  # [ppm/day]
 MAX_REWARD: constant(uint256) = 1_000 * 10**18  # [WAD quote]
 MIN_PRICE: constant(uint256) = 10**6  # [WAD quote/base] so that no fee is lost in a price's last digit
 MAX_DEPTH: constant(uint256) = 2**106  # [WAD quote] a market's skew scale at its greatest price
+MIN_NOTICE: constant(uint256) = 3 * 86_400  # [s] of a ramp, and of a settlement
+MAX_NOTICE: constant(uint256) = 30 * 86_400  # [s]
+STEP: constant(uint256) = 3_600  # [s] of a ramp, in one call at most
+MAX_PAUSE: constant(uint256) = 7 * 86_400  # [s]
+MAX_FREEZE: constant(uint256) = 86_400  # [s]
+GRACE: constant(uint256) = 3_600  # [s] after a freeze, to put things in order
+BETWEEN_FREEZES: constant(uint256) = 3 * 86_400  # [s]
 
 MAX_TOKENS: constant(uint256) = 16
 MAX_DISCOUNT_PPM: constant(uint256) = 300_000
@@ -77,6 +91,11 @@ _names: HashMap[uint256, String[32]]
 _taken: HashMap[String[32], bool]
 _decimals: HashMap[uint256, uint256]  # of each market's feed, as it said when it was set
 _terms: HashMap[uint256, IConfigurator.Terms]  # as last set; equal to what the Clearinghouse holds packed
+_ramps: HashMap[uint256, IConfigurator.Ramp]  # of markets whose terms are on their way
+paused_until: public(HashMap[uint256, uint256])  # [unix s] of each market; as the Clearinghouse holds it
+settles_at: public(HashMap[uint256, uint256])  # [unix s] of a market that is delisted; 0 of the others
+guardian: public(address)  # who may lower risk; nobody at first
+calm_from: public(uint256)  # [unix s] the last freeze's end, grace included
 collateral_count: public(uint256)  # ids are 0 .. collateral_count - 1
 collateral_token: public(HashMap[uint256, address])
 _is_collateral: HashMap[address, bool]
@@ -123,7 +142,9 @@ def list_market(name: String[32], terms: IConfigurator.Terms) -> uint256:
     self._taken[name] = True
     self._names[id] = name
     self.market_count = id + 1
-    self._set(id, terms, 0)
+    self._check(terms, 0)
+    self._admit(id, terms)
+    self._send(id, terms)
     log IConfigurator.MarketListed(market=id, name=name, terms=terms)
     return id
 
@@ -131,17 +152,16 @@ def list_market(name: String[32], terms: IConfigurator.Terms) -> uint256:
 @external
 def configure_market(market: uint256, terms: IConfigurator.Terms):
     """
-    @notice Change a market's terms, within what cannot hurt an open account.
+    @notice Change a market's terms at once, within what cannot hurt an open account. A ramp of its terms ends.
     @param market [id]
     @param terms [struct] all of them, changed or not
     @custom:access owner
-    @custom:reverts "configurator: ..." names the rule that is broken
+    @custom:reverts "market: unknown", "configurator: ..." names the rule that is broken
     @custom:spec MGN-3, MGN-8
     """
     ownable._check_owner()
-    assert market < self.market_count, "market: unknown"
-    old: IConfigurator.Terms = self._terms[market]
-    leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), market)
+    old: IConfigurator.Terms = self._listed(market)
+    leg: IClearinghouse.Leg = self._leg(market)
     open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
     if open_interest != 0:  # as it is while anybody has a position: none is smaller than a lot
         assert (
@@ -162,8 +182,167 @@ def configure_market(market: uint256, terms: IConfigurator.Terms):
         assert (
             fixed_point.magnitude(leg.index) <= 64 * terms.max_price
         ), "configurator: old funding index"
-    self._set(market, terms, open_interest)
-    log IConfigurator.MarketReconfigured(market=market, terms=terms)
+    self._end_ramp(market)
+    self._check(terms, open_interest)
+    if terms.feed != old.feed or open_interest == 0:  # an open market may keep the feed it had, dead or alive
+        self._admit(market, terms)
+    self._change(market, terms)
+
+
+@external
+def ramp_market(market: uint256, target: IConfigurator.Terms, duration: uint256):
+    """
+    @notice Begin to move a market's terms to where they may hurt an open account. Anybody walks the ramp.
+    @dev Margin ratios, liquidation fee, reward and skew scale go in a straight line; all the rest is changed by the last
+         step. The rules hold for the target, and for what is in effect just before the last step: on the line from
+         here to there none can break, as each is linear or, the depth's, convex.
+         A ramp that is running is replaced, from where it has come to.
+    @param market [id]
+    @param target [struct] all terms, changed or not; feed, age and price bounds are the market's own
+    @param duration [s] 3 to 30 days
+    @custom:access owner
+    @custom:reverts "market: unknown", "configurator: ..." names the rule that is broken
+    @custom:spec MGN-3, MGN-8
+    """
+    ownable._check_owner()
+    eve: IConfigurator.Terms = self._listed(market)
+    assert duration >= MIN_NOTICE, "configurator: ramp too short"
+    assert duration <= MAX_NOTICE, "configurator: ramp too long"
+    assert (
+        target.feed == eve.feed
+        and target.max_age == eve.max_age
+        and target.min_price == eve.min_price
+        and target.max_price == eve.max_price
+    ), "configurator: feed and bounds"
+    leg: IClearinghouse.Leg = self._leg(market)
+    open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
+    self._check(target, open_interest)
+    # What the greatest step moves the price by, for who holds all the skew, is less than going in and out costs him.
+    least: uint256 = min(target.skew_scale, eve.skew_scale)
+    step: uint256 = fixed_point.ceil_div((max(target.skew_scale, eve.skew_scale) - least) * STEP, duration)
+    crowd: uint256 = max(eve.max_skew, fixed_point.magnitude(leg.skew))
+    assert (
+        crowd * step * PPM <= 4 * min(target.taker_fee_ppm, eve.taker_fee_ppm) * least * (least + step)
+    ), "configurator: skew_scale step"
+    self._ramps[market] = IConfigurator.Ramp(
+        target=target,
+        im_ppm=eve.im_ppm,
+        mm_ppm=eve.mm_ppm,
+        liquidation_fee_ppm=eve.liquidation_fee_ppm,
+        reward=eve.reward,
+        skew_scale=eve.skew_scale,
+        duration=duration,
+        progress=0,
+        walked_at=block.timestamp,
+    )
+    eve.im_ppm = target.im_ppm
+    eve.mm_ppm = target.mm_ppm
+    eve.liquidation_fee_ppm = target.liquidation_fee_ppm
+    eve.reward = target.reward
+    eve.skew_scale = target.skew_scale
+    self._check(eve, open_interest)
+    log IConfigurator.RampStarted(market=market, target=target, duration=duration)
+
+
+@external
+def walk_ramp(market: uint256):
+    """
+    @notice Move a market's terms on along their ramp, by the time since they were last moved and by an hour's worth at
+            most: a step is never greater than one that everybody had an hour to see coming.
+    @dev Requirements are rounded down, so that none is above the line, but where the rules ask for it: by less than 2 ppm.
+    @param market [id]
+    @custom:access anyone
+    @custom:reverts "configurator: no ramp", "configurator: nothing to walk"
+    @custom:spec MGN-3, MGN-8
+    """
+    ramp: IConfigurator.Ramp = self._ramps[market]
+    assert ramp.duration != 0, "configurator: no ramp"
+    assert ramp.walked_at != block.timestamp, "configurator: nothing to walk"
+    ramp.progress = min(ramp.progress + min(block.timestamp - ramp.walked_at, STEP), ramp.duration)
+    leg: IClearinghouse.Leg = self._leg(market)
+    open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
+    if ramp.progress == ramp.duration:
+        self._end_ramp(market)
+        self._check(ramp.target, open_interest)
+        self._change(market, ramp.target)
+        return
+    self._ramps[market].progress = ramp.progress
+    self._ramps[market].walked_at = block.timestamp
+    terms: IConfigurator.Terms = self._listed(market)
+    most: uint256 = max(terms.max_open_interest, open_interest)
+    left: uint256 = ramp.duration - ramp.progress
+    terms.liquidation_fee_ppm = (
+        ramp.liquidation_fee_ppm * left + ramp.target.liquidation_fee_ppm * ramp.progress
+    ) // ramp.duration
+    terms.reward = (ramp.reward * left + ramp.target.reward * ramp.progress) // ramp.duration
+    terms.reward -= terms.reward % slots.REWARD_UNIT
+    terms.skew_scale = fixed_point.ceil_div(
+        ramp.skew_scale * left + ramp.target.skew_scale * ramp.progress, ramp.duration
+    )
+    # Each rounded by itself, they may miss by a ppm what the rules ask of them together: a slow ramp would stand still.
+    terms.mm_ppm = max(
+        (ramp.mm_ppm * left + ramp.target.mm_ppm * ramp.progress) // ramp.duration,
+        terms.liquidation_fee_ppm + fixed_point.ceil_div(most * PPM, terms.skew_scale),
+    )
+    terms.im_ppm = max(
+        (ramp.im_ppm * left + ramp.target.im_ppm * ramp.progress) // ramp.duration,
+        fixed_point.ceil_div(3 * terms.mm_ppm, 2),
+    )
+    self._check(terms, open_interest)
+    self._change(market, terms)
+
+
+@external
+def delist_market(market: uint256, duration: uint256):
+    """
+    @notice From now on a market's positions can only be reduced, and after the notice it is settled. A ramp ends.
+    @param market [id]
+    @param duration [s] of the notice, 3 to 30 days
+    @custom:access owner
+    @custom:reverts "market: unknown", "configurator: delisted", "configurator: notice too short",
+                    "configurator: notice too long"
+    @custom:spec PRC-6
+    """
+    ownable._check_owner()
+    terms: IConfigurator.Terms = self._listed(market)
+    assert duration >= MIN_NOTICE, "configurator: notice too short"
+    assert duration <= MAX_NOTICE, "configurator: notice too long"
+    self._end_ramp(market)
+    self.settles_at[market] = block.timestamp + duration
+    terms.reduce_only = True
+    self._change(market, terms)
+    log IConfigurator.MarketDelisted(market=market, settles_at=block.timestamp + duration)
+
+
+@external
+def settle_market(market: uint256):
+    """
+    @notice Settle a market for good at its last good price: the Clearinghouse keeps that of now first, if it is valid,
+            and has no feed any more. Its funding stands still.
+    @param market [id]
+    @custom:access anyone after the notice; the Backstop at any time
+    @custom:reverts "market: unknown", "configurator: settled", "configurator: not yet"
+    @custom:spec PRC-6
+    """
+    assert market < self.market_count, "market: unknown"
+    assert self._terms[market].feed != empty(address), "configurator: settled"
+    settles_at: uint256 = self.settles_at[market]
+    if settles_at == 0 or block.timestamp < settles_at:
+        backstop: address = self._backstop()
+        assert msg.sender == backstop, "configurator: not yet"
+        self._end_ramp(market)
+        self.settles_at[market] = block.timestamp
+    settled: IConfigurator.Terms = empty(IConfigurator.Terms)
+    settled.min_price = self._terms[market].min_price
+    settled.max_price = self._terms[market].max_price
+    settled.skew_scale = self._terms[market].skew_scale
+    settled.reduce_only = True
+    self._terms[market] = settled
+    words: uint256[3] = self._pack(settled, 18)
+    words[0] = slots.STATUS_SETTLED << slots.STATUS
+    extcall CLEARINGHOUSE.set_terms(market, words)
+    state: IClearinghouse.Words = staticcall CLEARINGHOUSE.market_words(market)
+    log IConfigurator.MarketSettled(market=market, price=(state.a >> slots.LAST_PRICE) & slots.MASK_96)
 
 
 @external
@@ -266,6 +445,132 @@ def configure_credit(terms: IConfigurator.CreditTerms):
     log IConfigurator.CreditReconfigured(terms=terms)
 
 
+# ------------------------------------------------------------------ EXTERNAL: the guardian
+
+
+@external
+def set_guardian(guardian: address):
+    """
+    @notice Name who may lower risk at once, beside the owner.
+    @param guardian [address] zero: nobody
+    @custom:access owner
+    @custom:reverts "ownable: caller is not the owner"
+    @custom:spec GOV-1
+    """
+    ownable._check_owner()
+    self.guardian = guardian
+    log IConfigurator.GuardianSet(guardian=guardian)
+
+
+@external
+def pause_market(market: uint256, duration: uint256):
+    """
+    @notice Let nobody open or enlarge in a market, until it ends by itself. A shorter one than runs changes nothing.
+    @param market [id]
+    @param duration [s] up to 7 days
+    @custom:access guardian, owner
+    @custom:reverts "configurator: guardian only", "market: unknown", "configurator: delisted",
+                    "configurator: pause too long" for nothing, too
+    @custom:spec GOV-1
+    """
+    self._check_guardian()
+    terms: IConfigurator.Terms = self._listed(market)
+    assert duration != 0 and duration <= MAX_PAUSE, "configurator: pause too long"
+    until: uint256 = max(self.paused_until[market], block.timestamp + duration)
+    self.paused_until[market] = until
+    self._send(market, terms)
+    log IConfigurator.MarketPaused(market=market, until=until)
+
+
+@external
+def restrict_market(market: uint256, max_skew: uint256, max_open_interest: uint256, reduce_only: bool):
+    """
+    @notice Lower a market's caps, or leave only reducing; it stays until the owner changes it. A ramp goes on, to no more
+            than that.
+    @dev Asks nothing of the feed: a lower cap breaks no rule.
+    @param market [id]
+    @param max_skew [WAD base] no more than it is
+    @param max_open_interest [WAD base] no more than it is
+    @param reduce_only [bool] true if it is already
+    @custom:access guardian, owner
+    @custom:reverts "configurator: guardian only", "market: unknown", "configurator: delisted", "configurator: only lower",
+                    "configurator: max_skew"
+    @custom:spec GOV-1
+    """
+    self._check_guardian()
+    terms: IConfigurator.Terms = self._listed(market)
+    assert (
+        max_skew <= terms.max_skew
+        and max_open_interest <= terms.max_open_interest
+        and (reduce_only or not terms.reduce_only)
+    ), "configurator: only lower"
+    assert max_skew <= max_open_interest, "configurator: max_skew"
+    terms.max_skew = max_skew
+    terms.max_open_interest = max_open_interest
+    terms.reduce_only = reduce_only
+    if self._ramps[market].duration != 0:
+        self._ramps[market].target.max_skew = min(self._ramps[market].target.max_skew, max_skew)
+        self._ramps[market].target.max_open_interest = min(
+            self._ramps[market].target.max_open_interest, max_open_interest
+        )
+        if reduce_only:
+            self._ramps[market].target.reduce_only = True
+    self._change(market, terms)
+
+
+@external
+def restrict_collateral(id: uint256, cap: uint256):
+    """
+    @notice Lower a token's deposit cap; it stays until the owner changes it. Nothing else of its terms moves.
+    @param id [id]
+    @param cap [raw] no more than it is
+    @custom:access guardian, owner
+    @custom:reverts "configurator: guardian only", "collateral: unknown", "configurator: only lower"
+    @custom:spec GOV-1
+    """
+    self._check_guardian()
+    assert id < self.collateral_count, "collateral: unknown"
+    terms: IConfigurator.CollateralTerms = self._collateral[id]
+    assert cap <= terms.cap, "configurator: only lower"
+    terms.cap = cap
+    self._collateral[id].cap = cap
+    words: uint256[4] = staticcall CLEARINGHOUSE.token_words(id)
+    extcall CLEARINGHOUSE.set_token(
+        id, self.collateral_token[id], [words[0], words[1], (words[2] & ~slots.MASK_128) | cap]
+    )
+    log IConfigurator.CollateralReconfigured(id=id, terms=terms)
+
+
+@external
+def freeze(duration: uint256):
+    """
+    @notice Let liquidations wait, and whatever takes on risk or takes money from under it, until `duration` and an hour
+            of grace are over. Deposits and reducing go on.
+    @param duration [s] up to 24 hours
+    @custom:access guardian, owner
+    @custom:reverts "configurator: guardian only", "configurator: freeze too long" for nothing, too,
+                    "configurator: too soon" within three days of the last one's end
+    @custom:spec GOV-1
+    """
+    self._check_guardian()
+    assert duration != 0 and duration <= MAX_FREEZE, "configurator: freeze too long"
+    assert block.timestamp >= self.calm_from + BETWEEN_FREEZES, "configurator: too soon"
+    self._set_calm(block.timestamp + duration + GRACE)
+
+
+@external
+def unfreeze():
+    """
+    @notice End a freeze early; the hour of grace begins.
+    @custom:access guardian, owner
+    @custom:reverts "configurator: guardian only", "configurator: not frozen"
+    @custom:spec GOV-1
+    """
+    self._check_guardian()
+    assert self.calm_from > block.timestamp + GRACE, "configurator: not frozen"
+    self._set_calm(block.timestamp + GRACE)
+
+
 # ------------------------------------------------------------------ VIEWS
 
 
@@ -307,12 +612,24 @@ def market_name(market: uint256) -> String[32]:
 @view
 def terms(market: uint256) -> IConfigurator.Terms:
     """
-    @notice A market's terms; all zero if there is none.
+    @notice A market's terms; all zero if there is none. One that is settled has no feed.
     @param market [id]
     @return [struct] see IConfigurator
     @custom:access anyone
     """
     return self._terms[market]
+
+
+@external
+@view
+def ramp(market: uint256) -> IConfigurator.Ramp:
+    """
+    @notice A market's ramp; all zero if there is none.
+    @param market [id]
+    @return [struct] see IConfigurator
+    @custom:access anyone
+    """
+    return self._ramps[market]
 
 
 @external
@@ -342,30 +659,91 @@ def credit_terms() -> IConfigurator.CreditTerms:
 
 
 @internal
-def _set(id: uint256, terms: IConfigurator.Terms, open_interest: uint256):
-    self._check(terms, max(terms.max_open_interest, open_interest))
-    replaced: bool = terms.feed != self._terms[id].feed
-    if replaced or open_interest == 0:
-        assert terms.feed.is_contract, "configurator: feed"
-        self._decimals[id] = convert(staticcall AggregatorV3Interface(terms.feed).decimals(), uint256)
-        assert self._decimals[id] <= 18, "configurator: feed decimals"
+@view
+def _check_guardian():
+    assert msg.sender == self.guardian or msg.sender == ownable.owner, "configurator: guardian only"
+
+
+@internal
+@view
+def _listed(market: uint256) -> IConfigurator.Terms:
+    """
+    @notice A market's terms; it must be listed, and not delisted.
+    """
+    assert market < self.market_count, "market: unknown"
+    assert self.settles_at[market] == 0, "configurator: delisted"
+    return self._terms[market]
+
+
+@internal
+@view
+def _backstop() -> address:
+    """
+    @notice Who settles without notice.
+    """
+    return (staticcall CLEARINGHOUSE.settings()).backstop
+
+
+@internal
+@view
+def _leg(market: uint256) -> IClearinghouse.Leg:
+    return staticcall CLEARINGHOUSE.leg(empty(address), market)
+
+
+@internal
+def _set_calm(calm_from: uint256):
+    self.calm_from = calm_from
+    extcall ICalm(CLEARINGHOUSE.address).set_calm(calm_from)
+    log IConfigurator.CalmSet(calm_from=calm_from)
+
+
+@internal
+def _end_ramp(market: uint256):
+    if self._ramps[market].duration != 0:
+        self._ramps[market] = empty(IConfigurator.Ramp)
+        log IConfigurator.RampEnded(market=market)
+
+
+@internal
+def _admit(id: uint256, terms: IConfigurator.Terms):
+    """
+    @notice Read a feed's decimals; it must answer with a valid price now.
+    """
+    assert terms.feed.is_contract, "configurator: feed"
+    self._decimals[id] = convert(staticcall AggregatorV3Interface(terms.feed).decimals(), uint256)
+    assert self._decimals[id] <= 18, "configurator: feed decimals"
     words: uint256[3] = self._pack(terms, self._decimals[id])
-    if replaced or open_interest == 0:  # an open market may keep the feed it had, dead or alive
-        price: uint256 = 0
-        status: uint256 = 0
-        max_price: uint256 = 0
-        price, status, max_price = prices.read(words[0], words[1], 0, 0)
-        prices.must_be_live(status)
+    price: uint256 = 0
+    status: uint256 = 0
+    max_price: uint256 = 0
+    price, status, max_price = prices.read(words[0], words[1], 0, 0)
+    prices.must_be_live(status)
+
+
+@internal
+def _send(id: uint256, terms: IConfigurator.Terms):
+    """
+    @notice Put terms that have been checked into effect; a pause goes on.
+    """
+    words: uint256[3] = self._pack(terms, self._decimals[id])
+    words[2] = words[2] | (self.paused_until[id] << slots.PAUSED_UNTIL)
     self._terms[id] = terms
     extcall CLEARINGHOUSE.set_terms(id, words)
 
 
 @internal
+def _change(id: uint256, terms: IConfigurator.Terms):
+    self._send(id, terms)
+    log IConfigurator.MarketReconfigured(market=id, terms=terms)
+
+
+@internal
 @view
-def _check(terms: IConfigurator.Terms, open_interest: uint256):
+def _check(terms: IConfigurator.Terms, open_now: uint256):
     """
-    @notice The rules that keep a market safe, for `open_interest` at most.
+    @notice The rules that keep a market safe, with `open_now` of open interest, which may be more than its cap.
     """
+    open_interest: uint256 = max(terms.max_open_interest, open_now)
     assert terms.max_age != 0 and terms.max_age <= slots.MASK_20, "configurator: max_age"
     assert terms.min_price >= MIN_PRICE, "configurator: min_price"
     assert terms.min_price < terms.max_price, "configurator: price bounds"
@@ -389,7 +767,7 @@ def _check(terms: IConfigurator.Terms, open_interest: uint256):
     assert terms.mm_ppm >= terms.liquidation_fee_ppm + fixed_point.ceil_div(
         open_interest * PPM, terms.skew_scale
     ), "configurator: mm too low"
-    assert 2 * terms.im_ppm >= 3 * terms.mm_ppm, "configurator: im below 1.5 mm"
+    assert terms.mm_ppm <= 2 * terms.im_ppm // 3, "configurator: im below 1.5 mm"
     assert terms.otc_band_ppm < terms.mm_ppm, "configurator: otc_band"
     assert terms.max_rate_ppm <= min(terms.mm_ppm, MAX_RATE_PPM), "configurator: max_rate"
 

@@ -36,11 +36,32 @@ SOURCES = {
     "lens": "Lens",
     "collateral_lens": "CollateralLens",
     "board": "FeedBoard",
+    "timelock": "Timelock",
 }
+NOBODY = "0x" + "00" * 20
+NO_WORD = b"\0" * 32
 FEEDS_AT_ONCE = 128  # that the board moves in a transaction
+DELEVERAGED_TO = 11 * 10**17  # [WAD] the health to which a broke pool is deleveraged
 DEVNET = "--network ethereum:devnet:node"
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Governance:
+    """Who is to own the Configurator by way of a Timelock, and who may lower risk at once.
+
+    Attributes:
+        delay: [s] from an announcement to when it can be done, a day to 30 days.
+        proposers: addresses that announce and take back, one at least.
+        executors: addresses that do what is due; the zero address: everybody.
+        guardian: address; None: nobody.
+    """
+
+    delay: int
+    proposers: tuple[str, ...]
+    executors: tuple[str, ...] = (NOBODY,)
+    guardian: str | None = None
 
 
 @dataclass
@@ -58,6 +79,7 @@ class Deployment:
         ids: market ids by name.
         token_ids: collateral ids by symbol.
         block: of the first transaction; where to look for events from.
+        timelock: owns the Configurator, or will; None where the deployer does.
     """
 
     chain: Chain
@@ -80,6 +102,7 @@ class Deployment:
     tokens: dict[str, Any] = field(default_factory=dict)
     token_ids: dict[str, int] = field(default_factory=dict)
     mock_tokens: frozenset[str] = field(default_factory=frozenset)
+    timelock: Any | None = None
 
     # -------------------------------------------------------------- names
 
@@ -140,6 +163,62 @@ class Deployment:
     def insurance(self) -> str:
         """The insurance fund's account."""
         return address_of(self.clearinghouse)
+
+    # -------------------------------------------------------------- who governs
+
+    @property
+    def owner(self) -> str:
+        """The Configurator's owner."""
+        return address_of(self.chain.view(self.configurator, "owner"))
+
+    @property
+    def next_owner(self) -> str | None:
+        """To whom the Configurator has been offered; None if to nobody."""
+        pending = address_of(self.chain.view(self.configurator, "pending_owner"))
+        return None if pending == NOBODY else pending
+
+    def announce(
+        self, method: str, *args: Any, sender: Any, delay: int | None = None, salt: bytes = NO_WORD
+    ) -> bytes:
+        """Announce a call of the Configurator to the Timelock; a proposer's.
+
+        Args:
+            method: of the Configurator.
+            *args: its arguments.
+            sender: a proposer.
+            delay: [s]; by default the least.
+            salt: 32 bytes that tell it from another of the same.
+
+        Returns:
+            The announcement's id, as ``cancel`` takes it.
+
+        Raises:
+            DeploymentError: if there is no Timelock.
+            Reverted: if the Timelock refuses.
+        """
+        lock, call = self._lock(), self._call(method, args, salt)
+        wait = int(self.chain.view(lock, "get_minimum_delay")) if delay is None else delay
+        self.chain.send(lock, "schedule", *call, wait, sender=sender)
+        return bytes(self.chain.view(lock, "hash_operation", *call))
+
+    def enact(self, method: str, *args: Any, sender: Any, salt: bytes = NO_WORD) -> None:
+        """Do what has been announced and is due; an executor's.
+
+        Raises:
+            DeploymentError: if there is no Timelock.
+            Reverted: if the Timelock or the Configurator refuses, with the reason of whichever.
+        """
+        lock, call = self._lock(), self._call(method, args, salt)
+        self.chain.send(lock, "execute", *call, sender=sender)
+
+    def _lock(self) -> Any:
+        if self.timelock is None:
+            raise DeploymentError("this deployment has no timelock: its deployer owns it")
+        return self.timelock
+
+    def _call(self, method: str, args: tuple[Any, ...], salt: bytes) -> tuple[Any, ...]:
+        data = call_data(self.configurator, method, *args)
+        return address_of(self.configurator), 0, data, NO_WORD, salt
 
     # -------------------------------------------------------------- money
 
@@ -293,11 +372,13 @@ class Deployment:
     def addresses(self) -> dict[str, str]:
         """Every contract's address by its part.
 
-        Core contracts, quote, board, ``token:<symbol>``, ``feed:<market or symbol>``.
+        Core contracts, quote, board, timelock, ``token:<symbol>``, ``feed:<market or symbol>``.
         """
         found = {part: address_of(getattr(self, part)) for part in ("quote", *CORE)}
         if self.board is not None:
             found["board"] = address_of(self.board)
+        if self.timelock is not None:
+            found["timelock"] = address_of(self.timelock)
         found |= {f"token:{symbol}": address_of(self.tokens[symbol]) for symbol in self.symbols}
         return found | {f"feed:{name}": address_of(feed) for name, feed in self.feeds.items()}
 
@@ -374,6 +455,8 @@ class Deployment:
                 setattr(deployed, part, chain.at(SOURCES[part], contracts[part]))
             if "board" in contracts:
                 deployed.board = chain.at(SOURCES["board"], contracts["board"])
+            if "timelock" in contracts:
+                deployed.timelock = chain.at(SOURCES["timelock"], contracts["timelock"])
             priced = [*names, *symbols]
             deployed.feeds = {n: chain.at("FeedMock", contracts[f"feed:{n}"]) for n in priced}
             deployed.tokens = {s: chain.at("TokenMock", contracts[f"token:{s}"]) for s in symbols}
@@ -468,6 +551,7 @@ def deploy(
     sender: Any,
     progress: Progress | None = None,
     seed: bool = True,
+    governance: Governance | None = None,
 ) -> Deployment:
     """Put a table's venue on a chain: tokens, contracts, markets, collateral, money, prices.
 
@@ -478,6 +562,7 @@ def deploy(
         sender: who deploys, owns the Configurator, and pays the seeds.
         progress: is told each step in a few words.
         seed: whether to pay in the seeds of the pool and of the insurance fund.
+        governance: who is to own the Configurator; by default the sender, as on a local chain.
 
     Returns:
         The deployment, ready to trade.
@@ -529,7 +614,7 @@ def deploy(
             quote,
             sender=sender,
         )
-        backstop = chain.deploy("Backstop", predicted, sender=sender)
+        backstop = chain.deploy("Backstop", predicted, DELEVERAGED_TO, sender=sender)
         settings = Settings(
             quote=quote,
             unit=0,  # the Clearinghouse's to find out
@@ -576,7 +661,67 @@ def deploy(
     list_collateral(deployment, sender, tell)
     if seed:
         _seed(deployment, sender, tell)
+    if governance is not None:
+        hand_over(deployment, governance, sender, tell)
     return deployment
+
+
+def hand_over(
+    deployment: Deployment,
+    governance: Governance,
+    sender: Any,
+    progress: Progress | None = None,
+) -> None:
+    """Offer the Configurator to a new Timelock, whose first act it is to accept it.
+
+    That is announced at once if the sender is a proposer, and can be done after the delay, by
+    `take_over`; until then the sender stays the owner.
+
+    Args:
+        deployment: whose.
+        governance: who is to own it.
+        sender: its owner.
+        progress: is told each step in a few words.
+
+    Raises:
+        DeploymentError: if the Timelock or the Configurator refuses.
+    """
+    tell, chain = progress or _silent, deployment.chain
+    tell("the timelock")
+    proposers, executors = [*governance.proposers], [*governance.executors]
+    try:
+        if governance.guardian is not None:
+            guardian = governance.guardian
+            chain.send(deployment.configurator, "set_guardian", guardian, sender=sender)
+        deployment.timelock = chain.deploy(
+            "Timelock", governance.delay, proposers, executors, sender=sender
+        )
+        lock = address_of(deployment.timelock)
+        chain.send(deployment.configurator, "transfer_ownership", lock, sender=sender)
+        if address_of(sender) in map(address_of, proposers):
+            deployment.announce("accept_ownership", sender=sender)
+    except Reverted as error:
+        raise DeploymentError(f"governance: {error.method}: {error}") from None
+
+
+def take_over(deployment: Deployment, sender: Any) -> None:
+    """Let the Timelock accept the Configurator, once that is due; an executor's.
+
+    Raises:
+        DeploymentError: if there is no Timelock, or it refuses: too early, mostly.
+    """
+    try:
+        deployment.enact("accept_ownership", sender=sender)
+    except Reverted as error:
+        raise DeploymentError(f"governance: {error}") from None
+
+
+def call_data(contract: Any, method: str, *args: Any) -> bytes:
+    """A call as bytes, on either engine."""
+    if hasattr(contract, "interface"):
+        function = contract.interface.functions[method]
+        return bytes(function.selector + function.inputs.encode(args))
+    return bytes(getattr(contract, method).encode_input(*args))
 
 
 def _silent(_: str) -> None:

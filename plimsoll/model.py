@@ -28,6 +28,7 @@ from plimsoll.slots import (
     Debts,
     Header,
     Position,
+    Ramp,
     StateA,
     StateB,
     Terms,
@@ -56,6 +57,10 @@ HAS_TOKENS = 1  # a header's flag
 NAV_MAX_AGE = DAY  # [s]
 VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
 CLAIM_WINDOW = 2 * DAY  # [s]
+MIN_NOTICE, MAX_NOTICE = 3 * DAY, 30 * DAY  # [s] of a ramp, and of a settlement
+STEP = 3_600  # [s] of a ramp, in one call at most
+GRACE = 3_600  # [s] after a freeze
+BETWEEN_FREEZES = 3 * DAY  # [s]
 
 
 class Refused(Exception):
@@ -521,6 +526,44 @@ def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None
         require(rule, f"configurator: {reason}")
 
 
+def check_step(old: Terms, target: Terms, skew: int, duration: int) -> None:
+    """To who holds all the skew, no step of a ramp is worth going in and out (MGN-8)."""
+    least, greatest = sorted((old.skew_scale, target.skew_scale))
+    step = ceil_div((greatest - least) * STEP, duration)
+    crowd = max(old.max_skew, abs(skew))
+    fee_ppm = min(old.taker_fee_ppm, target.taker_fee_ppm)
+    # crowd / 2 * (1 / least - 1 / (least + step)) <= 2 * fee
+    require(
+        crowd * step * PPM <= 4 * fee_ppm * least * (least + step),
+        "configurator: skew_scale step",
+    )
+
+
+def ramped(terms: Terms, ramp: Ramp, open_interest: int) -> Terms:
+    """Terms at some progress of their ramp, before its end.
+
+    Requirements are rounded down, so as never to be above the line; but by up to 2 ppm, where
+    MGN-3 asks for it. What does not ramp stays as in `terms`.
+    """
+
+    def on_the_line(name: str, up: bool = False) -> int:
+        a, b = getattr(ramp, name), getattr(ramp.target, name)
+        divide = ceil_div if up else floor_div
+        return divide(a * (ramp.duration - ramp.progress) + b * ramp.progress, ramp.duration)
+
+    fee = on_the_line("liquidation_fee_ppm")
+    scale = on_the_line("skew_scale", up=True)
+    most = max(terms.max_open_interest, open_interest)
+    mm_ppm = max(on_the_line("mm_ppm"), fee + ceil_div(most * PPM, scale))
+    return terms._replace(
+        liquidation_fee_ppm=fee,
+        skew_scale=scale,
+        reward=on_the_line("reward") // slots.REWARD_UNIT * slots.REWARD_UNIT,
+        mm_ppm=mm_ppm,
+        im_ppm=max(on_the_line("im_ppm"), ceil_div(3 * mm_ppm, 2)),
+    )
+
+
 def check_collateral(
     terms: CollateralTerms, decimals: int, fee_ppm: int, before_ppm: int = 0
 ) -> None:
@@ -787,6 +830,53 @@ class MarketReconfigured(NamedTuple):
     terms: Terms
 
 
+class RampStarted(NamedTuple):
+    """A market's terms are on their way; the Configurator's, as are the next ones."""
+
+    market: int
+    target: Terms
+    duration: int  # [s]
+
+
+class RampEnded(NamedTuple):
+    """They have arrived, or the way is given up."""
+
+    market: int
+
+
+class MarketPaused(NamedTuple):
+    """Nobody opens or enlarges in a market."""
+
+    market: int
+    until: int  # [unix s]
+
+
+class MarketDelisted(NamedTuple):
+    """A market is only reduced in from now on."""
+
+    market: int
+    settles_at: int  # [unix s]
+
+
+class MarketSettled(NamedTuple):
+    """A market's price [WAD quote/base], for good."""
+
+    market: int
+    price: int
+
+
+class GuardianSet(NamedTuple):
+    """Who may lower risk at once."""
+
+    guardian: str
+
+
+class CalmSet(NamedTuple):
+    """The venue is frozen, or no longer."""
+
+    calm_from: int  # [unix s] when everything is allowed again
+
+
 class Deposit(NamedTuple):
     """ERC-4626, the pool's: `assets` [raw] bought `shares`."""
 
@@ -833,6 +923,46 @@ class LossReported(NamedTuple):
     losses: int
 
 
+class Deleveraged(NamedTuple):
+    """A position closed for a broke pool, and what is left of it; the Backstop's."""
+
+    account: str
+    market: int
+    keeper: str
+    closed: int  # [WAD base]
+    size: int  # [WAD base]
+    equity: int  # [WAD quote] the pool's
+    maintenance: int  # [WAD quote] the pool's
+
+
+class SettlementDeclared(NamedTuple):
+    """Claims wait; the Backstop's."""
+
+    at: int  # [unix s]
+    equity: int  # [WAD quote] the pool's
+
+
+class SettlementCalledOff(NamedTuple):
+    """They do not wait any more; the Backstop's."""
+
+    equity: int  # [WAD quote] the pool's
+
+
+class SettlementBegun(NamedTuple):
+    """Markets are being settled, for good; the Backstop's."""
+
+    at: int  # [unix s]
+    equity: int  # [WAD quote] the pool's
+
+
+class ShareFixed(NamedTuple):
+    """What each claim is paid [WAD]; the Backstop's."""
+
+    share: int
+    claims: int  # [WAD quote]
+    custody: int  # [raw]
+
+
 class OperatorSet(NamedTuple):
     """ERC-7540, the pool's."""
 
@@ -862,6 +992,45 @@ class Settings(NamedTuple):
     stable_speed_ppm: int = 60_000  # of a stable price, an hour
     outflow_ppm: int = 0  # of the quote held, that may leave in an hour; 0: no limit
     outflow_floor: int = 0  # [raw] that always may
+
+
+NOT_DECLARED, DECLARED, SETTLING, FIXED = range(4)  # states of a global settlement (LIQ-11)
+SETTLE_DELAY = HOUR  # [s] from the declaration to the first market's settlement
+DECLARATION_LAPSE = DAY  # [s] until it can be called off in any case
+PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
+RANK_CEILING = 2**127  # of the factors of a rank
+
+
+class Settlement(NamedTuple):
+    """The Backstop's storage."""
+
+    state: int = NOT_DECLARED
+    declared_at: int = 0
+    settled_at: int = 0
+    share: int = 0  # [WAD]
+
+
+class Plan(NamedTuple):
+    """What a deleveraging would do; ``IBackstop.Plan``."""
+
+    why: int = 0  # or its reason's bytes as a number
+    closed: int = 0  # [WAD base]
+    price: int = 0
+    equity: int = 0  # [WAD quote] the pool's
+    maintenance: int = 0  # [WAD quote] the pool's
+    maintenance_after: int = 0
+
+
+class Candidate(NamedTuple):
+    """Who may be deleveraged; ``IBackstop.Candidate``."""
+
+    account: str
+    size: int
+    pnl: int  # [WAD quote] of the position
+    notional: int  # [WAD quote] of the position
+    equity: int  # [WAD quote] of the account
+    exposure: int  # [WAD quote] of the account
+    rank: int  # [WAD]
 
 
 class Valuation(NamedTuple):
@@ -1062,6 +1231,7 @@ class Model:
     settings: Settings
     owner: str = NOWHERE  # of the Configurator
     cooldown: int = DAY  # [s] from a request to its claim
+    target: int = 11 * WAD // 10  # [WAD] the pool's health that deleveraging restores
     now: int = 0
     block_number: int = 0
     headers: dict[str, Header] = field(default_factory=dict)
@@ -1072,12 +1242,19 @@ class Model:
     share: int = 0  # in a settlement: 1 + the share of each claim that is paid [WAD]
     outflow: tuple[int, int] = (0, 0)  # hour, [raw] quote that left in it
     topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
+    settlement: Settlement = Settlement()
     sequencer: Sequencer = Sequencer()
     feeds: dict[str, Feed] = field(default_factory=dict)
     balances: dict[tuple[str, str], int] = field(default_factory=dict)  # [raw] by token, owner
     # Of every token and the pool's shares: by token, owner, spender.
     allowances: dict[tuple[str, str, str], int] = field(default_factory=dict)
     listed: list[tuple[str, Terms]] = field(default_factory=list)  # the Configurator's markets
+    ramps: dict[int, Ramp] = field(default_factory=dict)  # of markets whose terms are on their way
+    paused_until: dict[int, int] = field(default_factory=dict)  # [unix s] of each market
+    settles_at: dict[int, int] = field(default_factory=dict)  # [unix s] of markets delisted
+    feed_decimals: dict[int, int] = field(default_factory=dict)  # of each market, when set
+    guardian: str = NOWHERE
+    calm_from: int = 0  # [unix s] the last freeze's end, grace included
     debts: Debts = Debts()
     scaled_debt: int = 0  # the sum over debtors of their debt over its index
     credit_terms: CreditTerms = CreditTerms()
@@ -1105,9 +1282,16 @@ class Model:
             self.share,
             self.outflow,
             self.topped_up,
+            self.settlement,
             self.balances.copy(),
             self.allowances.copy(),
             self.listed.copy(),
+            self.ramps.copy(),
+            self.paused_until.copy(),
+            self.settles_at.copy(),
+            self.feed_decimals.copy(),
+            self.guardian,
+            self.calm_from,
             self.debts,
             self.scaled_debt,
             self.credit_terms,
@@ -1138,9 +1322,16 @@ class Model:
             self.share,
             self.outflow,
             self.topped_up,
+            self.settlement,
             self.balances,
             self.allowances,
             self.listed,
+            self.ramps,
+            self.paused_until,
+            self.settles_at,
+            self.feed_decimals,
+            self.guardian,
+            self.calm_from,
             self.debts,
             self.scaled_debt,
             self.credit_terms,
@@ -1186,6 +1377,13 @@ class Model:
             self._receive(sender, account, id, amount_raw)
         self._emit(self.address, Deposited(account, token, sender, amount_raw))
         return amount_raw
+
+    @atomic
+    def deposit_with_permit(
+        self, sender: str, account: str, token: str, amount_raw: int, *permit: Any
+    ) -> int:
+        """`deposit`, whatever becomes of the permit: no token here knows any (ACC-6)."""
+        return self.deposit(sender, account, token, amount_raw)
 
     def _receive(self, sender: str, account: str, id: int, amount_raw: int) -> None:
         """Take a collateral token at a live price and below its cap (COL-1)."""
@@ -2014,6 +2212,233 @@ class Model:
         if amount:
             self._write_cash(account, self._post(account).cash + amount)
 
+    # -------------------------------------------------------------- the Backstop
+
+    @atomic
+    def close_settled(self, sender: str, market: int, accounts: list[str]) -> int:
+        """Close everybody's whole position in a settled market, flat (PRC-6); how many."""
+        require(len(accounts) <= MAX_BATCH, "")
+        require(market < len(self.listed), "market: unknown")
+        require(self.is_settled(market), "backstop: market not settled")
+        count = 0
+        for account in accounts:
+            size = self.leg(account, market).size
+            if size:
+                self._close(account, market, -size)
+                count += 1
+        return count
+
+    def is_settled(self, market: int) -> bool:
+        """Whether a market has its last price for ever (PRC-6)."""
+        return self._terms(market).status == SETTLED
+
+    def _close(self, account: str, market: int, delta: int) -> None:
+        worst = MAX_UINT if delta > 0 else 0
+        self.trade(self.settings.backstop, account, market, delta, worst)
+
+    @atomic
+    def deleverage(self, sender: str, account: str, market: int) -> int:
+        """Close of a winner's position what a broke pool lacks, flat (LIQ-9) [WAD base]."""
+        plan = self.preview_deleverage(account, market)
+        require(plan.why == 0, plan.why.to_bytes(32, "big").strip(b"\0").decode())
+        size = self.leg(account, market).size
+        delta = -plan.closed if size > 0 else plan.closed
+        self._close(account, market, delta)
+        self._emit(
+            self.settings.backstop,
+            Deleveraged(
+                account,
+                market,
+                sender,
+                plan.closed,
+                size + delta,
+                plan.equity,
+                plan.maintenance_after,
+            ),
+        )
+        return plan.closed
+
+    def pool_margin(self) -> tuple[int, int]:
+        """The pool's own equity and maintenance, by the formula of everybody's (LIQ-9)."""
+        worth, asked = self.header_of(self.settings.pool).cash, 0
+        for market in range(len(self.listed)):
+            leg = self.leg(NOWHERE, market)
+            if leg.skew:
+                side = self._valued(leg, -leg.skew, 0)
+                worth, asked = worth + side.pnl, asked + side.required
+        return worth, asked
+
+    def _valued(self, leg: Leg, size: int, basis: int) -> Value:
+        """Such a position in a market; nothing where there is none."""
+        if size == 0:
+            return Value(0, 0)
+        t = self._terms(leg.id)
+        return value(size, basis, leg.price, leg.funding_index, t.mm_ppm, t.skew_scale, t.reward)
+
+    def _prices_are_known(self) -> bool:
+        """Whether every market that the pool is in has a live price, or a settled one."""
+        legs = [self.leg(NOWHERE, market) for market in range(len(self.listed))]
+        return all(leg.skew == 0 or leg.status == LIVE or self.is_settled(leg.id) for leg in legs)
+
+    def _standing(self, account: str) -> tuple[int, int, int]:
+        """An account's equity, maintenance, and the notional of all it has [WAD quote]."""
+        header = self.header_of(account)
+        total = self._value(account, header.bitmap)
+        worth = header.cash - self.interest_of(account) + total.pnl
+        legs = [self.leg(account, market) for market in _bits(header.bitmap)]
+        exposure = sum(notional(leg.size, leg.price) for leg in legs)
+        return worth + self._backing(account).maintenance, total.maintenance, exposure
+
+    def preview_deleverage(self, account: str, market: int) -> Plan:
+        """What a deleveraging would do, or why it would be refused (LIQ-9)."""
+
+        def refused(reason: str) -> Plan:
+            return plan._replace(why=int.from_bytes(reason.encode(), "big"))
+
+        plan = Plan()
+        if self._is_system(account):
+            return refused("account: system")
+        if market >= len(self.listed):
+            return refused("market: unknown")
+        if not self.is_calm():
+            return refused("venue: frozen or in grace")
+        leg = self.leg(account, market)
+        plan = plan._replace(price=leg.price)
+        if leg.status != LIVE:
+            return plan._replace(why=leg.status)
+        pool_equity, asked = self.pool_margin()
+        pool_equity += self.interest_of(account)  # it is posted first
+        plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
+        if not self._prices_are_known():
+            return refused("backstop: a price is not live")
+        if pool_equity >= asked:
+            return refused("backstop: pool is healthy")
+        own_equity, own_asked, _ = self._standing(account)
+        now = self._valued(leg, leg.size, leg.basis)
+        if own_equity < own_asked:
+            return refused("backstop: account is unhealthy")
+        if leg.size * leg.skew <= 0:
+            return refused("backstop: not opposite the pool")
+        if now.pnl <= 0:
+            return refused("backstop: not profitable")
+        closed, own = self._least(leg, pool_equity, asked), abs(leg.size)
+        if 0 < own - closed < slots.LOT:
+            closed = own if own <= abs(leg.skew) else own - slots.LOT
+        if closed == 0:
+            return refused("backstop: nothing to close")
+        plan = plan._replace(
+            closed=closed, maintenance_after=self.pool_maintenance_after(leg, asked, closed)
+        )
+        delta = -closed if leg.size > 0 else closed
+        filled = fill(leg.size, leg.basis, delta, leg.price, leg.funding_index)
+        then = self._valued(leg, filled.size, filled.basis)
+        equity_then = own_equity - now.pnl + filled.realised + then.pnl
+        asked_then = own_asked - now.required + then.required
+        if not no_worse(own_equity, own_asked, equity_then, asked_then):
+            return refused("backstop: health would fall")
+        return plan
+
+    def _least(self, leg: Leg, pool_equity: int, asked: int) -> int:
+        """The least that brings the pool's health to the target; all that there is, if less."""
+        most = min(abs(leg.size), abs(leg.skew))
+        if pool_equity <= 0:
+            return most
+        allowed = floor_div(pool_equity * WAD, self.target)
+        low, high = 0, most
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.pool_maintenance_after(leg, asked, middle) <= allowed:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def pool_maintenance_after(self, leg: Leg, asked: int, closed: int) -> int:
+        """The pool's, once so much of its position in a market is closed [WAD quote]."""
+        crowd = abs(leg.skew)
+        was, now = (self._valued(leg, size, 0).required for size in (crowd, crowd - closed))
+        return asked - was + now
+
+    def rank(self, market: int, accounts: list[str]) -> list[Candidate]:
+        """Who may be deleveraged in a market, by profit over notional times leverage (LIQ-9)."""
+        require(len(accounts) <= MAX_BATCH, "")
+        require(market < len(self.listed), "market: unknown")
+        found = []
+        for account in accounts:
+            leg = self.leg(account, market)
+            if self._is_system(account) or leg.size * leg.skew <= 0:
+                continue
+            own_equity, asked, exposure = self._standing(account)
+            pnl, own = self._valued(leg, leg.size, leg.basis).pnl, notional(leg.size, leg.price)
+            if pnl <= 0 or own_equity < asked:
+                continue
+            won = min(floor_div(pnl * WAD, own), RANK_CEILING)
+            leverage = min(floor_div(exposure * WAD, max(own_equity, 1)), RANK_CEILING)
+            by = floor_div(won * leverage, WAD)
+            found.append(Candidate(account, leg.size, pnl, own, own_equity, exposure, by))
+        return sorted(found, key=lambda c: -c.rank)
+
+    @atomic
+    def declare(self, sender: str) -> None:
+        """Declare a settlement: the pool's equity is below zero, claims wait (LIQ-11)."""
+        require(self.settlement.state == NOT_DECLARED, "backstop: wrong state")
+        worth = self._must_be_insolvent()
+        self.settlement = Settlement(DECLARED, self.now)
+        self.set_share(self.settings.backstop, 1)
+        self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
+
+    def _must_be_insolvent(self) -> int:
+        self._check_calm()
+        worth, _ = self.pool_margin()
+        require(worth < 0, "backstop: pool is solvent")
+        return worth
+
+    @atomic
+    def call_off(self, sender: str) -> None:
+        """Call it off: the pool is solvent, or nobody has settled for a day (LIQ-11)."""
+        require(self.settlement.state == DECLARED, "backstop: wrong state")
+        worth, _ = self.pool_margin()
+        lapsed = self.now >= self.settlement.declared_at + DECLARATION_LAPSE
+        require(worth >= 0 or lapsed, "backstop: pool is insolvent")
+        self.settlement = Settlement()
+        self.set_share(self.settings.backstop, 0)
+        self._emit(self.settings.backstop, SettlementCalledOff(worth))
+
+    @atomic
+    def settle_markets(self, sender: str, markets: list[int]) -> None:
+        """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11)."""
+        require(len(markets) <= MAX_MARKETS, "")
+        if self.settlement.state != SETTLING:
+            require(self.settlement.state == DECLARED, "backstop: wrong state")
+            ripe = self.now >= self.settlement.declared_at + SETTLE_DELAY
+            require(ripe, "backstop: too early")
+            worth = self._must_be_insolvent()
+            self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
+            self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
+        for market in markets:
+            require(market < len(self.listed), "market: unknown")
+            if not self.is_settled(market):
+                self.settle_market(self.settings.backstop, market)
+
+    @atomic
+    def fix(self, sender: str) -> int:
+        """Fix the share that every claim on quote is paid, once all are flat (LIQ-11) [WAD]."""
+        require(self.settlement.state == SETTLING, "backstop: wrong state")
+        for market in range(len(self.listed)):
+            require(self.is_settled(market), "backstop: market not settled")
+            state = self.markets[market].a
+            require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
+        late = self.now >= self.settlement.settled_at + PATIENCE
+        require(late or self.owed_to_pool() == 0, "backstop: lots are not sold")
+        held = self.custody * self.settings.unit
+        of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
+        claims = held + self.debts.total - of_pool - of_fund
+        share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
+        self.settlement = self.settlement._replace(state=FIXED, share=share)
+        self.set_share(self.settings.backstop, 1 + share)
+        self._emit(self.settings.backstop, ShareFixed(share, claims, self.custody))
+        return share
+
     # -------------------------------------------------------------- the Configurator
 
     @atomic
@@ -2025,7 +2450,9 @@ class Model:
         require(name != "", "configurator: empty name")
         require(name not in [taken for taken, _ in self.listed], "configurator: name taken")
         self.listed.append((name, terms))
-        self._configure(market, terms, NOWHERE, 0)
+        self._check(terms, 0)
+        self._admit(market, terms)
+        self._send(market, terms)
         self._emit(self.settings.configurator, MarketListed(market, name, terms))
         return market
 
@@ -2033,8 +2460,7 @@ class Model:
     def configure_market(self, sender: str, market: int, terms: Terms) -> None:
         """Change a market's terms, within what cannot hurt an open account (MGN-3, MGN-8)."""
         require(sender == self.owner, "ownable: caller is not the owner")
-        require(market < len(self.listed), "market: unknown")
-        name, old = self.listed[market]
+        old = self._listed(market)
         state = self.markets[market].a
         open_interest = slots.open_interest(state.lots, state.skew)
         if open_interest:
@@ -2055,27 +2481,229 @@ class Model:
         else:
             index = self.leg(NOWHERE, market).funding_index
             require(abs(index) <= 64 * terms.max_price, "configurator: old funding index")
-        self.listed[market] = (name, terms)
-        self._configure(market, terms, old.feed, open_interest)
-        self._emit(self.settings.configurator, MarketReconfigured(market, terms))
+        self._end_ramp(market)
+        self._check(terms, open_interest)
+        if terms.feed != old.feed or open_interest == 0:
+            self._admit(market, terms)
+        self._change(market, terms)
 
-    def _configure(self, market: int, terms: Terms, old_feed: str, open_interest: int) -> None:
+    @atomic
+    def ramp_market(self, sender: str, market: int, target: Terms, duration: int) -> None:
+        """Begin to move a market's terms in a straight line (MGN-3, MGN-8)."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        old = self._listed(market)
+        require(duration >= MIN_NOTICE, "configurator: ramp too short")
+        require(duration <= MAX_NOTICE, "configurator: ramp too long")
+        kept = ("feed", "max_age", "min_price", "max_price")
+        require(
+            all(getattr(target, f) == getattr(old, f) for f in kept),
+            "configurator: feed and bounds",
+        )
+        state = self.markets[market].a
+        open_interest = slots.open_interest(state.lots, state.skew)
+        self._check(target, open_interest)
+        check_step(old, target, state.skew, duration)
+        ways = ("im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward", "skew_scale")
+        # Just before the last step, with the caps and fees of now.
+        eve = old._replace(**{f: getattr(target, f) for f in ways})
+        self._check(eve, open_interest)
+        self.ramps[market] = Ramp(
+            target,
+            im_ppm=old.im_ppm,
+            mm_ppm=old.mm_ppm,
+            liquidation_fee_ppm=old.liquidation_fee_ppm,
+            reward=old.reward,
+            skew_scale=old.skew_scale,
+            duration=duration,
+            progress=0,
+            walked_at=self.now,
+        )
+        self._emit(self.settings.configurator, RampStarted(market, target, duration))
+
+    @atomic
+    def walk_ramp(self, sender: str, market: int) -> None:
+        """Move a market's terms on along their ramp, by an hour's worth at most (MGN-3, MGN-8)."""
+        ramp = self.ramps.get(market)
+        if ramp is None:
+            raise Refused("configurator: no ramp")
+        require(ramp.walked_at != self.now, "configurator: nothing to walk")
+        progress = min(ramp.progress + min(self.now - ramp.walked_at, STEP), ramp.duration)
+        state = self.markets[market].a
+        open_interest = slots.open_interest(state.lots, state.skew)
+        terms = ramp.target
+        if progress == ramp.duration:
+            self._end_ramp(market)
+        else:
+            self.ramps[market] = ramp._replace(progress=progress, walked_at=self.now)
+            terms = ramped(self.listed[market][1], self.ramps[market], open_interest)
+        self._check(terms, open_interest)
+        self._change(market, terms)
+
+    @atomic
+    def delist_market(self, sender: str, market: int, duration: int) -> None:
+        """Only reducing from now on; after the notice the market is settled (PRC-6)."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        terms = self._listed(market)._replace(reduce_only=True)
+        require(duration >= MIN_NOTICE, "configurator: notice too short")
+        require(duration <= MAX_NOTICE, "configurator: notice too long")
+        self._end_ramp(market)
+        self.settles_at[market] = self.now + duration
+        self._change(market, terms)
+        self._emit(self.settings.configurator, MarketDelisted(market, self.now + duration))
+
+    @atomic
+    def settle_market(self, sender: str, market: int) -> None:
+        """Settle a market for good at its last good price (PRC-6)."""
+        require(market < len(self.listed), "market: unknown")
+        name, terms = self.listed[market]
+        require(terms.feed != NOWHERE, "configurator: settled")
+        if market not in self.settles_at or self.now < self.settles_at[market]:
+            require(sender == self._backstop(), "configurator: not yet")
+            self._end_ramp(market)
+            self.settles_at[market] = self.now
+        settled = Terms(
+            feed=NOWHERE,
+            min_price=terms.min_price,
+            max_price=terms.max_price,
+            skew_scale=terms.skew_scale,
+            reduce_only=True,
+            **dict.fromkeys(set(Terms._fields[1:-1]) - {"min_price", "max_price", "skew_scale"}, 0),
+        )
+        self.listed[market] = (name, settled)
+        _, t1, t2 = slots.pack_terms(settled, 18)
+        self.set_terms(self.settings.configurator, market, (slots.put(SETTLED, 185, 3), t1, t2))
+        price = self.markets[market].a.last_price
+        self._emit(self.settings.configurator, MarketSettled(market, price))
+
+    def _backstop(self) -> str:
+        """Who settles without notice."""
+        return self.settings.backstop
+
+    def _listed(self, market: int) -> Terms:
+        """The terms of a market that is listed and not delisted."""
+        require(market < len(self.listed), "market: unknown")
+        require(market not in self.settles_at, "configurator: delisted")
+        return self.listed[market][1]
+
+    def _check(self, terms: Terms, open_interest: int) -> None:
+        """The rules, with so much open interest, which may be more than its cap."""
         most = max(terms.max_open_interest, open_interest)
         check_terms(terms, most, self.settings.keeper_share_ppm)
+
+    def _admit(self, market: int, terms: Terms) -> None:
+        """A feed's decimals; it must answer with a valid price now."""
         feed = self.feeds.get(terms.feed)
-        replaced = terms.feed != old_feed
-        require(feed is not None or not (replaced or open_interest == 0), "configurator: feed")
-        decimals = feed.decimals if feed else 0
-        require(decimals <= 18, "configurator: feed decimals")
+        if feed is None:
+            raise Refused("configurator: feed")
+        require(feed.decimals <= 18, "configurator: feed decimals")
+        self.feed_decimals[market] = feed.decimals
+        words = self._pack(market, terms)
+        _, status = judge_price(feed.read(), terms_of(words), 0, 0, self.now)
+        require(status == LIVE, PRICE_REASONS.get(status, ""))
+
+    def _pack(self, market: int, terms: Terms) -> tuple[int, int, int]:
         exponent = slots.bound_exponent(terms.min_price, terms.max_price)
         digits = terms.max_price // 10**exponent
         require(digits < 2**24, "configurator: price bound digits")
-        words = slots.pack_terms(terms, decimals)
-        if replaced or open_interest == 0:
-            said = feed.read() if feed else None
-            _, status = judge_price(said, terms_of(words), 0, 0, self.now)
-            require(status == LIVE, PRICE_REASONS.get(status, ""))
-        self.set_terms(self.settings.configurator, market, words)
+        until = self.paused_until.get(market, 0)
+        return slots.pack_terms(terms, self.feed_decimals[market], until)
+
+    def _send(self, market: int, terms: Terms) -> None:
+        """Put terms that have been checked into effect; a pause goes on."""
+        self.listed[market] = (self.listed[market][0], terms)
+        self.set_terms(self.settings.configurator, market, self._pack(market, terms))
+
+    def _change(self, market: int, terms: Terms) -> None:
+        self._send(market, terms)
+        self._emit(self.settings.configurator, MarketReconfigured(market, terms))
+
+    def _end_ramp(self, market: int) -> None:
+        if self.ramps.pop(market, None):
+            self._emit(self.settings.configurator, RampEnded(market))
+
+    # -------------------------------------------------------------- the guardian
+
+    @atomic
+    def set_guardian(self, sender: str, guardian: str) -> None:
+        """Name who may lower risk at once, beside the owner (GOV-1)."""
+        require(sender == self.owner, "ownable: caller is not the owner")
+        self.guardian = guardian
+        self._emit(self.settings.configurator, GuardianSet(guardian))
+
+    def _check_guardian(self, sender: str) -> None:
+        require(sender in (self.guardian, self.owner), "configurator: guardian only")
+
+    @atomic
+    def pause_market(self, sender: str, market: int, duration: int) -> None:
+        """Let nobody open or enlarge in a market for so many seconds (GOV-1)."""
+        self._check_guardian(sender)
+        terms = self._listed(market)
+        require(0 < duration <= 7 * DAY, "configurator: pause too long")
+        until = max(self.paused_until.get(market, 0), self.now + duration)
+        self.paused_until[market] = until
+        self._send(market, terms)
+        self._emit(self.settings.configurator, MarketPaused(market, until))
+
+    @atomic
+    def restrict_market(
+        self, sender: str, market: int, max_skew: int, max_open_interest: int, reduce_only: bool
+    ) -> None:
+        """Lower a market's caps, or leave only reducing; a ramp's target, too (GOV-1)."""
+        self._check_guardian(sender)
+        terms = self._listed(market)
+        lower = (
+            max_skew <= terms.max_skew
+            and max_open_interest <= terms.max_open_interest
+            and reduce_only >= terms.reduce_only
+        )
+        require(lower, "configurator: only lower")
+        require(max_skew <= max_open_interest, "configurator: max_skew")
+        if ramp := self.ramps.get(market):
+            target = ramp.target._replace(
+                max_skew=min(ramp.target.max_skew, max_skew),
+                max_open_interest=min(ramp.target.max_open_interest, max_open_interest),
+                reduce_only=ramp.target.reduce_only or reduce_only,
+            )
+            self.ramps[market] = ramp._replace(target=target)
+        terms = terms._replace(
+            max_skew=max_skew, max_open_interest=max_open_interest, reduce_only=reduce_only
+        )
+        self._change(market, terms)
+
+    @atomic
+    def restrict_collateral(self, sender: str, id: int, cap: int) -> None:
+        """Lower a token's cap [raw]; nothing else of its terms moves (GOV-1)."""
+        self._check_guardian(sender)
+        require(id < len(self.collateral), "collateral: unknown")
+        require(cap <= self.collateral[id].cap, "configurator: only lower")
+        terms, token = self.collateral[id]._replace(cap=cap), self.tokens[id]
+        self.collateral[id] = terms
+        t0, t1, t2 = token.words
+        words = (t0, t1, t2 >> 128 << 128 | cap)
+        self.set_token(self.settings.configurator, id, token.address, words)
+        self._emit(self.settings.configurator, CollateralReconfigured(id, terms))
+
+    @atomic
+    def freeze(self, sender: str, duration: int) -> None:
+        """Let liquidations wait, and whatever takes on risk (GOV-1)."""
+        self._check_guardian(sender)
+        require(0 < duration <= DAY, "configurator: freeze too long")
+        require(self.now >= self.calm_from + BETWEEN_FREEZES, "configurator: too soon")
+        self._set_calm(self.now + duration + GRACE)
+
+    @atomic
+    def unfreeze(self, sender: str) -> None:
+        """End a freeze early; the hour of grace begins (GOV-1)."""
+        self._check_guardian(sender)
+        require(self.calm_from > self.now + GRACE, "configurator: not frozen")
+        self._set_calm(self.now + GRACE)
+
+    def _set_calm(self, calm_from: int) -> None:
+        self.calm_from = calm_from
+        self.set_calm(self.settings.configurator, calm_from)
+        self._emit(self.settings.configurator, CalmSet(calm_from))
+
+    # -------------------------------------------------------------- the Configurator: collateral
 
     @atomic
     def list_collateral(self, sender: str, token: str, terms: CollateralTerms) -> int:
@@ -2152,6 +2780,14 @@ class Model:
         self._emit(self.settings.configurator, CreditReconfigured(terms))
 
     # -------------------------------------------------------------- the auction
+
+    @atomic
+    def open_lot(
+        self, sender: str, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+    ) -> None:
+        """Take a seizure up for sale, which is the Clearinghouse's call (LIQ-4)."""
+        require(sender == self.address, "access: clearinghouse only")
+        self._open_lot(token, amount, to_insurance, to_pool, surplus_to)
 
     def _open_lot(
         self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from plimsoll.chain import address_of
 from plimsoll.client import (
     Account,
     Conservation,
@@ -112,6 +113,17 @@ def deployment_table(deployment: Deployment) -> RenderableType:
     for part, address in deployment.addresses().items():
         made.add_row(part, address)
     return made
+
+
+def owner_line(deployment: Deployment) -> str:
+    """Who owns the Configurator, and who is to."""
+    owner, successor = deployment.owner, deployment.next_owner
+    lock = deployment.timelock and address_of(deployment.timelock)
+    known = {lock: "the timelock", deployment.deployer: "the deployer"}
+    line = f"The Configurator's owner is {known.get(owner, 'another')}, {owner}"
+    if successor is None:
+        return line + "."
+    return line + f"; it is offered to {known.get(successor, 'another')}, {successor}."
 
 
 def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:

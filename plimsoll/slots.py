@@ -80,6 +80,20 @@ class Terms(NamedTuple):
     reduce_only: bool = False
 
 
+class Ramp(NamedTuple):
+    """A market's terms on their way, as in ``IConfigurator.Ramp``."""
+
+    target: Terms
+    im_ppm: int  # where it began, and likewise
+    mm_ppm: int
+    liquidation_fee_ppm: int
+    reward: int  # [WAD quote]
+    skew_scale: int  # [WAD base]
+    duration: int  # [s] of the whole way
+    progress: int  # [s] of it walked
+    walked_at: int  # [unix s] of the last step, or the start
+
+
 class CollateralTerms(NamedTuple):
     """A token's terms in readable numbers, as in ``IConfigurator.CollateralTerms``."""
 
@@ -320,12 +334,13 @@ def bound_exponent(min_price: int, max_price: int) -> int:
     return exponent
 
 
-def pack_terms(terms: Terms, feed_decimals: int) -> tuple[int, int, int]:
+def pack_terms(terms: Terms, feed_decimals: int, paused_until: int = 0) -> tuple[int, int, int]:
     """The three words that the clearinghouse keeps of a market's terms.
 
     Args:
         terms: readable numbers.
         feed_decimals: of the feed's answers, 0 to 18.
+        paused_until: [unix s] nobody opens or enlarges.
 
     Returns:
         Terms 0, 1 and 2.
@@ -361,6 +376,7 @@ def pack_terms(terms: Terms, feed_decimals: int) -> tuple[int, int, int]:
         put(terms.max_skew, 0, 96)
         | put(terms.max_open_interest, 96, 96)
         | put(terms.otc_band_ppm, 192, 20)
+        | put(paused_until, 212, 32)
     )
     return t0, t1, t2
 

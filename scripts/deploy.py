@@ -15,19 +15,29 @@ from plimsoll import cli as shared
 @click.option(
     "--signer", default="0", show_default=True, help="A test account's number or an alias."
 )
+@click.option(
+    "--timelock", "delay", type=int, help="Hand the Configurator to a Timelock: its delay in s."
+)
+@click.option(
+    "--proposer", "proposers", multiple=True, help="Who announces; by default the signer."
+)
+@click.option(
+    "--executor", "executors", multiple=True, help="Who does what is due; by default everybody."
+)
+@click.option("--guardian", help="Who may lower risk at once.")
 @shared.quiet
-def cli(file, markets, signer):
+def cli(file, markets, signer, delay, proposers, executors, guardian):
     """Deploy tokens, feeds, contracts and markets; seed the pool; write the addresses down.
 
     Where the table gives an address for the quote token or a feed, that one is used; everything
-    else is a mock, for local chains only.
+    else is a mock, for local chains only. Without --timelock the signer owns the Configurator.
     """
     from rich.text import Text
 
     from plimsoll import report
-    from plimsoll.chain import ApeChain
+    from plimsoll.chain import ApeChain, address_of
     from plimsoll.client import Client
-    from plimsoll.deployment import DEVNET, Deployment, deploy
+    from plimsoll.deployment import DEVNET, NOBODY, Deployment, Governance, deploy
     from plimsoll.table import default_table, load_table
 
     table = load_table(Path(file)) if file else default_table()
@@ -35,9 +45,17 @@ def cli(file, markets, signer):
         table = table.only(*(name.strip() for name in markets.split(",")))
     chain = ApeChain()
     owner = shared.signer_of(signer)
+    if delay is None and (proposers or executors or guardian):
+        raise click.UsageError("--proposer, --executor and --guardian go with --timelock")
+    governance = None
+    if delay is not None:
+        who = proposers or (address_of(owner),)
+        governance = Governance(delay, who, executors or (NOBODY,), guardian)
     screen = report.console()
     with screen.status("compiling, if need be") as status:
-        deployment = deploy(table, chain, owner, lambda step: status.update(Text(step)))
+        deployment = deploy(
+            table, chain, owner, lambda step: status.update(Text(step)), governance=governance
+        )
     path = deployment.save()
     deployment = Deployment.load(chain)  # what others will read
 
@@ -46,6 +64,7 @@ def cli(file, markets, signer):
     screen.print(report.deployment_table(deployment))
     screen.print(report.markets_table(client.markets(), symbol))
     screen.print(report.pool_table(client.pool(), symbol))
+    screen.print(report.owner_line(deployment))
     screen.print(f"Written and checked: {path}")
     if chain.ends_with_process:
         screen.print(

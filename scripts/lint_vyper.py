@@ -40,6 +40,7 @@ VYPER_VERSION = "0.4.3"
 EVM_VERSION = "cancun"
 DOCUMENTED_CONTRACTS = frozenset(
     {
+        "Backstop.vy",
         "Clearinghouse.vy",
         "CollateralAuction.vy",
         "CollateralLens.vy",

@@ -11,13 +11,14 @@ from typing import Any
 
 from plimsoll.fuzz.artifacts import Artifact, compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Chain, Contract
+from plimsoll.fuzz.coins import ether_coin
 from plimsoll.fuzz.lens import PAGE, Lens
 from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import step
 from plimsoll.fuzz.system import STRANGER, Setup, System, compiled, created_by
 from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM, Settings
-from plimsoll.slots import WAD
+from plimsoll.slots import WAD, CollateralTerms, CreditTerms, Terms
 
 SIGNER = b"\x11" * 32  # a private key that everybody knows
 # Says, to whatever it is asked, five words: the second its gas, the fourth the time.
@@ -132,8 +133,8 @@ def sign(
     return signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
 
 
-def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
-    """A Clearinghouse and a pool whose quote is `token`, of six decimals."""
+def around(chain: Chain, token: Contract) -> tuple[Contract, Contract, Contract, Contract]:
+    """A Clearinghouse whose quote is `token`, of six decimals; its pool, configurator, auction."""
     artifacts, owner = compiled(), chain.deployer
     home = created_by(owner, chain.nonce(owner) + 4)
     configurator = chain.deploy(artifacts.configurator, home, 200_000)
@@ -141,8 +142,9 @@ def around(chain: Chain, token: Contract) -> tuple[Contract, Contract]:
     auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
     peers = token.address, 0, pool.address, configurator.address, auction.address
     shares = 200_000, 200_000, 500_000, 1_500_000, 0
-    settings = Settings(*peers, *shares, chain.deploy(artifacts.backstop, home).address)
-    return chain.deploy(artifacts.clearinghouse, settings), pool
+    backstop = chain.deploy(artifacts.backstop, home, 11 * WAD // 10)
+    house = chain.deploy(artifacts.clearinghouse, Settings(*peers, *shares, backstop.address))
+    return house, pool, configurator, auction
 
 
 def check_construction(chain: Chain) -> None:
@@ -185,7 +187,7 @@ def check_construction(chain: Chain) -> None:
         configurator = chain.deploy(artifacts.configurator, home, 0).address
         pool = chain.deploy(artifacts.pool, home, token, "Pool", "POOL", DAY).address
         auction = chain.deploy(artifacts.auction, home, configurator, token).address
-        backstop = chain.deploy(artifacts.backstop, home).address
+        backstop = chain.deploy(artifacts.backstop, home, 11 * WAD // 10).address
         shares = 0, insurance, weight, 0, 0
         settings = Settings(token, 0, pool, configurator, auction, *shares, backstop)
         found = made(artifacts.clearinghouse, settings)
@@ -200,7 +202,7 @@ def check_odd_token(chain: Chain) -> None:
     """
     owner = chain.deployer
     token = chain.deploy(compile_contract("mocks/OddTokenMock.vy"), 6)
-    house, pool = around(chain, token)
+    house, pool, *_ = around(chain, token)
     for call in (
         token.call("mint", owner, 10**12),
         token.call("approve", house.address, MAX_UINT),
@@ -234,6 +236,48 @@ def check_odd_token(chain: Chain) -> None:
     same("token that keeps a tenth", short.reason, "pool: too little arrived")
     # Of 100, 90 reach the pool and 81 the Clearinghouse; a share is a millionth of a raw unit.
     same("token that keeps a tenth", pool.call("deposit", 100, owner, 0).value, 81 * 10**6)
+
+
+def check_unpaid_lot(chain: Chain) -> None:
+    """A lot is paid for in full, by a token that says so, before anything leaves it.
+
+    Raises:
+        Mismatch: if it is sold for less.
+    """
+    owner, artifacts = chain.deployer, compiled()
+    token = chain.deploy(compile_contract("mocks/OddTokenMock.vy"), 6)
+    house, pool, configurator, auction = around(chain, token)
+    ether = chain.deploy(artifacts.token, "Ether", "ETH", 18)
+    market, coin = free_coin(), ether_coin()
+    feeds = [
+        chain.deploy(artifacts.feed, market.decimals, market.price),
+        chain.deploy(artifacts.feed, coin.feed_decimals, coin.price),
+    ]
+    terms = Terms(feed=feeds[0].address, **market.terms)
+    backing = CollateralTerms(feed=feeds[1].address, **coin.terms)
+    credit = CreditTerms(10**6 * WAD, 500_000, PPM, 0, 0, PPM, 0, 0, tuple(range(16)))
+    for call in (
+        token.call("mint", owner, 10**15),
+        token.call("approve", pool.address, MAX_UINT),
+        token.call("approve", auction.address, MAX_UINT),
+        ether.call("mint", owner, WAD),
+        ether.call("approve", house.address, MAX_UINT),
+        configurator.call("list_market", "M0", terms),
+        configurator.call("configure_credit", credit),
+        configurator.call("list_collateral", ether.address, backing),
+        pool.call("deposit", 10**13, owner, 0),
+        house.call("deposit", owner, ether.address, WAD),
+        house.call("trade", owner, 0, 200 * WAD, MAX_UINT),
+        feeds[0].call("set_round", market.price * 88 // 100, chain.now),
+        house.call("liquidate", owner),
+    ):
+        same("lot to be paid for", call.reason, None)
+    for mode, fee in ((REFUSES, 0), (TAKES_A_FEE, 1)):
+        token.call("set_mode", mode, fee)
+        unpaid = auction.call("buy_collateral", 0, WAD // 10, MAX_UINT, owner)
+        same("lot that is not paid for", unpaid.reason, "ledger: transfer failed")
+    token.call("set_mode", 0, 0)
+    same("lot that is", auction.call("buy_collateral", 0, WAD // 10, MAX_UINT, owner).reason, None)
 
 
 def check_feed_gas(chain: Chain) -> None:

@@ -9,9 +9,19 @@ import random
 from collections import deque
 from typing import Any
 
+from plimsoll import slots
 from plimsoll.fuzz.numbers import log_uniform
 from plimsoll.fuzz.system import STRANGER, WALLETS, CoinSetup, Op, System
-from plimsoll.model import DAY, LIVE, NOWHERE, PPM, Model, check_collateral
+from plimsoll.model import (
+    DAY,
+    LIVE,
+    NAV_MAX_AGE,
+    NOWHERE,
+    PPM,
+    Model,
+    check_collateral,
+    token_terms_of,
+)
 from plimsoll.slots import WAD, CollateralTerms
 
 # ------------------------------------------------------------------ deployments
@@ -33,6 +43,11 @@ def _coin(price: int, decimals: int, **terms: int) -> CoinSetup:
         "delisted": False,
     }
     return CoinSetup(price * 10**8, 8, decimals, {**fields, **terms})
+
+
+def ether_coin() -> CoinSetup:
+    """Ether-like: 18 decimals, at 3,000."""
+    return _coin(3_000, 18)
 
 
 def wild_coin(rng: random.Random) -> CoinSetup:
@@ -69,9 +84,11 @@ def random_coins(rng: random.Random) -> tuple[list[CoinSetup], dict[str, Any] | 
     kind = rng.random()
     if kind < 0.3:
         return [], None
-    ordinary = [_coin(3_000, 18), _coin(60_000, 8), _coin(1, 6, scale=10**8 * WAD)]
+    # At a price of one and 18 decimals whatever is owed is a whole number of raw units.
+    dollars = [_coin(1, decimals, scale=10**8 * WAD) for decimals in (6, 18)]
+    ordinary = [ether_coin(), _coin(60_000, 8), *dollars]
     if kind < 0.7:
-        coins = ordinary[: rng.randint(1, 3)]
+        coins = rng.sample(ordinary, rng.randint(1, 3))
     elif kind < 0.9:
         coins = [
             wild_coin(rng) if rng.random() < 0.6 else rng.choice(ordinary)
@@ -123,6 +140,14 @@ class CoinDraws:
 
     def greatest(self, low: int, high: int, passes: Any) -> int:
         """The greatest number in [low, high) that passes."""
+        raise NotImplementedError
+
+    def depth(self, market: int) -> slots.Unpacked:
+        """A market's terms, as the clearinghouse holds them."""
+        raise NotImplementedError
+
+    def feed_of(self, market: int) -> int:
+        """The number of a market's feed."""
         raise NotImplementedError
 
     def coin(self) -> int:
@@ -196,7 +221,11 @@ class CoinDraws:
             lower = {"debt_ratio_ppm": self.rng.choice([0, 1, 10_000]), "call_line_ppm": PPM}
             base = self.system.setup.credit or {}
             self.queue.append(["configure_credit", "owner", {**base, **lower}])
-            return ["convert", "keeper", who]
+            if self.rng.random() < 0.3:
+                return ["convert", "keeper", who]
+            # And back: under such terms nobody comes to owe anything.
+            self.queue.append(["convert", "keeper", who])
+            return ["configure_credit", "owner", base]
         return ["convert", self.rng.choice(["keeper", "mallory", STRANGER, "alice"]), who]
 
     def settle(self) -> Op:
@@ -208,6 +237,74 @@ class CoinDraws:
         ]
         who = self.rng.choice(losers) if losers and self.rng.random() < 0.9 else self.trader()
         return ["settle", self.rng.choice(["keeper", "mallory", STRANGER]), who]
+
+    def carries(self, account: str) -> tuple[bool, int]:
+        """Whether an account has positions, and how much it could open with [WAD quote]."""
+        who = self.system.address(account)
+        header = self.model.header_of(who)
+        return header.bitmap != 0, header.cash + self.model._backing(who).initial
+
+    def overdraw(self) -> Op:
+        """Tokens carry a trade whose loss the cash does not cover and they do: some are seized."""
+        rng, model = self.rng, self.model
+        alive = [m for m in range(len(model.listed)) if model.leg(NOWHERE, m).status == LIVE]
+        weights = {i: token_terms_of(model.tokens[i].words) for i in range(len(self.system.coins))}
+        coins = [
+            i
+            for i, terms in weights.items()
+            if terms.initial_ppm and model.holding(NOWHERE, i).status == LIVE
+        ]
+        # Whoever has the least of a few: where there is much cash nothing is seized.
+        account = min((self.trader() for _ in range(4)), key=self.carries)
+        if self.carries(account)[0] or not alive or not coins:
+            return self.coin_in()
+        # Half of the time a token of which any worth is a whole number of units, if there is one.
+        worths = {
+            i: model.holding(NOWHERE, i).unit * model.holding(NOWHERE, i).price for i in coins
+        }
+        even = [i for i in coins if WAD % worths[i] == 0]
+        market, coin = rng.choice(alive), rng.choice(even if even and rng.random() < 0.5 else coins)
+        who, owner = self.system.address(account), account.partition(".")[0]
+        if model.header_of(who).cash > 0:
+            self.queue.append(["withdraw", owner, account, "token", "all", owner])
+        # As much as the pool and the token's cap bear, on as many tokens as that takes.
+        terms, book, weight = self.depth(market), model.book, weights[coin]
+        price, holding = model.leg(NOWHERE, market).price, model.holding(who, coin)
+        state, backing = model.tokens[coin].state, model._backing(who)
+        room = book.nav * model.settings.max_pool_leverage_ppm // PPM - book.exposure
+        fits = max(weight.cap - state.total, 0) * holding.unit * holding.price // WAD
+        each_ppm = 3 * terms.im_ppm // 2 * (weight.scale + state.total * holding.unit)
+        each_ppm = max(each_ppm // weight.scale * PPM // weight.initial_ppm, 1)
+        most = min(room, terms.max_skew * price // WAD, fits * PPM // each_ppm)
+        notional = int(max(most, 0) * rng.uniform(0.01, 0.8))
+        if not notional:
+            return self.coin_in()
+        worth = notional * each_ppm // PPM
+        amount = worth * WAD // (holding.price * holding.unit)
+        cash = notional // 50 // model.settings.unit  # [raw] for what a fill costs
+        self.queue.append(["mint", owner, cash])
+        self.queue.append(["deposit", owner, account, "token", cash])
+        self.queue.append(["mint", owner, amount, coin])
+        self.queue.append(["deposit", owner, account, f"coin{coin}", amount])
+        if model.now > book.known_at + NAV_MAX_AGE:
+            self.queue.append(["refresh", STRANGER])
+        size, sign = max(notional * WAD // price, slots.LOT), rng.choice([-1, 1])
+        self.queue.append(["trade", owner, account, market, sign * size])
+        # Below the line; or above it, where a conversion may be called.
+        sick, cash = rng.random() < 0.8, cash * model.settings.unit
+        line = cash + backing.maintenance + worth * weight.maintenance_ppm // PPM
+        line -= notional * terms.mm_ppm // PPM
+        end = cash + backing.credit + worth * holding.kept_ppm // PPM
+        low, high = (line, end) if sick else (cash, line)
+        loss = min(max(low + int((high - low) * rng.random()), 1), notional * 9 // 10)
+        feed = self.feed_of(market)
+        answer = model.feeds[self.system.feeds[feed].address].answer
+        self.queue.append(["price", feed, max(answer - sign * (answer * loss // notional), 1), 0])
+        keeper = rng.choice(["keeper", "mallory", STRANGER])
+        if sick:
+            return ["liquidate", keeper, account]
+        self.queue.append(["settle", keeper, account])
+        return ["convert", keeper, account]
 
     # -------------------------------------------------------------- the auction
 
@@ -261,6 +358,8 @@ class CoinDraws:
             last = first
         wide = rng.choice([0.001, 0.01, 0.05, 0.3])
         answer = max(int(last * (1 + rng.gauss(0, wide))), 1)
+        if rng.random() < 0.3:  # back at where it stood, a dollar at one
+            answer = first
         age = 0 if rng.random() < 0.9 else rng.randrange(2 * terms.max_age)
         self.queue.append(["price", feed, answer, age])
         backed = self.backed()
@@ -343,6 +442,7 @@ class CoinDraws:
         ops: list[Op] = [
             ["set_token", sender, coin, f"coin{coin}", words],
             ["set_credit", sender, 0, 0],
+            ["open_lot", sender, coin, 1, 0, 0, sender],
             ["withdraw", sender, "auction", f"coin{coin}", 1, sender],
             ["deposit", sender, "auction", "token", 1],
             ["liquidate", sender, "auction"],

@@ -546,6 +546,7 @@ def _run_aside(trails: dict[str, Trail]) -> Report:
     aside.check_constants(system)
     aside.check_permits(system)
     aside.check_odd_token(TrackedChain(trails, setup.start))
+    aside.check_unpaid_lot(TrackedChain(trails, setup.start))
     aside.check_last_market(TrackedChain(trails, setup.start))
     return Report(setup, [])
 

@@ -47,6 +47,7 @@ SUBJECTS = (
     "Clearinghouse.vy",
     "Configurator.vy",
     "CollateralAuction.vy",
+    "Backstop.vy",
     "modules/collateral.vy",
     "modules/curve.vy",
     "modules/debt.vy",

@@ -14,17 +14,23 @@ from typing import Any
 
 from plimsoll import slots
 from plimsoll.fuzz.coins import CoinDraws, random_coins
+from plimsoll.fuzz.last_resort import LastResortDraws
 from plimsoll.fuzz.numbers import log_uniform
 from plimsoll.fuzz.system import MODES, STRANGER, WALLETS, MarketSetup, Op, Setup, System
 from plimsoll.model import (
+    BETWEEN_FREEZES,
     CLAIM_WINDOW,
     DAY,
+    GRACE,
     LIVE,
     MAX_BATCH,
+    MAX_NOTICE,
     MAX_UINT,
+    MIN_NOTICE,
     NAV_MAX_AGE,
     NOWHERE,
     PPM,
+    STEP,
     Model,
     Refused,
     ceil_div,
@@ -203,6 +209,7 @@ def _random_markets(rng: random.Random) -> Setup:
         max_pool_leverage_ppm=1_500_000 if plain else rng.choice([0, PPM, 1_500_000, 10**9]),
         top_up_per_block=100 * WAD if plain else rng.choice([0, 3 * WAD, 100 * WAD]),
         cooldown=DAY if plain else rng.choice([3_600, DAY]),
+        deleverage_to=11 * WAD // 10 if plain else rng.choice([WAD, WAD + 1, 2 * WAD, 10 * WAD]),
         pool_cash=10_000_000 if plain else rng.choice([0, 1_000, 10**7, 10**10]),
         insurance_cash=1_000 if plain else rng.choice([0, 1, 10**6]),
     )
@@ -211,7 +218,7 @@ def _random_markets(rng: random.Random) -> Setup:
 # ------------------------------------------------------------------ operations
 
 
-class Generator(CoinDraws):
+class Generator(CoinDraws, LastResortDraws):
     """Draws operations for a system, one at a time, each on the state that the last one left."""
 
     def __init__(self, rng: random.Random, system: System) -> None:
@@ -244,9 +251,19 @@ class Generator(CoinDraws):
             (self.pool_out, 6),
             (self.pool_rights, 1),
             (self.configure, 3),
+            (self.ramp, 1),
+            (self.walk, 3),
+            (self.walk_to_the_end, 0.1),
+            (self.guard, 2),
+            (self.delist, 0.15),
+            (self.settle_market, 0.15),
             (self.intrude, 1),
             (self.report, 1),
             (self.uptime, 2 if system.uptime else 0),
+            (self.break_pool, 2),
+            (self.deleverage, 1.5),
+            (self.close_settled, 0.7),
+            (self.last_act, 1),
         ]
         if system.coins:
             self.draws += [
@@ -254,6 +271,7 @@ class Generator(CoinDraws):
                 (self.coin_out, 5),
                 (self.convert, 4),
                 (self.settle, 4),
+                (self.overdraw, 8),
                 (self.buy, 6),
                 (self.tick, 1),
                 (self.poke_token, 3),
@@ -263,6 +281,11 @@ class Generator(CoinDraws):
                 (self.configure_credit, 1),
                 (self.intrude_on_coins, 1),
             ]
+        # Whether the Clearinghouse knows of freezes.
+        known = {entry.get("name") for entry in system.artifacts.clearinghouse.abi}
+        self.freezes = "set_calm" in known
+        # A venue that has settled does little else: few of them do.
+        self.ends = rng.random() < 0.25
         # Each run has its own mix, so that no mix is never tried.
         self.weights = [w * 2 ** rng.uniform(-1.5, 1.5) for _, w in self.draws]
         # How soon feeds that failed come back.
@@ -476,9 +499,10 @@ class Generator(CoinDraws):
             amount = self.near(2**100 // self.model.settings.unit - self.model.custody + 1)
         if isinstance(amount, int) and amount > has and rng.random() < 0.8:
             self.queue.append(["mint", sender, amount - has])
-        self.queue.append(
-            ["deposit", sender, account, token, max(amount, 0) if amount != "all" else amount]
-        )
+        if amount == "all":
+            return ["deposit", sender, account, token, amount]
+        call = "deposit" if rng.random() < 0.9 else "deposit_with_permit"
+        self.queue.append([call, sender, account, token, max(amount, 0)])
         return self.queue.pop()
 
     def withdraw(self) -> Op:
@@ -561,9 +585,10 @@ class Generator(CoinDraws):
         return ["poke", self.rng.choice([*WALLETS, STRANGER]), self.market()]
 
     def feed_of(self, market: int) -> int:
-        """The number of a market's feed."""
+        """The number of a market's feed; of some feed, where a settled market has none."""
         feed = self.model.listed[market][1].feed
-        return [f.address for f in self.system.feeds].index(feed)
+        known = [f.address for f in self.system.feeds]
+        return known.index(feed) if feed in known else market % len(known)
 
     def _sane(self, feed: int) -> int:
         """A feed's last answer, if it is not absurd; else its first."""
@@ -583,7 +608,7 @@ class Generator(CoinDraws):
         if kind < 0.92:
             wide = rng.choice([0.001, 0.01, 0.05, 0.3])
             answer = max(int(last * (1 + rng.gauss(0, wide))), 1)
-            age = 0 if rng.random() < 0.9 else rng.randrange(2 * terms.max_age)
+            age = 0 if rng.random() < 0.9 else rng.randrange(2 * terms.max_age + 1)
             return ["price", feed, answer, age]
         if kind < 0.96:
             step = 10**terms.feed_exponent
@@ -697,8 +722,10 @@ class Generator(CoinDraws):
             if known.mode != "ok" and self.rng.random() < 0.8:
                 self.queue.append(["fault", i, "ok"])
             if self.rng.random() < 0.95:
+                # Half of the rounds say what the last one said.
+                drift = self.rng.gauss(0, 0.005) if self.rng.random() < 0.5 else 0.0
                 answer = self._sane(i)
-                moved = max(int(answer * (1 + self.rng.gauss(0, 0.005))), 1)
+                moved = max(int(answer * (1 + drift)), 1) if drift else answer
                 self.queue.append(["price", i, moved, 0])
         if self.rng.random() < 0.8 and not only_dead:
             self.queue.append(["refresh", "keeper"])
@@ -716,6 +743,9 @@ class Generator(CoinDraws):
             feed = model.feeds.get(token_terms_of(coin.words).feed)
             moments += [coin.state.seen_at + DAY, token_terms_of(coin.words).settle_at]
             moments += [feed.updated_at + token_terms_of(coin.words).max_age] if feed else []
+        moments += [*model.paused_until.values(), *model.settles_at.values()]
+        moments += [ramp.walked_at + STEP for ramp in model.ramps.values()]
+        moments += [model.calm_from + wait for wait in (-GRACE, 0, BETWEEN_FREEZES)]
         for request in model.requests.values():
             moments += [request.claimable_at, request.claimable_at + CLAIM_WINDOW]
         ahead = [m - model.now for m in moments if model.now < m < model.now + 30 * DAY]
@@ -881,6 +911,10 @@ class Generator(CoinDraws):
                 decimals = self.system.setup.markets[like].decimals
                 self.queue.append(["feed", decimals, self._sane(self.feed_of(market))])
                 changes = {**self._kept(market), "feed": len(self.system.feeds)}
+        elif market < len(self.model.listed) and rng.random() < 0.1:  # a step up, and nothing else
+            changes = self._kept(market)
+            name = rng.choice(["im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward"])
+            changes[name] += slots.REWARD_UNIT if name == "reward" else 1
         sender = "owner" if rng.random() < 0.97 else "mallory"
         if rng.random() < 0.1:
             name = rng.choice(["", "M0", f"N{len(self.model.listed)}", "x" * 32])
@@ -894,6 +928,126 @@ class Generator(CoinDraws):
         terms = self.model.listed[market][1]._asdict()
         del terms["feed"]
         return terms
+
+    def ramp(self) -> Op:
+        """The owner begins a ramp: mostly one that the rules allow, so that it can be walked."""
+        rng, market = self.rng, self.market()
+        like = market if market < len(self.system.setup.markets) else 0
+        changes: dict[str, Any] = dict(self.system.setup.markets[like].terms)
+        if market < len(self.model.listed):
+            changes = {**self._kept(market), "feed": self.feed_of(market)}
+        fee, mm = changes["liquidation_fee_ppm"], changes["mm_ppm"]
+        if rng.random() < 0.7:
+            more = rng.choice([0, 1, 100, 5_000])
+            fee = min(fee + rng.choice([0, 0, 1, more]), 100_000)
+            mm += more + rng.choice([0, 0, 1, 100])
+            im = max(changes["im_ppm"] + rng.choice([0, 0, 1, 1_000]), ceil_div(3 * mm, 2))
+            changes |= {"liquidation_fee_ppm": fee, "mm_ppm": mm, "im_ppm": im}
+            if rng.random() < 0.3:
+                part = rng.choice([-1, 1]) * changes["skew_scale"] // rng.choice([10, 100, 10**4])
+                changes["skew_scale"] += part
+            if rng.random() < 0.3:
+                changes["reward"] = rng.choice([0, 1, 500, 501, 10**5]) * slots.REWARD_UNIT
+        else:
+            name = rng.choice(["im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward", "skew_scale"])
+            now = changes[name]
+            changes[name] = rng.choice([0, now // 2, now - 1 if now else 0, now + 1, 2 * now])
+            if name == "reward":
+                changes[name] -= changes[name] % slots.REWARD_UNIT
+        if rng.random() < 0.2:
+            name = rng.choice(["max_skew", "max_open_interest", "taker_fee_ppm", "reduce_only"])
+            changes[name] = rng.choice([0, changes[name] // 2, changes[name] * 2])
+            changes["reduce_only"] = bool(changes["reduce_only"])
+        if rng.random() < 0.1:
+            name = rng.choice(["max_age", "min_price", "max_price", "feed"])
+            changes[name] = rng.choice([0, 1, 10**12])
+            if name == "feed":
+                changes[name] = rng.choice(["alice", 0])
+        duration = rng.choice([MIN_NOTICE, MIN_NOTICE, rng.randint(MIN_NOTICE, MAX_NOTICE)])
+        if rng.random() < 0.15:
+            duration = self.near(rng.choice([MIN_NOTICE, MAX_NOTICE, 1, MAX_UINT - 1]))
+        sender = "owner" if rng.random() < 0.97 else "mallory"
+        return ["ramp", sender, market, like, changes, max(duration, 0)]
+
+    def walk(self) -> Op:
+        """Anybody walks a ramp, mostly after a while."""
+        rng = self.rng
+        ramps = [*self.model.ramps]
+        market = rng.choice(ramps) if ramps and rng.random() < 0.95 else self.market()
+        if ramps and rng.random() < 0.6:
+            self.queue.append(["wait", rng.choice([1, 60, 3_599, 3_600, 3_601, 7_200, DAY]), 1])
+            if rng.random() < 0.5:
+                self._revive()
+        self.queue.append(["walk", rng.choice([*WALLETS, STRANGER]), market])
+        return self.queue.pop()
+
+    def walk_to_the_end(self) -> Op:
+        """An hour at a time, for days."""
+        ramps = {m: r for m, r in self.model.ramps.items() if r.duration <= 4 * DAY}
+        if not ramps:
+            return self.walk()
+        market = self.rng.choice([*ramps])
+        left = ramps[market].duration - ramps[market].progress
+        for _ in range(ceil_div(left, STEP)):
+            self.queue.append(["wait", STEP, 1])
+            self.queue.append(["walk", "keeper", market])
+        self._revive()
+        return ["walk", "keeper", market]
+
+    def guard(self) -> Op:
+        """The guardian, or the owner, lowers risk; or somebody would raise it."""
+        rng, market = self.rng, self.market()
+        guardian = self.system.labels.get(self.model.guardian, "zero")
+        if rng.random() < (0.6 if guardian == "zero" else 0.05):
+            sender = rng.choice(["owner", "owner", "owner", "mallory"])
+            return ["guardian", sender, rng.choice(["keeper", "bob", "zero"])]
+        who = rng.choice([guardian, "owner"]) if rng.random() < 0.95 else STRANGER
+        who = "owner" if who == "zero" else who
+        if rng.random() < 0.3:
+            duration = rng.choice([1, 60, 3_600, DAY, 7 * DAY, self.near(7 * DAY), 0, MAX_UINT])
+            return ["pause", who, market, duration]
+        if self.freezes and rng.random() < 0.3:
+            if rng.random() < 0.4:
+                return ["unfreeze", who]
+            duration = rng.choice([1, 60, 3_600, DAY, self.near(DAY), 0, MAX_UINT])
+            return ["freeze", who, duration]
+        if self.system.coins and rng.random() < 0.3:
+            coin = rng.choice([*range(len(self.model.collateral)), len(self.model.collateral)])
+            cap = self.model.collateral[min(coin, len(self.model.collateral) - 1)].cap
+            return ["restrict_coin", who, coin, rng.choice([cap, cap * 9 // 10, cap + 1])]
+        terms = self.model.listed[min(market, len(self.model.listed) - 1)][1]
+        caps = [terms.max_skew, terms.max_open_interest]
+        kind = rng.random()
+        if kind < 0.6:
+            caps = [cap * 9 // 10 for cap in caps]
+        elif kind < 0.8:
+            caps = [max(self.near(cap), 0) for cap in caps]
+        only = terms.reduce_only or rng.random() < 0.1
+        return ["restrict", who, market, *caps, only if rng.random() < 0.95 else False]
+
+    def delist(self) -> Op:
+        """The owner gives notice of a market's settlement."""
+        left = [m for m in range(len(self.model.listed)) if m not in self.model.settles_at]
+        if len(left) < 2 and self.rng.random() < 0.8:
+            return self.guard()  # without a market there is little to see
+        duration = self.rng.choice([MIN_NOTICE, MIN_NOTICE, 4 * DAY, self.near(MIN_NOTICE)])
+        if self.rng.random() < 0.1:
+            duration = self.rng.choice([0, self.near(MAX_NOTICE), MAX_UINT])
+        sender = "owner" if self.rng.random() < 0.9 else "mallory"
+        return ["delist", sender, self.market(), duration]
+
+    def settle_market(self) -> Op:
+        """Anybody settles a market, mostly when its time has come."""
+        market, sender = self.market(), self.rng.choice([*WALLETS, STRANGER])
+        waiting = [m for m, at in self.model.settles_at.items() if at > self.model.now]
+        if waiting:
+            market = self.rng.choice(waiting)
+            wait = self.model.settles_at[market] - self.model.now
+            self.queue.append(["wait", max(self.near(wait), 0), 1])
+            if self.rng.random() < 0.7:
+                self._revive()
+        self.queue.append(["settle_market", sender, market])
+        return self.queue.pop()
 
     def intrude(self) -> Op:
         """Calls that are not the caller's to make."""

@@ -39,12 +39,14 @@ from plimsoll.model import (
 )
 from plimsoll.slots import WAD
 
-# What may take a healthy account to unhealthy: prices, feeds and time; and another feed, see below.
-MOVES_PRICES = ("price", "fault", "wait")
+# What may take a healthy account to unhealthy: prices, feeds, time, and a ramp, which everybody saw
+# coming; and another feed, see below.
+MOVES_PRICES = ("price", "fault", "wait", "walk")
 # What nobody can gain by, at prices that stand still.
 OWN_ACTS = (
     "trade",
     "deposit",
+    "deposit_with_permit",
     "withdraw",
     "poke",
     "poke_token",
@@ -95,6 +97,9 @@ class Books(NamedTuple):
     tokens: Mapping[tuple[str, int], int]  # [raw] collateral by account and token
     totals: Mapping[int, tuple[int, int]]  # [raw] by token: as booked, and by the token's own word
     debt: int  # [WAD quote] the sum of debts, as booked
+    settled: bool  # whether some market is, which closes positions whatever they leave
+    share: int  # [WAD] plus one, of each claim; 0 without a settlement
+    due: int  # [WAD quote] to the pool and the fund, for lots that are for sale
 
     @classmethod
     def of(cls, model: Model) -> Books:
@@ -119,6 +124,9 @@ class Books(NamedTuple):
                 for id, token in model.tokens.items()
             },
             debt=model.debts.total,
+            settled=any(model.is_settled(m) for m in range(len(model.listed))),
+            share=model.share,
+            due=sum(lot.to_pool + lot.to_insurance for lot in model.lots if lot.amount),
         )
 
 
@@ -150,7 +158,7 @@ class Before:
 
     def __init__(self, system: System, op: Op, watch: bool) -> None:
         model, name = system.model, op[0]
-        about = ("trade", "withdraw", "liquidate", "convert")
+        about = ("trade", "withdraw", "liquidate", "convert", "deleverage")
         self.account = system.address(op[2]) if name in about else None
         self.backing = Backing()
         self.total, self.cash, self.closed, self.unhealthy = Sum(), 0, None, False
@@ -164,6 +172,13 @@ class Before:
             self.unhealthy = sick and not system_account and model.is_calm()
             if name == "liquidate" and self.unhealthy:
                 self.closed = cash_if_closed(system, self.account)
+        self.pool = model.pool_margin() if name == "deleverage" else (0, 0)
+        if name == "deleverage" and self.account is not None:
+            self.pool = (self.pool[0] + model.interest_of(self.account), self.pool[1])
+            self.health = model.health(self.account)
+        self.equities = {}
+        if name == "close_settled":
+            self.equities = {a: worth_now(model, a) for a in map(system.address, op[3])}
         self.sold = model.lot(op[2]).token if name == "buy" else 0
         self.insurance = model.header_of(model.address).cash
         self.actors: tuple[str, ...] = ()
@@ -296,7 +311,8 @@ def debts_sum_to_the_total(books: Books) -> str | None:
 def the_fund_is_never_below_zero(books: Books) -> str | None:
     """Nor does an account keep a debt that has neither positions nor collateral."""
     for account, header in books.headers.items():
-        if header.cash < 0 and not (header.bitmap or header.flags) and account != books.pool:
+        bare = not (header.bitmap or header.flags)
+        if header.cash < 0 and bare and account != books.pool and not books.settled:
             return f"{account} is flat and owes {header.cash}"
     fund = books.headers.get(books.house, slots.Header()).cash
     return f"{fund}" if fund < 0 else None
@@ -324,6 +340,18 @@ def shares_are_somebodys(books: Books) -> str | None:
     if sum(books.shares.values()) != books.supply:
         return f"{sum(books.shares.values())} shares are not {books.supply}"
     return None if books.escrow == books.asked else f"{books.asked} asked, {books.escrow} held"
+
+
+@on_state("LIQ-11")
+def custody_pays_every_claim_its_share(books: Books) -> str | None:
+    """Whatever the order; keepers' fees on what is seized later are paid by its sale."""
+    if books.share <= 1:
+        return None
+    house = (books.house, books.pool)
+    cash = sum(max(h.cash, 0) for a, h in books.headers.items() if a not in house)
+    promised = cash * (books.share - 1)
+    there = (books.custody * books.unit + books.due) * WAD
+    return None if promised <= there else f"{promised} of {there}"
 
 
 # ------------------------------------------------------------------ of every operation
@@ -369,6 +397,9 @@ def a_withdrawal_leaves_the_margin(step: Step) -> str | None:
 @on_step("LIQ-1", "liquidate")
 def an_unhealthy_account_can_be_liquidated(step: Step) -> str | None:
     """And no other."""
+    if not step.system.model.is_calm():
+        waits = "venue: frozen or in grace", "account: system"
+        return None if step.outcome.reason in waits else f"in a freeze: {step.outcome.reason!r}"
     if step.before.unhealthy == step.outcome.ok:
         return None
     return f"unhealthy: {step.before.unhealthy}, but {step.outcome.reason!r}"
@@ -423,6 +454,57 @@ def a_conversion_does_not_lower_health(step: Step) -> str | None:
         now -= step.outcome.value  # his own keeper
     then = before.cash + before.total.pnl + before.backing.maintenance
     return None if now >= then else f"equity fell from {then} to {now}"
+
+
+@on_step("LIQ-9", "deleverage")
+def a_deleveraging_takes_what_is_needed(step: Step) -> str | None:
+    """Of a winner, for a pool that is broke: no more than the target asks, and his health stays."""
+    if not step.outcome.ok:
+        return None
+    model, before, account = step.system.model, step.before, step.before.account or ""
+    leg, closed = model.leg(account, step.op[3]), step.outcome.value
+    (was, asked), (now, asks) = before.pool, model.pool_margin()
+    if was >= asked:
+        return f"the pool was healthy: {was} of {asked}"
+    if not 0 <= now - was <= 1:
+        return f"the pool's equity went from {was} to {now}"
+    if model.health(account) < before.health:
+        return f"health fell from {before.health} to {model.health(account)}"
+    # The skew, too, was more than is left by what was closed: half of what is needed would not do.
+    crowd = abs(leg.skew)
+    held = model._valued(leg, crowd, 0).required
+    less = model._valued(leg, crowd + min(closed, slots.LOT), 0).required
+    if was > 0 and (asks - held + less) * model.target <= was * WAD:
+        return f"{closed} is more than is needed"
+    enough = asks * model.target <= now * WAD
+    all_of_it = abs(leg.size) in (0, slots.LOT) or crowd == 0
+    return None if enough or all_of_it else f"{closed} is too little"
+
+
+@on_step("PRC-6", "close_settled")
+def a_settled_market_takes_no_fee(step: Step) -> str | None:
+    """Equity stays, but for a wei."""
+    if not step.outcome.ok:
+        return None
+    for account, was in step.before.equities.items():
+        now = worth_now(step.system.model, account)
+        if account != step.system.model.settings.pool and not 0 <= was - now <= 1:
+            return f"{account} went from {was} to {now}"
+    return None
+
+
+@on_step("LIQ-11", "withdraw")
+def a_claim_is_paid_its_share(step: Step) -> str | None:
+    """Within a raw unit; none while it waits."""
+    model = step.system.model
+    if not model.share or step.op[3] != "token" or not step.outcome.ok:
+        return None
+    sent = next(e.args[3] for e in step.outcome.events if e.name == "Withdrawn")
+    claimed = (step.before.cash - model.header_of(step.before.account or "").cash) // (
+        model.settings.unit
+    )
+    exact = Fraction(claimed * (model.share - 1), WAD)
+    return None if 0 <= exact - sent < 1 else f"{sent} for {claimed}, not {float(exact)}"
 
 
 @on_step("LIQ-7", "buy")
@@ -573,6 +655,12 @@ def wealth(system: System, wallet: str) -> Fraction:
     return total
 
 
+def worth_now(model: Model, account: str) -> int:
+    """An account's cash and paper profit [WAD quote]."""
+    header = model.header_of(account)
+    return header.cash - model.interest_of(account) + model._value(account, header.bitmap).pnl
+
+
 def worth_of(model: Model, account: str) -> int:
     """An account's cash, and its tokens at their last known prices [WAD quote]."""
     total = model.header_of(account).cash - model.interest_of(account)
@@ -596,7 +684,8 @@ def cash_if_closed(system: System, account: str) -> int | None:
                 model.markets[market] = stored._replace(b=stored.b._replace(surge_ppm=0))
                 worst = 0 if position.size > 0 else MAX_UINT
                 model.trade(account, account, market, -position.size, worst)
-        if model.header_of(account).cash + model._backing(account).credit < 0:
+        cash = model.header_of(account).cash - model.interest_of(account)
+        if cash + model._backing(account).credit < 0:
             return None  # closing would leave a debt that nothing covers
         return worth_of(model, account)
     except Refused:
@@ -606,7 +695,7 @@ def cash_if_closed(system: System, account: str) -> int | None:
 
 
 def moves_prices(op: Op) -> bool:
-    """Whether an operation brings new prices, or the time for funding and for feeds to die."""
+    """Whether an operation brings new prices or requirements, or time for funding and dying."""
     configures = op[0] in ("configure", "configure_coin")
     return op[0] in MOVES_PRICES or (configures and "feed" in op[4])
 

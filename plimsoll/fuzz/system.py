@@ -75,6 +75,7 @@ class Setup:
     outflow_floor: int = 0  # [raw]
     grace: int | None = None  # [s] after a sequencer's restart; None: there is no sequencer
     cooldown: int = DAY
+    deleverage_to: int = 11 * WAD // 10  # [WAD] the pool's health
     pool_cash: int = 10_000_000  # [quote]
     insurance_cash: int = 1_000  # [quote]
     start: int = 1_750_000_000  # [unix s]
@@ -215,7 +216,7 @@ class System:
         configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
         pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
         auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
-        backstop = chain.deploy(artifacts.backstop, home)
+        backstop = chain.deploy(artifacts.backstop, home, setup.deleverage_to)
         uptime = guard = None
         if setup.grace is not None:
             uptime = chain.deploy(artifacts.feed, 0, 0)
@@ -251,6 +252,7 @@ class System:
             settings=settings,
             owner=chain.deployer,
             cooldown=setup.cooldown,
+            target=setup.deleverage_to,
             now=chain.now,
             block_number=chain.number,
         )
@@ -454,6 +456,15 @@ class System:
         raw = has if amount == "all" else amount
         return self._house("deposit", sender, self.address(account), self.address(token), raw)
 
+    def _op_deposit_with_permit(
+        self, sender: str, account: str, token: str, amount: int
+    ) -> tuple[Outcome, Outcome]:
+        """With a permit that nobody signed, which stops nothing: what is approved is taken."""
+        who, signature = self.address(account), (self.chain.now, 27, b"\0" * 32, b"\0" * 32)
+        return self._house(
+            "deposit_with_permit", sender, who, self.address(token), amount, *signature
+        )
+
     def _op_withdraw(
         self, sender: str, account: str, token: str, amount: int | str, receiver: str
     ) -> tuple[Outcome, Outcome]:
@@ -491,6 +502,37 @@ class System:
     def _op_set_terms(self, sender: str, market: int, words: list[int]) -> tuple[Outcome, Outcome]:
         return self._house("set_terms", sender, market, tuple(words))
 
+    def _op_set_share(self, sender: str, share: int) -> tuple[Outcome, Outcome]:
+        return self._house("set_share", sender, share)
+
+    # -------------------------------------------------------------- the Backstop
+
+    def _last(
+        self, function: str, sender: str, *args: Any, method: str | None = None
+    ) -> tuple[Outcome, Outcome]:
+        return self._both(self.backstop, function, method or function, self.address(sender), *args)
+
+    def _op_close_settled(
+        self, sender: str, market: int, accounts: list[str]
+    ) -> tuple[Outcome, Outcome]:
+        who = [self.address(a) for a in accounts]
+        return self._last("close_settled", sender, market, who)
+
+    def _op_deleverage(self, sender: str, account: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._last("deleverage", sender, self.address(account), market)
+
+    def _op_declare(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._last("declare", sender)
+
+    def _op_call_off(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._last("call_off", sender)
+
+    def _op_settle_markets(self, sender: str, markets: list[int]) -> tuple[Outcome, Outcome]:
+        return self._last("settle", sender, markets, method="settle_markets")
+
+    def _op_fix(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._last("fix", sender)
+
     # -------------------------------------------------------------- collateral
 
     def _op_convert(self, sender: str, account: str) -> tuple[Outcome, Outcome]:
@@ -513,6 +555,13 @@ class System:
     def _auction(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.auction, function, function, self.address(sender), *args)
 
+    def _op_open_lot(
+        self, sender: str, token: int, amount: int, insurance: int, pool: int, heir: str
+    ) -> tuple[Outcome, Outcome]:
+        who = self.address(sender)
+        args = token, amount, insurance, pool, self.address(heir)
+        return self._both(self.auction, "open", "open_lot", who, *args)
+
     def _op_buy(
         self, sender: str, lot: int, amount: int | str, most: int | None, receiver: str
     ) -> tuple[Outcome, Outcome]:
@@ -531,17 +580,19 @@ class System:
     def _configured(self, function: str, sender: str, *args: Any) -> tuple[Outcome, Outcome]:
         return self._both(self.configurator, function, function, self.address(sender), *args)
 
-    def _coin_terms(self, like: int, changes: dict[str, Any]) -> CollateralTerms:
-        """A token's first terms with some changed; ``feed`` is a number or a name."""
-        first = len(self.setup.markets)
-        fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
+    def _coin_terms(self, like: int | None, changes: dict[str, Any]) -> CollateralTerms:
+        """A token's first terms with some changed, or as told; ``feed``: a number or a name."""
+        fields = dict(changes)
+        if like is not None:
+            first = len(self.setup.markets)
+            fields = {"feed": first + like, **self.setup.coins[like].terms, **changes}
         feed = fields.pop("feed")
         return CollateralTerms(
             feed=self.feeds[feed].address if isinstance(feed, int) else self.address(feed), **fields
         )
 
     def _op_list_coin(
-        self, sender: str, token: str, like: int, changes: dict[str, Any]
+        self, sender: str, token: str, like: int | None, changes: dict[str, Any]
     ) -> tuple[Outcome, Outcome]:
         terms = self._coin_terms(like, changes)
         return self._configured("list_collateral", sender, self.address(token), terms)
@@ -580,6 +631,42 @@ class System:
         return self._both(
             self.configurator, "configure_market", "configure_market", who, market, terms
         )
+
+    def _op_ramp(
+        self, sender: str, market: int, like: int, changes: dict[str, Any], duration: int
+    ) -> tuple[Outcome, Outcome]:
+        terms = self._terms(like, changes)
+        return self._configured("ramp_market", sender, market, terms, duration)
+
+    def _op_walk(self, sender: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._configured("walk_ramp", sender, market)
+
+    def _op_delist(self, sender: str, market: int, duration: int) -> tuple[Outcome, Outcome]:
+        return self._configured("delist_market", sender, market, duration)
+
+    def _op_settle_market(self, sender: str, market: int) -> tuple[Outcome, Outcome]:
+        return self._configured("settle_market", sender, market)
+
+    def _op_guardian(self, sender: str, guardian: str) -> tuple[Outcome, Outcome]:
+        return self._configured("set_guardian", sender, self.address(guardian))
+
+    def _op_pause(self, sender: str, market: int, duration: int) -> tuple[Outcome, Outcome]:
+        return self._configured("pause_market", sender, market, duration)
+
+    def _op_restrict(
+        self, sender: str, market: int, max_skew: int, max_open_interest: int, reduce_only: bool
+    ) -> tuple[Outcome, Outcome]:
+        caps = max_skew, max_open_interest
+        return self._configured("restrict_market", sender, market, *caps, reduce_only)
+
+    def _op_restrict_coin(self, sender: str, id: int, cap: int) -> tuple[Outcome, Outcome]:
+        return self._configured("restrict_collateral", sender, id, cap)
+
+    def _op_freeze(self, sender: str, duration: int) -> tuple[Outcome, Outcome]:
+        return self._configured("freeze", sender, duration)
+
+    def _op_unfreeze(self, sender: str) -> tuple[Outcome, Outcome]:
+        return self._configured("unfreeze", sender)
 
     # -------------------------------------------------------------- the pool
 

@@ -1,9 +1,8 @@
 """I. Governance, what could stand for a pause, and upgrades (111 to 118).
 
-There are no ramps, no guardian, no freeze, no pause and no recovery (113 and 115 in part, 117). What
-the Configurator's owner can do is `list_market` and `configure_market`; each of their bounds is
-tested at its edge in ``tests/unit/Configurator``. Here: what the owner, gone bad or mistaken, can do
-to those who are in.
+There is no recovery of accounts (117). Each bound of what the Configurator's owner and his guardian
+can do is tested at its edge in ``tests/unit/Configurator``. Here: what either, gone bad or mistaken,
+or whoever uses what they have begun, can do to those who are in.
 """
 
 from __future__ import annotations
@@ -127,8 +126,8 @@ CHANGES: dict[str, Any] = {
 @pytest.mark.defence(*FEED_OF_OPEN)
 def test_111__raise_what_an_open_account_must_have__is_refused(venue_of, majors):
     """Perennial v2 (sherlock 2024-08 #29), GMX (2023-02 #179): a higher maintenance margin liquidated
-    users in the block that set it. There are no ramps yet, so while anybody has a position nothing
-    of it can be raised at all; an account at the line stays where it is."""
+    users in the block that set it. While anybody has a position nothing of it can be raised but
+        by a ramp; an account at the line stays where it is."""
     venue = venue_of(without_funding(majors))
     client, victim = venue.client, venue.victim
     venue.fund(victim, 30_000)
@@ -289,6 +288,89 @@ def test_112__any_terms_that_the_owner_can_set__make_no_healthy_account_liquidat
     assert refused > 100
 
 
+# ------------------------------------------------------------------ 111, 112: ramps
+
+
+def begin(venue: Venue, market: str, duration: int = 259_200, **changes: Any) -> None:
+    """The owner begins a ramp from a market's terms to these."""
+    target = tuple(venue.terms(market)._replace(**changes))
+    number = venue.system.market_id(market)
+    send = venue.send
+    send(venue.configurator, "ramp_market", number, target, duration, sender=venue.owner)
+
+
+@pytest.mark.defence(
+    "Configurator.vy",
+    "min(block.timestamp - ramp.walked_at, STEP)",
+    "block.timestamp - ramp.walked_at",
+)
+@pytest.mark.defence(
+    "Configurator.vy", "    self._ramps[market].walked_at = block.timestamp\n", "    pass\n"
+)
+def test_111__ramp_saved_up_and_walked_in_one_block__moves_by_an_hour(venue_of, majors):
+    """What a ramp is for: that nobody is liquidated by terms that he had no time to answer. For
+    three days nobody walks one that quadruples the maintenance margin; then, in one transaction, a
+    liquidator walks as far as he can, and takes whom that reaches. An hour of it reaches nobody who
+    is not within a ninth of a percent of his notional of the line."""
+    venue = venue_of(without_funding(majors))
+    client, victim, puppet = venue.client, venue.victim, venue.puppet()
+    venue.fund(victim, 60_000)
+    client.trade("BTC", 10, signer=victim, slippage=None)
+    begin(venue, "BTC", mm_ppm=100_000, im_ppm=150_000)
+    venue.wait(259_200)
+    before = client.account(victim)
+    assert before.health > D("1.5")
+    walk = (venue.configurator, "walk_ramp", venue.system.market_id("BTC"))
+    puppet.act(walk)
+    for _ in range(3):
+        tried(lambda: puppet.act(*[walk] * 20))
+    tried(lambda: puppet.act(*[walk] * 70))
+    after = client.account(victim)
+    moved = after.maintenance - before.maintenance
+    # An hour and, as each of the calls was a block of its own, a few seconds.
+    assert 0 < moved <= before.notional * D("0.075") * (3_600 + 10) / 259_200 + D("0.1")
+    assert after.health > 1
+    assert tried(lambda: client.liquidate(victim, signer=venue.attacker)) is not None
+
+
+@pytest.mark.defence(
+    "Configurator.vy",
+    "crowd * step * PPM <= 4 * min(target.taker_fee_ppm, eve.taker_fee_ppm) * least * (least + step)",
+    "True",
+)
+def test_112__in_before_a_step_of_the_scale_and_out_after_it__costs_more_than_it_brings(
+    venue_of, majors
+):
+    """A smaller scale makes a skew dearer to hold and dearer to leave: who is long gets a better price
+    for closing. The steepest ramp that there can be; before its last hour, its greatest step, somebody
+    takes all the skew there may be, walks, and leaves."""
+    venue = venue_of(without_funding(majors))
+    client, attacker = venue.client, venue.attacker
+    scale = venue.terms("BTC").skew_scale
+    wide = {"mm_ppm": 600_000, "im_ppm": 900_000}
+
+    def is_refused(percent: int) -> bool:
+        with venue.imagined():
+            target = {"skew_scale": scale * percent // 100, **wide}
+            return tried(lambda: begin(venue, "BTC", **target)) is not None
+
+    steepest = next(percent for percent in range(1, 100) if not is_refused(percent))
+    begin(venue, "BTC", skew_scale=scale * steepest // 100, **wide)
+    number = venue.system.market_id("BTC")
+    for _ in range(71):
+        venue.wait(3_600)
+        venue.send(venue.configurator, "walk_ramp", number, sender=attacker)
+    venue.fund(attacker, 10_000_000)
+    venue.wait(3_595)
+    gained = venue.gains(attacker)
+    size = venue.system.table.spec("BTC").max_skew
+    client.trade("BTC", size, signer=attacker, slippage=None)
+    venue.chain.advance(5)
+    venue.send(venue.configurator, "walk_ramp", number, sender=attacker)
+    client.close("BTC", signer=attacker)
+    assert gained() < 0, gained()
+
+
 # ------------------------------------------------------------------ 113: a wrong oracle
 
 
@@ -296,8 +378,8 @@ def test_112__any_terms_that_the_owner_can_set__make_no_healthy_account_liquidat
 def test_113__owner_reprices_an_open_market__cannot_while_its_feed_answers(venue_of, majors):
     """Moonwell, cbETH: a wrong feed went live, and the timelock kept the right one out for days. A
     feed that answers cannot be replaced while anybody has a position, not even by a right one, so
-    an owner gone bad can set no price; one that is dead can, at once. There is no guardian and no
-    freeze yet: what the owner can do at once about a wrong price is to let nobody in."""
+    an owner gone bad can set no price; one that is dead can, at once. What the guardian can do at
+    once about a wrong price is to let nobody in, and to let liquidations wait for a day."""
     venue = venue_of(without_funding(majors))
     client, attacker, victim = venue.client, venue.attacker, venue.victim
     venue.fund(victim, 60_000)
@@ -371,14 +453,16 @@ def test_114__market_closed_in_any_way__its_owner_can_close_whenever_a_keeper_ca
 
 
 def test_115__owner_sets_the_harshest_terms__everybody_leaves_with_what_is_his(venue_of, majors):
-    """Tigris (code4rena 2022-12 M-12): a pause by a hot key trapped the funds. There is no pause in
-    any contract. The owner closes every market as far as he can: traders reduce, close, deposit and
+    """Tigris (code4rena 2022-12 M-12): a pause by a hot key trapped the funds. There is none that stops
+    a deposit, a reduction or a withdrawal from an empty account. The owner closes every market as far as he can: traders reduce, close, deposit and
     withdraw to the last unit, and the pool's holders get out as fast as ever."""
     venue = venue_of(without_funding(majors))
     client = venue.client
+    stops = {"pause_market", "paused_until", "freeze", "unfreeze"}
     for name in OURS:
         words = {e["name"] for e in compiled(name).abi if e["type"] == "function"}
-        assert not {w for w in words if "pause" in w or "freeze" in w or "halt" in w}
+        found = {w for w in words if "pause" in w or "freeze" in w or "halt" in w}
+        assert found == (stops if name == "Configurator" else set())
     venue.enter(venue.lp, 100_000)
     for who, size in ((venue.victim, 8), (venue.trader, -6)):
         venue.fund(who, 100_000)
@@ -386,6 +470,8 @@ def test_115__owner_sets_the_harshest_terms__everybody_leaves_with_what_is_his(v
         client.trade("SOL", size * 100, signer=who, slippage=None)
     for name in venue.system.names:
         venue.configure(name, max_skew=0, max_open_interest=0, reduce_only=True, max_velocity_ppm=0)
+        number = venue.system.market_id(name)
+        venue.send(venue.configurator, "pause_market", number, 7 * 86_400, sender=venue.owner)
     start = {who.address: client.account(who) for who in (venue.victim, venue.trader)}
     for who, size in ((venue.victim, 8), (venue.trader, -6)):
         venue.fund(who, 10)
@@ -404,6 +490,202 @@ def test_115__owner_sets_the_harshest_terms__everybody_leaves_with_what_is_his(v
     venue.wait(86_400)
     venue.leave(venue.lp)
     assert venue.tokens(venue.lp) >= min(worth, 100_000) - D("0.01")
+
+
+# ------------------------------------------------------------------ 113 to 115: a guardian gone bad
+
+
+LOWER = (
+    "        max_skew <= terms.max_skew\n        and max_open_interest <= terms.max_open_interest\n"
+    "        and (reduce_only or not terms.reduce_only)\n"
+)
+
+
+@pytest.mark.defence(
+    "Configurator.vy", LOWER, LOWER.replace("max_skew <= terms.max_skew\n        and ", "")
+)
+@pytest.mark.defence(
+    "Configurator.vy",
+    LOWER,
+    LOWER.replace("and max_open_interest <= terms.max_open_interest", "and True"),
+)
+@pytest.mark.defence(
+    "Configurator.vy", LOWER, LOWER.replace("and (reduce_only or not terms.reduce_only)", "")
+)
+@pytest.mark.defence(
+    "Configurator.vy", 'assert cap <= terms.cap, "configurator: only lower"', "pass"
+)
+def test_113__guardian_raises_a_cap__cannot(venue_of):
+    """His key is a hot one. With more room in a market whose price he knows to be wrong, or for a token
+    that he has minted, he would take the pool's money; lowering is all that he can do."""
+    venue = venue_of(default_table().only("BTC"))
+    configurator, attacker = venue.configurator, venue.attacker
+    venue.send(configurator, "set_guardian", attacker.address, sender=venue.owner)
+    now = venue.terms("BTC")
+    cap = venue.view(configurator, "collateral_terms", 0).cap
+
+    def restrict(*caps: Any) -> str | None:
+        call = (configurator, "restrict_market", 0, *caps)
+        return tried(lambda: venue.send(*call, sender=attacker))
+
+    only_lower = "configurator: only lower"
+    assert restrict(now.max_skew + 1, now.max_open_interest, True) == only_lower
+    assert restrict(now.max_skew, now.max_open_interest + 1, True) == only_lower
+    assert (
+        venue.refusal(configurator, "restrict_collateral", 0, cap + 1, sender=attacker)
+        == only_lower
+    )
+    assert restrict(now.max_skew, now.max_open_interest, True) is None
+    assert restrict(now.max_skew, now.max_open_interest, False) == only_lower
+    assert venue.terms("BTC") == now._replace(reduce_only=True)
+    assert venue.view(configurator, "collateral_terms", 0).cap == cap
+    for method, args in {
+        "configure_market": (0, tuple(now)),
+        "ramp_market": (0, tuple(now), 259_200),
+        "delist_market": (0, 259_200),
+        "set_guardian": (venue.accomplice.address,),
+        "transfer_ownership": (attacker.address,),
+    }.items():
+        reason = venue.refusal(configurator, method, *args, sender=attacker)
+        assert reason == "ownable: caller is not the owner"
+
+
+@pytest.mark.defence(
+    "Configurator.vy",
+    "            self._ramps[market].target.reduce_only = True\n",
+    "            pass\n",
+)
+@pytest.mark.defence(
+    "Configurator.vy",
+    "self._ramps[market].target.max_skew = min(self._ramps[market].target.max_skew, max_skew)",
+    "pass",
+)
+def test_113__ramp_walked_to_its_end__does_not_undo_what_the_guardian_lowered(venue_of, majors):
+    """Who knows of a wrong price walks the ramp to its last step, which was announced before anybody
+    knew, to have the old caps back."""
+    venue = venue_of(without_funding(majors))
+    configurator, attacker = venue.configurator, venue.attacker
+    begin(venue, "BTC", mm_ppm=26_000)
+    venue.send(configurator, "set_guardian", venue.stranger.address, sender=venue.owner)
+    lower = (0, 0, 10**18, True)
+    venue.send(configurator, "restrict_market", *lower, sender=venue.stranger)
+    for _ in range(72):
+        venue.wait(3_600)
+        venue.send(configurator, "walk_ramp", 0, sender=attacker)
+    assert tried(lambda: venue.send(configurator, "walk_ramp", 0, sender=attacker)) is not None
+    now = venue.terms("BTC")
+    assert (now.mm_ppm, now.max_skew, now.max_open_interest) == (26_000, 0, 10**18)
+    venue.fund(attacker, 100_000)
+    reason = tried(lambda: venue.client.trade("BTC", 1, signer=attacker, slippage=None))
+    assert reason == "market: reduce only"
+
+
+@pytest.mark.defence(
+    "Configurator.vy", "words[2] = words[2] | (self.paused_until[id] << slots.PAUSED_UNTIL)", "pass"
+)
+@pytest.mark.defence(
+    "Configurator.vy",
+    "max(self.paused_until[market], block.timestamp + duration)",
+    "block.timestamp + duration",
+)
+def test_115__pause__is_lost_by_no_change_of_terms_and_outlives_none(venue_of, majors):
+    """Tigris's pause stayed; others' were lifted by what had nothing to do with them. A ramp's step, a
+    changed fee and a shorter pause by a bad guardian leave it as it is; and a week later it is over,
+    whatever the terms are then."""
+    venue = venue_of(without_funding(majors))
+    configurator, attacker = venue.configurator, venue.attacker
+
+    def until() -> int:
+        word = int(venue.view(venue.house, "market_words", 0).t2)
+        assert slots.take(word, 212, 32) == venue.view(configurator, "paused_until", 0)
+        return slots.take(word, 212, 32)
+
+    venue.send(configurator, "set_guardian", attacker.address, sender=venue.owner)
+    venue.send(configurator, "pause_market", 0, 7 * 86_400, sender=venue.owner)
+    end = until()
+    assert end == venue.chain.now + 7 * 86_400
+    venue.configure("BTC", taker_fee_ppm=400)
+    begin(venue, "BTC", mm_ppm=26_000)
+    venue.wait(3_600)
+    venue.send(configurator, "walk_ramp", 0, sender=attacker)
+    assert until() == end
+    venue.send(configurator, "pause_market", 0, 1, sender=attacker)
+    assert until() == end
+    venue.wait(7 * 86_400)
+    venue.configure("BTC", taker_fee_ppm=500)
+    assert until() <= venue.chain.now
+
+
+@pytest.mark.defence(
+    "Configurator.vy",
+    'assert block.timestamp >= self.calm_from + BETWEEN_FREEZES, "configurator: too soon"',
+    "pass",
+)
+@pytest.mark.defence(
+    "Configurator.vy",
+    'assert self.calm_from > block.timestamp + GRACE, "configurator: not frozen"',
+    "pass",
+)
+def test_115__freeze_renewed_for_ever__is_over_most_of_the_time(venue):
+    """A guardian who is short of margin himself would put his liquidation off for ever. He freezes,
+    and unfreezes, for each brings an hour of grace, whenever he is let: three quarters of the time
+    everything is as ever, and three days at a stretch."""
+    noted = venue.plant_code(b"\x00")  # a Clearinghouse that takes everything it is told
+    configurator = venue.chain.deploy("Configurator", noted, 200_000, sender=venue.owner)
+    venue.send(configurator, "set_guardian", venue.attacker.address, sender=venue.owner)
+    frozen, hours = 0, 24 * 40
+    for _ in range(hours):
+        tried(lambda: venue.send(configurator, "freeze", 86_400, sender=venue.attacker))
+        if venue.view(configurator, "calm_from") - venue.chain.now < 3_600:
+            tried(lambda: venue.send(configurator, "unfreeze", sender=venue.attacker))
+        frozen += venue.view(configurator, "calm_from") > venue.chain.now
+        venue.chain.advance(3_600)
+    assert 0 < frozen <= hours * 26 // 97 + 26
+
+
+# ------------------------------------------------------------------ 114: a market taken off
+
+
+EARLY = "if settles_at == 0 or block.timestamp < settles_at:"
+
+
+@pytest.mark.defence("Configurator.vy", EARLY, "if block.timestamp < settles_at:")
+@pytest.mark.defence("Configurator.vy", EARLY, "if settles_at == 0:")
+@pytest.mark.defence(
+    "Configurator.vy", 'assert self.settles_at[market] == 0, "configurator: delisted"', "pass"
+)
+def test_114__market_settled_early_or_late__on_the_day_that_was_announced(venue_of, majors):
+    """Who is short would have a market settled in a dip, for good; who is long, and has the owner's
+    ear, the day put off until it is over. The price of a settlement is that of a day which everybody
+    knew three days before: nobody chooses it."""
+    venue = venue_of(without_funding(majors))
+    client, configurator, attacker = venue.client, venue.configurator, venue.attacker
+    venue.fund(attacker, 200_000)
+    client.trade("BTC", -10, signer=attacker, slippage=None)
+
+    def settle() -> str | None:
+        return tried(lambda: venue.send(configurator, "settle_market", 0, sender=attacker))
+
+    venue.prices(BTC=50_000)
+    assert settle() == "configurator: not yet"
+    venue.prices(BTC=60_000)
+    venue.send(configurator, "delist_market", 0, 259_200, sender=venue.owner)
+    day = venue.view(configurator, "settles_at", 0)
+    venue.wait(86_400)
+    venue.prices(BTC=50_000)
+    assert settle() == "configurator: not yet"
+    later = tried(
+        lambda: venue.send(configurator, "delist_market", 0, 2_592_000, sender=venue.owner)
+    )
+    assert later == "configurator: delisted"
+    assert venue.view(configurator, "settles_at", 0) == day
+    venue.wait(2 * 86_400)
+    venue.prices(BTC=60_000)
+    assert settle() is None
+    for price in (50_000, 70_000):
+        venue.prices(BTC=price)
+        assert client.market("BTC").price == 60_000
+    assert settle() == "configurator: settled"
 
 
 # ------------------------------------------------------------------ 116, 118: owners, upgrades
@@ -445,6 +727,7 @@ def test_116__ownership__goes_to_whom_it_is_given_in_two_steps_and_never_to_nobo
             w for w in words if "owner" in w or "role" in w or "minter" in w or "guardian" in w
         }
         expected = {"owner", "pending_owner", "transfer_ownership", "accept_ownership"}
+        expected |= {"guardian", "set_guardian"}
         assert roles == (expected if name == "Configurator" else set())
 
 

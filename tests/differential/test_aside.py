@@ -78,6 +78,10 @@ def test_odd_token__silent_or_refusing_or_taking_a_fee__is_taken_for_what_it_is(
     aside.check_odd_token(new_chain(1_750_000_000))
 
 
+def test_odd_token__a_lot_not_paid_in_full__is_not_sold():
+    aside.check_unpaid_lot(new_chain(1_750_000_000))
+
+
 def odd_pool(tmp_path: Path, source: str) -> tuple[Contract, Contract, Contract]:
     """A token of this source, of which the deployer has 100, and who settles in it."""
     (tmp_path / "Token.vy").write_text(source)
@@ -86,7 +90,8 @@ def odd_pool(tmp_path: Path, source: str) -> tuple[Contract, Contract, Contract]
     chain = new_chain(1_750_000_000)
     token = chain.deploy(Artifact("Token", out["abi"], code))
     assert token.call("mint", chain.deployer, 100).ok
-    return token, *aside.around(chain, token)
+    house, pool, *_ = aside.around(chain, token)
+    return token, house, pool
 
 
 def test_odd_token__approve_answers_false__nothing_is_bought(tmp_path):

@@ -33,17 +33,27 @@ ON_APE = 40  # operations of a list that is run on Ape's provider, too
 REACHED = """
 event BadDebt
 event Liquidated
+event MarketDelisted
+event MarketPaused
 event MarketReconfigured
+event MarketSettled
 event NavKnown
+event RampEnded
+event RampStarted
 event RedeemRequest
 event Withdraw
 deposit: ok
 liquidate: ok
 liquidate_many: ok
 poke: ok
+ramp: ok
 redeem: ok
 request: ok
+restrict: ok
+restrict_coin: ok
+settle_market: ok
 trade: ok
+walk: ok
 withdraw: ok
 starved: starved
 access: configurator only
@@ -58,6 +68,18 @@ caps: skew
 configurator: feed of open market
 configurator: bounds of open market
 configurator: needs a ramp
+configurator: delisted
+configurator: feed and bounds
+configurator: guardian only
+configurator: no ramp
+configurator: not yet
+configurator: nothing to walk
+configurator: only lower
+configurator: pause too long
+configurator: ramp too long
+configurator: ramp too short
+configurator: settled
+configurator: skew_scale step
 ledger: deposit too large
 ledger: unknown token
 ledger: zero amount

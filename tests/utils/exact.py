@@ -53,6 +53,19 @@ def initial(size: int, skew: int, price: int, scale: int, im_ppm: int, reward: i
     return ceil(notional(size, price) * ratio) + reward
 
 
+def steady(price: int, max_price: int) -> int:
+    """PRC-3: a market's stable price as it is stored, over the greatest in 2**-48."""
+    return floor(Fraction(price * 2**48, max_price))
+
+
+def steady_after(kept: int, max_price: int, price: int, seconds: int, ppm: int = 60_000) -> int:
+    """PRC-3: the same once it has followed the oracle's: 6 % of itself an hour, one hour at most."""
+    stable = floor(Fraction(max_price * kept, 2**48))
+    way = floor(Fraction(stable * ppm * min(seconds, 3_600), 3_600 * PPM))
+    high = stable + way + max_price // 2**48 + 1  # what storing has cut off is no distance
+    return steady(max(min(price, high), stable - way), max_price)
+
+
 def share_of(amount: int, ppm: int) -> int:
     """A share that is handed out: rounded down."""
     return floor(Fraction(amount * ppm, PPM))

@@ -30,6 +30,8 @@ from plimsoll.model import (  # noqa: F401
     Settings,
 )
 
+from tests.utils import exact
+
 WAD = 10**18
 PPM = 10**6
 DAY = 86_400
@@ -76,6 +78,10 @@ class Market(NamedTuple):
     id: int
     feed: ContractInstance
     terms: dict[str, Any]
+
+    def steady(self, price: int) -> int:
+        """A stable price as it is stored."""
+        return exact.steady(price, self.terms["max_price"])
 
     @property
     def scale(self) -> int:

@@ -48,7 +48,11 @@ def test_liquidate__enough_left__charges_reward_and_fee_and_leaves_the_rest(
             0,
             0,
             slots.pack_state_a(slots.StateA(0, wad("92.5"), 0)),
-            slots.pack_state_b(slots.StateB(touched_at=receipt.timestamp, surge_ppm=10)),
+            slots.pack_state_b(
+                slots.StateB(
+                    touched_at=receipt.timestamp, surge_ppm=10, steady=still.steady(wad(100))
+                )
+            ),
         ),
         event("CashMoved", long, wad("9.2491225")),
         event("CashMoved", system.pool, pool - wad("925.004625")),
@@ -91,7 +95,11 @@ def test_liquidate__short__is_the_mirror(system, house, reef, trader, keeper):
             0,
             0,
             slots.pack_state_a(slots.StateA(0, wad(110), 0)),
-            slots.pack_state_b(slots.StateB(touched_at=receipt.timestamp, surge_ppm=10)),
+            slots.pack_state_b(
+                slots.StateB(
+                    touched_at=receipt.timestamp, surge_ppm=10, steady=still.steady(wad(100))
+                )
+            ),
         ),
         event("CashMoved", trader, left - charged),
         event("CashMoved", system.pool, pool + wad("1099.9945")),
@@ -176,7 +184,11 @@ def test_liquidate__bankrupt_account__ends_at_zero_at_the_funds_expense(
             0,
             0,
             slots.pack_state_a(slots.StateA(0, wad(80), 0)),
-            slots.pack_state_b(slots.StateB(touched_at=receipt.timestamp, surge_ppm=10)),
+            slots.pack_state_b(
+                slots.StateB(
+                    touched_at=receipt.timestamp, surge_ppm=10, steady=still.steady(wad(100))
+                )
+            ),
         ),
         event("BadDebt", long, wad("101.5015025"), 0),
         event("CashMoved", long, 0),

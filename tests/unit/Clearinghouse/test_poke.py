@@ -12,11 +12,14 @@ from tests.utils.system import DAY, MAX_UINT, wad
 def test_poke__new_price__is_kept_and_told(system, house, still, trader, stranger):
     system.deposit(trader, 1_000)
     system.trade(trader, still, 10)
+    before = system.state(still)[1]
     system.price(still, 105)
     assert house.poke.call(still.id, sender=stranger) == wad(105)
     receipt = house.poke(still.id, sender=stranger)
     state_a = slots.StateA(exact.lots(wad(10)), wad(105), wad(10))
-    state_b = slots.StateB(touched_at=receipt.timestamp)
+    waited, greatest = receipt.timestamp - before.touched_at, still.terms["max_price"]
+    steady = exact.steady_after(before.steady, greatest, wad(105), waited)
+    state_b = slots.StateB(touched_at=receipt.timestamp, steady=steady)
     assert events(receipt) == [
         event("MarketMoved", still.id, slots.pack_state_a(state_a), slots.pack_state_b(state_b))
     ]

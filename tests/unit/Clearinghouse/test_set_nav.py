@@ -5,7 +5,8 @@ import pytest
 from tests.utils.events import event, events
 from tests.utils.system import MIN_INT, wad
 
-LIMIT = 2**103 - 1
+UNIT = 2**24  # [WAD quote] of which the NAV is kept in whole ones
+LIMIT = 2**103 - UNIT
 
 
 def test_set_nav__by_the_pool__is_kept_with_its_time(system, house, still, trader):
@@ -13,18 +14,25 @@ def test_set_nav__by_the_pool__is_kept_with_its_time(system, house, still, trade
     system.trade(trader, still, 1)
     receipt = system.perform(system.pool, (house.set_nav, wad(123)))
     assert events(receipt) == [event("NavKnown", wad(123))]
-    assert system.book() == (wad(123), wad(100), receipt.timestamp)
+    assert system.book() == (wad(123) // UNIT * UNIT, wad(100), receipt.timestamp, 0)
 
 
-@pytest.mark.parametrize("nav", [0, -1, wad(-5), LIMIT, LIMIT - 1, -LIMIT])
-def test_set_nav__any_value_of_its_width__is_exact(system, house, nav):
+@pytest.mark.parametrize("nav", [0, -UNIT, wad(-5), LIMIT, LIMIT - UNIT, -LIMIT])
+def test_set_nav__whole_units_of_its_width__are_exact(system, house, nav):
+    assert nav % UNIT == 0 or nav == wad(-5)
     system.perform(system.pool, (house.set_nav, nav))
-    assert system.book().nav == nav
+    assert system.book().nav == nav // UNIT * UNIT
+
+
+@pytest.mark.parametrize(("nav", "kept"), [(UNIT + 7, UNIT), (-1, -UNIT), (UNIT - 1, 0)])
+def test_set_nav__parts_of_a_unit__round_down(system, house, nav, kept):
+    system.perform(system.pool, (house.set_nav, nav))
+    assert system.book().nav == kept
 
 
 @pytest.mark.parametrize(
     ("nav", "kept"),
-    [(LIMIT + 1, LIMIT), (2**255 - 1, LIMIT), (-LIMIT - 1, -LIMIT), (MIN_INT, -LIMIT)],
+    [(LIMIT + UNIT, LIMIT), (2**255 - 1, LIMIT), (-LIMIT - 1, -LIMIT), (MIN_INT, -LIMIT)],
 )
 def test_set_nav__beyond_its_width__saturates(system, house, nav, kept):
     receipt = system.perform(system.pool, (house.set_nav, nav))

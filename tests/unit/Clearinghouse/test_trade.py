@@ -20,7 +20,7 @@ def test_trade__opens_a_long__tells_all_of_it(system, house, still, trader):
     receipt = system.trade(trader, still, 10)
     # 100 * (1 + (0 + 10/2) / 1m + 0.1 %) = 100.1005; fee 1,001.005 * 0.05 % = 0.5005025, a fifth to insurance.
     state_a = slots.StateA(lots=wad(10) >> 32, last_price=wad(100), skew=wad(10))
-    state_b = slots.StateB(touched_at=receipt.timestamp)
+    state_b = slots.StateB(touched_at=receipt.timestamp, steady=still.steady(wad(100)))
     assert events(receipt) == [
         event(
             "Fill",
@@ -49,7 +49,7 @@ def test_trade__opens_a_short__tells_all_of_it(system, house, reef, trader):
     receipt = system.trade(trader, reef, -10)
     # 100 * (1 - 5 / 1m - 0.1 %) = 99.8995; fee 998.995 * 0.05 % = 0.4994975. A short has no lots.
     state_a = slots.StateA(lots=0, last_price=wad(100), skew=-wad(10))
-    state_b = slots.StateB(touched_at=receipt.timestamp)
+    state_b = slots.StateB(touched_at=receipt.timestamp, steady=reef.steady(wad(100)))
     assert events(receipt) == [
         event(
             "Fill",
@@ -138,6 +138,7 @@ def test_trade__any_start_and_any_end__agrees_with_the_formulas(
     size, basis = system.position(trader, still)
     cash, pool, fund = (system.cash(a) for a in (trader, system.pool, house))
     assert size == held
+    before = system.state(still)[1]
 
     receipt = system.trade_wad(trader, still, delta)
 
@@ -156,6 +157,8 @@ def test_trade__any_start_and_any_end__agrees_with_the_formulas(
         realised, new_basis = -basis - closing, cost - closing
     to_insurance = exact.share_of(fee, INSURANCE_SHARE)
     skew = crowd + after
+    waited = receipt.timestamp - before.touched_at
+    steady = exact.steady_after(before.steady, still.terms["max_price"], P, waited)
     assert events(receipt) == [
         event(
             "Fill",
@@ -166,7 +169,7 @@ def test_trade__any_start_and_any_end__agrees_with_the_formulas(
             after,
             new_basis,
             slots.pack_state_a(slots.StateA(exact.lots(crowd, after), P, skew)),
-            slots.pack_state_b(slots.StateB(touched_at=receipt.timestamp)),
+            slots.pack_state_b(slots.StateB(touched_at=receipt.timestamp, steady=steady)),
         ),
         event("CashMoved", trader, cash + realised - fee),
         event("CashMoved", system.pool, pool + cost + fee - to_insurance),

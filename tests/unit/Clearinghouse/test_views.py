@@ -77,7 +77,8 @@ def test_market_words__hold_the_terms_and_the_state(system, still, tide, reef, t
     receipt = system.trade(trader, still, -3)
     words = system.words(still)
     assert words.a == slots.pack_state_a(slots.StateA(0, wad(100), -wad(3)))
-    assert words.b == slots.pack_state_b(slots.StateB(touched_at=receipt.timestamp))
+    state_b = slots.StateB(touched_at=receipt.timestamp, steady=still.steady(wad(100)))
+    assert words.b == slots.pack_state_b(state_b)
 
 
 def test_market_words__unlisted__are_empty_and_beyond_128_there_are_none(system, house):
@@ -109,7 +110,7 @@ def test_leg__of_a_market_as_of_now(system, house, tide, trader, stranger):
         "skew": wad(5_000),
         "lots": wad(5_000) >> 32,
         "last_price": wad(100),  # as of the last fill
-        "kept": 0,
+        "state_b": words.b,
     }
     leg = house.leg(trader, tide.id)
     assert {name: getattr(leg, name) for name in expected} == expected

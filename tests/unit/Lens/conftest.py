@@ -134,8 +134,10 @@ class Stage:
             self.configurator,
             self.token,
         )
-        backstop = self.puppet if puppet_backstop else project.Backstop
-        self.backstop = self.deployer.deploy(backstop, clearinghouse)
+        if puppet_backstop:
+            self.backstop = self.deployer.deploy(self.puppet, clearinghouse)
+        else:
+            self.backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
         settings = Settings(
             self.token.address,
             0,

@@ -18,6 +18,11 @@ struct Settings:
     profit_weight_ppm: uint256
     max_pool_leverage_ppm: uint256
     top_up_per_block: uint256
+    backstop: address
+    sequencer: address
+    stable_speed_ppm: uint256
+    outflow_ppm: uint256
+    outflow_floor: uint256
 
 
 struct Leg:
@@ -34,7 +39,7 @@ struct Leg:
     skew: int256
     lots: uint256
     last_price: uint256
-    kept: uint256
+    state_b: uint256
 
 
 interface Token:
@@ -126,3 +131,9 @@ def deposit(account: address, token: address, amount: uint256) -> uint256:
 def withdraw(account: address, token: address, amount: uint256, receiver: address):
     assert amount <= self._custody, "margin: not enough cash"
     assert extcall Token(token).transfer(receiver, amount)
+
+
+@external
+@view
+def is_calm() -> bool:
+    return True

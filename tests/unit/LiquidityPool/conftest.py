@@ -103,7 +103,7 @@ class Stage:
             self.configurator,
             token,
         )
-        backstop = self.deployer.deploy(project.Backstop, clearinghouse)
+        backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
         settings = Settings(
             token.address,
             0,
