@@ -170,6 +170,74 @@ def test_preview_conversion__sequencer_down__not_called(storm, trader, chain):
         assert storm.tokens.convertible([trader], 0, 1) == [trader.address] * (not down)
 
 
+def test_pool__frozen__told_until_when(storm, trader, chain):
+    storm.fund(trader, 1_000)
+    storm.trade(trader, 0, 1)
+    storm.configurator.freeze(HOUR, sender=storm.deployer)
+    end = chain.blocks.head.timestamp + 2 * HOUR  # an hour of grace follows
+    view = storm.lens.pool()
+    assert (view.calm, view.calm_from) == (False, end)
+    assert storm.lens.account(trader).withdrawable == 0
+    chain.pending_timestamp = end - 1
+    chain.mine()
+    assert (storm.lens.pool().calm, storm.lens.pool().calm_from) == (False, end)
+    chain.pending_timestamp = end
+    chain.mine()
+    assert (storm.lens.pool().calm, storm.lens.pool().calm_from) == (True, 0)
+    assert storm.lens.account(trader).withdrawable > 900 * RAW
+
+
+# ------------------------------------------------------------------ one market
+
+
+def test_market__paused__until_when_and_no_room(storm, trader, robot_of, chain):
+    robot = robot_of(storm)
+    storm.fund(robot, 1_000)
+    trade, preview = storm.clearinghouse.trade, storm.lens.preview_trade
+    storm.perform(robot, (trade, robot.address, 0, 5 * WAD, MAX_UINT))
+    assert storm.lens.market(0).paused_until == 0
+    storm.configurator.pause_market(0, HOUR, sender=storm.deployer)
+    end = chain.blocks.head.timestamp + HOUR
+    view = storm.lens.market(0)
+    assert (view.paused_until, view.room_to_buy, view.room_to_sell) == (end, 0, 0)
+    assert storm.lens.account(robot).buying_power == 0  # it is the only one
+    paused = "market: paused"
+    for size, reason in ((WAD, paused), (20_000 * WAD, paused), (-6 * WAD, paused), (-5 * WAD, "")):
+        arguments = (robot.address, 0, size, MAX_UINT if size > 0 else 0)
+        said, done = storm.imagine(robot, (preview, *arguments), (trade, *arguments))
+        assert said.value.reason == (done.reason or "") == reason
+    chain.pending_timestamp = end
+    chain.mine()
+    view = storm.lens.market(0)
+    assert view.paused_until == 0
+    assert view.room_to_buy > 0
+    assert storm.lens.account(robot).buying_power > 0
+
+
+def test_market__settled__has_its_last_price_and_no_feed(storm, trader, chain):
+    storm.fund(trader, 1_000)
+    storm.trade(trader, 0, 1)
+    storm.price(0, 104 * WAD)
+    storm.configurator.delist_market(0, 3 * 86_400, sender=storm.deployer)
+    assert not storm.lens.market(0).settled
+    chain.pending_timestamp += 3 * 86_400
+    storm.price(0, 104 * WAD)
+    storm.configurator.settle_market(0, sender=storm.stranger)
+    storm.price(0, 50 * WAD)
+    view = storm.lens.market(0)
+    assert view.settled
+    assert (view.price, view.last_price) == (104 * WAD, 104 * WAD)
+    assert storm.lens.price_status_text(view.price_status) == "prices: feed failed"
+    assert (view.room_to_buy, view.room_to_sell) == (0, 0)
+    assert view.terms.feed == "0x" + "00" * 20
+    account = storm.lens.account(trader)
+    assert account.has_dead_leg
+    assert account.positions[0].mark_price == 104 * WAD
+    preview = storm.lens.preview_trade(trader, 0, -WAD, 0)
+    assert preview.reason == "prices: feed failed"
+    assert storm.refusal(lambda: storm.trade(trader, 0, -1)) == preview.reason
+
+
 # ------------------------------------------------------------------ the hour's outflow
 
 
