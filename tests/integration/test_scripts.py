@@ -106,6 +106,19 @@ def test_deploy__markets__written_checked_and_shown(run: Run, nothing: Path) -> 
     assert loaded.clearinghouse.address in result.output
 
 
+def test_deploy__timelock__offered_and_told(run: Run, nothing: Path) -> None:
+    result = run("deploy", "--markets", "BTC", "--timelock", "172800")
+    assert result.exit_code == 0, result.output
+    loaded = Deployment.load(ApeChain())
+    assert loaded.next_owner == loaded.timelock.address
+    text = " ".join(result.output.split())
+    assert "owner is the deployer" in text and f"timelock, {loaded.next_owner}" in text
+    assert loaded.chain.view(loaded.timelock, "get_minimum_delay") == 172_800
+    refuses(run("deploy", "--markets", "BTC", "--timelock", "1"), "timelock: delay")
+    alone = run("deploy", "--markets", "BTC", "--guardian", loaded.deployer)
+    assert alone.exit_code == 2 and "go with --timelock" in alone.output
+
+
 def test_deploy__unknown_market_or_file__one_line(run: Run, nothing: Path) -> None:
     refuses(run("deploy", "--markets", "DOGE"), "no market 'DOGE' in the table; there are BTC, ETH")
     refuses(run("deploy", "--table", str(nothing / "t.yaml")), "No such file")
