@@ -20,13 +20,13 @@ MILLION = 10**6
 LOT = D(2**32).scaleb(-18)
 WEI = D(1).scaleb(-18)
 
-STORE = "    b: uint256 = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, m.kept)\n"
+STORE = "    b: uint256 = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, steady)\n"
 FILLS_ACCRUE_NOTHING = (
     "modules/markets.vy",
     STORE,
     """    b: uint256 = self._markets[m.id].b
     if skew == m.skew and lots == m.lots:
-        b = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, m.kept)
+        b = slots.pack_state_b(m.index, m.rate, block.timestamp, surge_ppm, steady)
 """,
 )
 PRICED_BEFORE_THE_TRADE = (
@@ -90,9 +90,7 @@ def test_82__skew_of_a_moment_charged_for_the_days_before__only_its_own_seconds_
         assert had - venue.equity(venue.victim) > 9_000
 
 
-@pytest.mark.defence(
-    "Clearinghouse.vy", "        markets.touch(markets.load(market, 0))", "        pass"
-)
+@pytest.mark.defence("Clearinghouse.vy", "        markets.touch(leg, stable)\n", "        pass\n")
 def test_82__new_terms_for_time_that_has_passed__the_past_keeps_its_own(venue_of):
     """The owner raises the velocity, or the greatest rate, after days of skew (Unstoppable, sherlock
     2023-06 #103)."""

@@ -862,7 +862,7 @@ def test_36__32_legs_in_any_order_some_of_them_dead__all_that_live_close_at_once
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    """            dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, False).pnl)
+    """            dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, 0).pnl)
             continue""",
     """            prices.must_be_live(leg.status)""",
 )
@@ -1370,12 +1370,8 @@ def test_41__accounts_of_next_to_nothing__are_topped_up_by_next_to_nothing(venue
 
 @pytest.mark.defence(
     "modules/margin.vy",
-    """                unsafe_mul(amount, unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))), divisor
-            ),
-            reward,""",
-    """                unsafe_mul(amount, unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))), divisor
-            ),
-            0,""",
+    "unsafe_mul(self.notional(own, price), weight), unsafe_mul(doubled, PPM)), reward\n",
+    "unsafe_mul(self.notional(own, price), weight), unsafe_mul(doubled, PPM)), 0\n",
 )
 @pytest.mark.parametrize("size", ["0.0000000043", "0.00001", "0.001", "0.01"])
 def test_42__position_too_small_to_pay_a_keeper__keeps_his_reward_until_the_line(venue, size):
@@ -1488,8 +1484,8 @@ def test_46__matched_pair_and_a_jump__takes_no_more_than_open_interest_times_the
 
 SKEW_IGNORED = (
     "modules/margin.vy",
-    "depth: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)",
-    "depth: uint256 = unsafe_mul(own, PPM)",
+    "weight: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)",
+    "weight: uint256 = unsafe_mul(own, PPM)",
 )
 
 

@@ -478,8 +478,8 @@ def test_27__withdraw_before_days_of_funding_are_posted__what_is_owed_stays(venu
 
 @pytest.mark.defence(
     "Clearinghouse.vy",
-    "others: Sum = self._value(account, header & slots.MASK_128 & ~bit, True)",
-    "others: Sum = empty(Sum)",
+    "others = self._value(account, header & slots.MASK_128 & ~bit, True)",
+    "others = empty(Sum)",
 )
 def test_28__free_margin_used_three_times_in_one_transaction__is_there_once(still):
     """Perennial, Sherlock 2025-01 #28, #30, #31: intents that wait count for nothing, so each of several

@@ -414,8 +414,8 @@ def test_13__any_decimals__give_the_same_fill_and_a_wrong_number_of_them_is_out_
 
 @pytest.mark.defence(
     "modules/prices.vy",
-    "        status = NOT_POSITIVE\n",
-    "        price = 0\n        status = LIVE\n",
+    "            status = convert(reasons.PRICES_NOT_POSITIVE, uint256)\n",
+    "            price = 0\n            status = LIVE\n",
 )
 @pytest.mark.defence(*FLOOR_UNDONE)
 def test_14__price_of_zero_or_less__liquidates_nobody_and_pays_nobody(venue):
@@ -453,9 +453,9 @@ def test_14__price_of_zero_or_less__liquidates_nobody_and_pays_nobody(venue):
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)), spread=0, due=0, live=True",
+    "nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)),",
     "nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self))"
-    " + convert(staticcall QUOTE.balanceOf(self) * UNIT, int256), spread=0, due=0, live=True",
+    " + convert(staticcall QUOTE.balanceOf(self) * UNIT, int256),",
 )
 @pytest.mark.parametrize("amount", [1, 500_000])
 def test_16__donation_to_whatever_backs_an_account__lifts_nothing(venue, amount):

@@ -45,8 +45,8 @@ NAV_COUNTS_STRAYS = (
 )
 NO_PREMIUM = (
     "LiquidityPool.vy",
-    "v.nav += pnl - convert(premium, int256)",
-    "v.nav += pnl",
+    "v.nav -= convert(premium, int256)",
+    "v.nav -= 0 * convert(premium, int256)",
 )
 NO_SPREAD = (
     "LiquidityPool.vy",
@@ -877,8 +877,9 @@ def test_78__buy_what_is_left_of_a_pool__pays_what_it_is_worth(venue_of):
 )
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "self._up(wanted * (share_token.totalSupply + VIRTUAL_SHARES), convert(v.nav, uint256) + UNIT)",
-    "wanted * (share_token.totalSupply + VIRTUAL_SHARES) // (convert(v.nav, uint256) + UNIT)",
+    "self._up(wanted * (share_token.totalSupply + VIRTUAL_SHARES),"
+    " convert(self._stays(v), uint256) + UNIT)",
+    "wanted * (share_token.totalSupply + VIRTUAL_SHARES) // (convert(self._stays(v), uint256) + UNIT)",
 )
 def test_79__cycles_of_odd_amounts_where_a_share_is_dear__not_a_unit_is_gained(venue_of):
     """A vault that rounds for whoever calls it is drained a unit at a time (Unstoppable, sherlock
