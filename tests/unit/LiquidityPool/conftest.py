@@ -202,12 +202,17 @@ class Stage:
 
     def known_nav(self) -> int:
         """The NAV in the Clearinghouse's book [WAD quote]."""
-        word = self.clearinghouse.globals()[1] >> 152
-        return word - 2**104 if word >> 103 else word
+        word = self.clearinghouse.globals()[1] >> 176
+        return (word - 2**80 if word >> 79 else word) << 24
 
     def exposure(self) -> int:
         """The exposure in the Clearinghouse's book [WAD quote]."""
-        return (self.clearinghouse.globals()[1] >> 40) & (2**112 - 1)
+        return (self.clearinghouse.globals()[1] >> 64) & (2**112 - 1)
+
+
+def kept(nav: int) -> int:
+    """A NAV as the book keeps it: in units of 2**24 wei, rounded down."""
+    return nav >> 24 << 24
 
 
 def with_markets(stage: Stage) -> Stage:

@@ -34,7 +34,7 @@ class World:
 
     def say(self, cash, custody=CUSTODY, exposure=0, leverage=1_500_000):
         """The pool's cash [WAD], what is held [raw], exposure [WAD], greatest leverage [ppm]."""
-        self.puppet.say(cash, custody, exposure << 40, leverage, sender=self.deployer)
+        self.puppet.say(cash, custody, exposure << 64, leverage, sender=self.deployer)
 
     def enter(self, who, raw):
         """A deposit of new tokens [raw]."""
@@ -99,7 +99,7 @@ def test_valuation__any_market_of_any_width__is_exact(told, cash, legs):
         nav += -skew * (price - index) // WAD - ceil_div(price * skew**2, 2 * scale * WAD)
         spread += ceil_div(abs(skew) * price * spread_ppm, WAD * PPM)
         live = live and (status == 0 or skew == 0)
-    assert tuple(told.pool.valuation()) == (nav, spread, 0, live)
+    assert tuple(told.pool.valuation()) == (nav, spread, 0, 0, live)
     assert told.pool.totalAssets() == max(nav, 0) // UNIT
 
 

@@ -35,6 +35,7 @@ from eth_utils.crypto import keccak  # noqa: E402
 
 from plimsoll.fuzz.artifacts import Artifact, compile_contract, compile_with_vyper  # noqa: E402
 from plimsoll.fuzz.chain import DEPLOYER, Outcome, new_chain  # noqa: E402
+from plimsoll.model import Settings  # noqa: E402
 
 LP, OTHER = "0x" + "1a" * 20, "0x" + "77" * 20
 ATTACKER = "0x" + "a1" * 19 + "00"
@@ -53,7 +54,7 @@ class Game:
         self.unit, self.quote = 10 ** (18 - decimals), 10**decimals
         deploy = self.chain.deploy
         self.token = deploy(compile_contract("mocks/TokenMock.vy"), "Quote", "Q", decimals)
-        nonce = self.chain.nonce(DEPLOYER) + 3
+        nonce = self.chain.nonce(DEPLOYER) + 4
         predicted = "0x" + keccak(rlp.encode([bytes.fromhex(DEPLOYER[2:]), nonce]))[12:].hex()
         configurator = deploy(compile_contract("Configurator.vy"), predicted, KEEPER_SHARE)
         self.pool = deploy(
@@ -65,9 +66,10 @@ class Game:
             configurator.address,
             self.token.address,
         )
-        self.clearinghouse = deploy(
-            compile_contract("Clearinghouse.vy"),
+        backstop = deploy(compile_contract("Backstop.vy"), predicted, 11 * WAD // 10)
+        settings = Settings(
             self.token.address,
+            0,
             self.pool.address,
             configurator.address,
             auction.address,
@@ -76,7 +78,9 @@ class Game:
             500_000,
             MAX_LEVERAGE,
             20 * WAD,
+            backstop.address,
         )
+        self.clearinghouse = deploy(compile_contract("Clearinghouse.vy"), settings)
         assert self.clearinghouse.address == predicted
         self.feeds = [deploy(compile_contract("mocks/FeedMock.vy"), 18, wad(100)) for _ in range(2)]
         for number, feed in enumerate(self.feeds):
@@ -309,7 +313,7 @@ def test_max_redeem__pool_of_a_few_wei__is_the_most_that_can_be_claimed(puppet):
         nav, custody = rng.randrange(60), rng.choice([rng.randrange(40), 60])
         exposure = rng.choice([0, rng.randrange(nav + 1)])
         leverage = rng.choice([0, PPM, 1_500_000])
-        house.call("say", nav, custody, exposure << 40, leverage)
+        house.call("say", nav, custody, exposure << 64, leverage)
         for view, claim, worst in (
             ("maxRedeem", "redeem", 0),
             ("maxWithdraw", "withdraw", MAX_UINT),
