@@ -213,10 +213,11 @@ def ramp_market(market: uint256, target: IConfigurator.Terms, duration: uint256)
     leg: IClearinghouse.Leg = self._leg(market)
     open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
     self._check(target, open_interest)
-    # What the greatest step moves the price by, for who holds all the skew, is less than going in and out costs him.
+    # What the greatest step moves the price by, for who holds all there may be on one side, is less than going in and out
+    # costs him. Not all the skew alone: whose friend was on the other side, and has left, holds more than max_skew.
     least: uint256 = min(target.skew_scale, eve.skew_scale)
     step: uint256 = fixed_point.ceil_div((max(target.skew_scale, eve.skew_scale) - least) * STEP, duration)
-    crowd: uint256 = max(eve.max_skew, fixed_point.magnitude(leg.skew))
+    crowd: uint256 = max(eve.max_open_interest, open_interest)
     assert (
         crowd * step * PPM <= 4 * min(target.taker_fee_ppm, eve.taker_fee_ppm) * least * (least + step)
     ), "configurator: skew_scale step"

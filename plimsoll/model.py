@@ -526,11 +526,11 @@ def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None
         require(rule, f"configurator: {reason}")
 
 
-def check_step(old: Terms, target: Terms, skew: int, duration: int) -> None:
-    """To who holds all the skew, no step of a ramp is worth going in and out (MGN-8)."""
+def check_step(old: Terms, target: Terms, open_interest: int, duration: int) -> None:
+    """To who holds all of one side, no step of a ramp is worth going in and out (MGN-10)."""
     least, greatest = sorted((old.skew_scale, target.skew_scale))
     step = ceil_div((greatest - least) * STEP, duration)
-    crowd = max(old.max_skew, abs(skew))
+    crowd = max(old.max_open_interest, open_interest)
     fee_ppm = min(old.taker_fee_ppm, target.taker_fee_ppm)
     # crowd / 2 * (1 / least - 1 / (least + step)) <= 2 * fee
     require(
@@ -2514,7 +2514,7 @@ class Model:
         state = self.markets[market].a
         open_interest = slots.open_interest(state.lots, state.skew)
         self._check(target, open_interest)
-        check_step(old, target, state.skew, duration)
+        check_step(old, target, open_interest, duration)
         ways = ("im_ppm", "mm_ppm", "liquidation_fee_ppm", "reward", "skew_scale")
         # Just before the last step, with the caps and fees of now.
         eve = old._replace(**{f: getattr(target, f) for f in ways})

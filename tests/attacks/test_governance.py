@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -374,6 +375,46 @@ def test_112__in_before_a_step_of_the_scale_and_out_after_it__costs_more_than_it
     venue.chain.advance(5)
     venue.send(venue.configurator, "walk_ramp", number, sender=attacker)
     client.close("BTC", signer=attacker)
+    assert gained() < 0, gained()
+
+
+@pytest.mark.defence(
+    "Configurator.vy",
+    "max(eve.max_open_interest, open_interest)",
+    "max(eve.max_skew, fixed_point.magnitude(leg.skew))",
+)
+def test_112__step_of_the_scale_with_a_friend_who_leaves_before_it__brings_two_no_more(venue_of):
+    """The cap on the skew is no cap on what one holds: five times as much, against a friend, who leaves
+    before the step; that he may, he only reduces. What the step is worth grows with the square."""
+    spec = default_table().spec("BTC")
+    spec = replace(spec, skew_scale=D(2_000), max_skew=D(20), max_open_interest=D(100), spread=D(0))
+    spec = replace(spec, mm=D("0.07"), im=D("0.12"))
+    venue = venue_of(without_funding(default_table().only("BTC").with_market(spec)))
+    client, one, friend = venue.client, venue.attacker, venue.accomplice
+    wide = {"mm_ppm": 600_000, "im_ppm": 900_000}
+
+    def is_refused(percent: int) -> bool:
+        with venue.imagined():
+            target = {"skew_scale": 20 * percent * 10**18, **wide}
+            return tried(lambda: begin(venue, "BTC", **target)) is not None
+
+    steepest = next(percent for percent in range(1, 100) if not is_refused(percent))
+    begin(venue, "BTC", skew_scale=20 * steepest * 10**18, **wide)
+    for _ in range(71):
+        venue.wait(3_600)
+        venue.send(venue.configurator, "walk_ramp", 0, sender=one)
+    for who in (one, friend):
+        venue.fund(who, 50_000_000)
+    venue.wait(3_600)
+    gained = venue.gains(one, friend)
+    for turn in range(5):
+        client.trade("BTC", 20, signer=one, slippage=None)
+        if turn < 4:
+            client.trade("BTC", -20, signer=friend, slippage=None)
+    client.close("BTC", signer=friend)
+    assert client.account(one).position("BTC").size == 100
+    venue.send(venue.configurator, "walk_ramp", 0, sender=one)
+    client.close("BTC", signer=one)
     assert gained() < 0, gained()
 
 

@@ -182,14 +182,14 @@ def test_ramp_market__caps_raised_with_the_margin_that_they_need__wait_for_the_l
 
 
 def worth_of_a_step(least: int, step: int) -> int:
-    """The greatest skew [WAD] for which a step of the scale is not worth two taker fees."""
-    # skew / 2 * (1 / least - 1 / (least + step)) <= 2 * 500 ppm
+    """The greatest position [WAD] for which a step of the scale is not worth two taker fees."""
+    # size / 2 * (1 / least - 1 / (least + step)) <= 2 * 500 ppm
     return 4 * 500 * least * (least + step) // (step * 10**6)
 
 
 @pytest.mark.parametrize(("way", "duration"), [(1, 3 * DAY), (-1, 3 * DAY), (1, 30 * DAY)])
 def test_ramp_market__step_of_the_scale__worth_two_taker_fees_at_most(way, duration):
-    """MGN-8: who holds all the skew does not gain by going in before a step and out after it."""
+    """MGN-10: who holds all there may be gains nothing by going in before a step and out after it."""
     start = 1_000_000 * WAD
 
     def fits(change: int) -> bool:
@@ -201,7 +201,7 @@ def test_ramp_market__step_of_the_scale__worth_two_taker_fees_at_most(way, durat
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
-    system = governed(max_skew=14_000 * WAD, max_price=1_000 * WAD)
+    system = governed(max_price=1_000 * WAD)
     wide = {"mm_ppm": 200_000, "im_ppm": 300_000}  # so that no other rule asks first
     for change, reason in ((high, "configurator: skew_scale step"), (low, None)):
         changes = {**wide, "skew_scale": start + way * change}
@@ -221,11 +221,11 @@ def test_ramp_market__scale_without_a_taker_fee__refused_now_and_then():
     assert ramp(system, change).ok
 
 
-def test_ramp_market__scale_with_a_lowered_cap__reckons_with_the_skew_that_is_there():
+def test_ramp_market__scale_with_a_lowered_cap__reckons_with_what_is_open():
     """A cap below what somebody holds does not make his step worth less."""
     change = {"skew_scale": 110_000 * WAD, "mm_ppm": 200_000, "im_ppm": 300_000}
     system = opened(10_000 * WAD)
-    assert do(system, "restrict", "keeper", 0, 0, 14_000 * WAD, False).ok
+    assert do(system, "restrict", "keeper", 0, 0, 0, False).ok
     assert ramp(system, change).reason == "configurator: skew_scale step"
     system.must("trade", "alice", "alice", 0, "all")
     assert ramp(system, change).ok
