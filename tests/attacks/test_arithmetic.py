@@ -201,13 +201,11 @@ def test_122__position_at_every_limit_of_width__is_exact_and_liquidates(venue_of
                 int(leg.basis),
                 int(leg.price),
                 int(leg.index),
-                int(leg.skew),
                 terms.mm_ppm,
-                0,
                 terms.skew_scale,
                 terms.reward,
             )
-            equity, maintenance = equity + worth.pnl, maintenance + worth.maintenance
+            equity, maintenance = equity + worth.pnl, maintenance + worth.required
         expected = model.health(equity, maintenance)
         assert int(venue.view(house, "health", address_of(who))) == expected
     loser = next(

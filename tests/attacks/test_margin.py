@@ -58,7 +58,7 @@ def test_21__withdraw_paper_profit__only_cash_above_the_requirement_leaves(venue
     client, attacker = venue.client, venue.attacker
     client.deposit(50_000, signer=attacker)
     client.trade("ETH", 100, signer=attacker)
-    venue.prices(ETH=3_300)  # 30,000 of paper profit
+    venue.hold(ETH=3_300)  # 30,000 of paper profit, at the stable price too
     view = client.account(attacker)
     assert view.pnl > 29_000
     assert view.withdrawable <= view.cash - view.initial
@@ -82,7 +82,7 @@ def test_21__withdraw_at_the_top_then_be_liquidated__no_better_than_staying_in(s
     client, whale, accomplice = still.client, still.attacker, still.accomplice
     client.deposit(200_000, signer=whale)
     client.trade("ETH", 1_000, signer=whale)
-    still.prices(ETH=3_300)
+    still.hold(ETH=3_300)
 
     def ends_with(withdraw: bool) -> tuple[Decimal, Decimal]:
         with still.imagined():
@@ -137,7 +137,7 @@ def test_22__paper_profit_staked_again_at_each_step_up__grows_by_half_its_weight
     size, first = stake(price), 10_000 / im / price
     for _ in range(70):
         price = (price * D("1.01")).quantize(D("1e-8"))
-        venue.prices(YFI=price)
+        venue.hold(YFI=price)  # no faster than the stable price
         size = stake(price)
     bound = ((1 + D("0.01") / 2 / im) / D("1.01")) ** 70
     assert size / first <= bound
@@ -170,7 +170,7 @@ def test_22__small_stake_through_a_doubling__is_held_by_the_cap(still, realise):
                 if why == "caps: skew" and reached is None:
                     reached = price
         price = (price * D("1.01")).quantize(D("1e-8"))
-        venue.prices(ETH=price)
+        venue.hold(ETH=price)  # no faster than the stable price
     held = client.account(attacker).position("ETH")
     assert held is not None
     assert held.size <= spec.max_skew
@@ -179,6 +179,83 @@ def test_22__small_stake_through_a_doubling__is_held_by_the_cap(still, realise):
     assert nav - venue.nav() <= spec.max_skew * (price - spec.price)
     assert gained() > 1_000_000  # held by nothing but the cap
     assert reached is not None
+
+
+# ------------------------------------------------------------------ a pump of minutes
+
+ORACLE_ALONE = (
+    "modules/markets.vy",
+    "    if steady == 0:\n        return m.price\n",
+    "    if steady != 0:\n        return m.price\n",
+)
+TOKENS_BY_THE_ORACLE = (
+    "modules/collateral.vy",
+    "worth = unsafe_div(unsafe_mul(amount, min(h.price, h.stable)), WAD)",
+    "worth = unsafe_div(unsafe_mul(amount, h.price), WAD)",
+)
+
+
+@pytest.mark.defence(*ORACLE_ALONE)
+@pytest.mark.parametrize("side", [1, -1], ids=["pumped", "crushed"])
+def test_19__thin_market_moved_tenfold_for_ten_minutes__opens_nothing_elsewhere(venue_of, side):
+    """Mango, October 2022, 116m: a thin market pumped for minutes, everything else borrowed against the
+    paper profit. The stable price goes 6 % an hour: in ten minutes a hundredth of the way. What the
+    whale may open in the big market, and what he may take out, is what it was but for a hundredth of
+    his thin position; and what he takes in the thin market itself is its cap times the jump, no more."""
+    spec = market("THIN", 10, "other")
+    venue = venue_of(without_funding(Table(markets=(spec, market("BTC", 60_000, "major")))))
+    client, whale = venue.client, venue.attacker
+    client.deposit(100_000, signer=whale)
+    spec = venue.system.table.spec("THIN")
+    size = min(spec.max_skew, D(30_000)) * side
+    client.trade("THIN", size, signer=whale)
+    before = client.account(whale)
+    pumped = D(100) if side > 0 else D(1)
+    for _ in range(5):
+        venue.wait(120)
+        venue.prices(THIN=pumped)
+        venue.system.poke("THIN")
+    view = client.account(whale)
+    paper = abs(size) * abs(pumped - 10)
+    assert view.pnl > paper * D("0.9")
+    # Ten minutes at 6 % an hour, of the notional then.
+    crept = abs(size) * 10 * D("0.0106")  # and the seconds of the transactions
+    assert view.withdrawing_equity <= before.withdrawing_equity + crept
+    assert view.opening_equity <= before.opening_equity + crept
+    assert view.buying_power <= before.buying_power + crept / D("0.05")
+    nav, gained = venue.nav(), venue.gains(whale)
+    if view.buying_power > 0:
+        stake = view.buying_power / 60_000
+        tried(lambda: client.trade("BTC", stake.quantize(D("1e-8")), slippage=None, signer=whale))
+    held = client.account(whale).position("BTC")
+    most = (before.buying_power + crept / D("0.05")) / 60_000
+    assert held is None or held.size <= most
+    tried(lambda: client.close("THIN", signer=whale))
+    assert gained() <= D(
+        1_000
+    )  # at these prices it was his already: the market's cap times the jump
+    assert venue.wealth(whale) <= 100_000 + abs(size) * abs(pumped - 10)
+    assert nav - venue.nav() <= abs(size) * abs(pumped - 10)
+
+
+@pytest.mark.defence(*TOKENS_BY_THE_ORACLE)
+def test_19__collateral_pumped_tenfold_for_ten_minutes__carries_no_more(venue):
+    """The same with what stands behind: Mango's own token, Venus' THE, Moonwell's wrsETH at 5.8m. For opening and
+    withdrawing a token counts at the lower of oracle and stable price."""
+    client, whale = venue.client, venue.attacker
+    client.deposit(10, token="WETH", signer=whale)
+    before = client.account(whale)
+    assert before.opening_equity > 20_000
+    for _ in range(5):
+        venue.wait(120)
+        venue.prices(WETH=30_000)
+        venue.send(
+            venue.house, "poke_token", venue.system.token_address("WETH"), sender=venue.stranger
+        )
+    view = client.account(whale)
+    assert view.equity > before.equity * 9
+    assert view.opening_equity <= before.opening_equity * D("1.011")
+    assert view.buying_power <= before.buying_power * D("1.011")
 
 
 # ------------------------------------------------------------------ who pays whom
@@ -305,6 +382,8 @@ def adverse(venue: Venue, who: Any, other: Any) -> dict[str, list[tuple[Any, ...
         "poke": [(other, i) for i in ids.values()],
         "set_terms": [(who, ids["ETH"], [0, 0, 0]), (other, ids["ETH"], [1, 1, 1])],
         "set_nav": [(who, -(10**25)), (other, 10**25)],
+        "set_calm": [(who, 0), (other, 2**32 - 1)],
+        "set_share": [(who, 0), (other, 1)],
         "deposit_with_permit": [(other, account, token, 1, 0, 27, bytes(32), bytes(32))],
         "convert_collateral": [(other, account)],
         "settle": [(other, account)],
@@ -358,7 +437,7 @@ def test_25__every_function_against_an_account_at_its_limit__leaves_it_its_margi
     client.deposit(100, signer=stranger)
     still.fund(stranger, 1)
     still.system.provide(stranger, 10, still.house)
-    still.prices(ETH=3_000 * (1 + move))
+    still.hold(ETH=3_000 * (1 + move))
     client.withdraw(client.account(attacker).withdrawable, signer=attacker)
     before = client.account(attacker)
     assert before.withdrawing_equity - before.initial < CENT

@@ -104,6 +104,13 @@ class Venue:
             self.system.refresh_prices()
             self.system.refresh_nav()
 
+    def hold(self, **prices: Number) -> None:
+        """The same for so long that the stable prices are there, too."""
+        self.prices(**prices)
+        while any(self.client.market(n).stable_price != decimal(p) for n, p in prices.items()):
+            self.system.poke(*prices)
+            self.wait(3_600)
+
     # The pool, by the simplest way.
 
     def enter(self, who: Any, amount: Number) -> None:
