@@ -47,10 +47,6 @@ interface AggregatorV3Interface:
     def decimals() -> uint8: view
 
 
-interface ICalm:
-    def set_calm(calm_from: uint256): nonpayable
-
-
 # ------------------------------------------------------------------ CONSTANTS
 
 PPM: constant(uint256) = 10**6
@@ -328,7 +324,7 @@ def settle_market(market: uint256):
     assert self._terms[market].feed != empty(address), "configurator: settled"
     settles_at: uint256 = self.settles_at[market]
     if settles_at == 0 or block.timestamp < settles_at:
-        backstop: address = self._backstop()
+        backstop: address = (staticcall CLEARINGHOUSE.settings()).backstop
         assert msg.sender == backstop, "configurator: not yet"
         self._end_ramp(market)
         self.settles_at[market] = block.timestamp
@@ -677,15 +673,6 @@ def _listed(market: uint256) -> IConfigurator.Terms:
 
 @internal
 @view
-def _backstop() -> address:
-    """
-    @notice Who settles without notice.
-    """
-    return (staticcall CLEARINGHOUSE.settings()).backstop
-
-
-@internal
-@view
 def _leg(market: uint256) -> IClearinghouse.Leg:
     return staticcall CLEARINGHOUSE.leg(empty(address), market)
 
@@ -693,7 +680,7 @@ def _leg(market: uint256) -> IClearinghouse.Leg:
 @internal
 def _set_calm(calm_from: uint256):
     self.calm_from = calm_from
-    extcall ICalm(CLEARINGHOUSE.address).set_calm(calm_from)
+    extcall CLEARINGHOUSE.set_calm(calm_from)
     log IConfigurator.CalmSet(calm_from=calm_from)
 
 

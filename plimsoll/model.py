@@ -2570,7 +2570,7 @@ class Model:
         name, terms = self.listed[market]
         require(terms.feed != NOWHERE, "configurator: settled")
         if market not in self.settles_at or self.now < self.settles_at[market]:
-            require(sender == self._backstop(), "configurator: not yet")
+            require(sender == self.settings.backstop, "configurator: not yet")
             self._end_ramp(market)
             self.settles_at[market] = self.now
         settled = Terms(
@@ -2586,10 +2586,6 @@ class Model:
         self.set_terms(self.settings.configurator, market, (slots.put(SETTLED, 185, 3), t1, t2))
         price = self.markets[market].a.last_price
         self._emit(self.settings.configurator, MarketSettled(market, price))
-
-    def _backstop(self) -> str:
-        """Who settles without notice."""
-        return self.settings.backstop
 
     def _listed(self, market: int) -> Terms:
         """The terms of a market that is listed and not delisted."""
