@@ -129,6 +129,7 @@ def __init__(s: IClearinghouse.Settings):
     assert max(max(s.keeper_share_ppm, s.insurance_share_ppm), s.profit_weight_ppm) <= PPM, "settings: share above 1"
     assert s.stable_speed_ppm != 0 and s.stable_speed_ppm <= PPM, "settings: stable speed"
     assert s.outflow_ppm <= PPM, "settings: share above 1"
+    assert s.outflow_ppm != 0 or s.outflow_floor == 0, "settings: outflow floor"
     ledger.__init__(s.quote, decimals, s.pool)
     collateral.__init__(s.stable_speed_ppm)
     AUCTION = IAuction(s.auction)

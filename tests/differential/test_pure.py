@@ -103,22 +103,56 @@ def test_pack_state_a__whole_range__round_trips(modules, lots, price, skew):
     rate=integers(60, signed=True),
     touched_at=integers(32),
     surge_ppm=integers(20),
-    kept=integers(48),
+    steady=integers(48),
 )
-def test_pack_state_b__whole_range__round_trips(modules, index, rate, touched_at, surge_ppm, kept):
-    state = slots.StateB(index, rate, touched_at, surge_ppm, kept)
+def test_pack_state_b__whole_range__round_trips(
+    modules, index, rate, touched_at, surge_ppm, steady
+):
+    state = slots.StateB(index, rate, touched_at, surge_ppm, steady)
     word = modules.pack_state_b(*state)
     assert word == slots.pack_state_b(state)
     assert slots.unpack_state_b(word) == state
 
 
 @relaxed
-@given(nav=integers(256, signed=True), exposure=integers(112), known_at=integers(40))
-def test_pack_book__any_nav__saturates_and_round_trips(modules, nav, exposure, known_at):
-    word = modules.pack_book(nav, exposure, known_at)
-    assert word == slots.pack_book(slots.Book(nav, exposure, known_at))
-    kept = max(min(nav, slots.MAX_NAV), -slots.MAX_NAV)
-    assert modules.unpack_book(word) == (kept, exposure, known_at) == slots.unpack_book(word)
+@given(
+    nav=integers(256, signed=True),
+    exposure=integers(112),
+    known_at=integers(32),
+    calm_from=integers(32),
+)
+def test_pack_book__any_nav__saturates_and_round_trips(modules, nav, exposure, known_at, calm_from):
+    word = modules.pack_book(nav, exposure, calm_from << 32 | known_at)
+    assert word == slots.pack_book(slots.Book(nav, exposure, known_at, calm_from))
+    most = (2**79 - 1) << 24
+    kept = max(min(nav >> 24 << 24, most), -most)  # in units of 2**24 wei, rounded down
+    assert slots.unpack_book(word) == (kept, exposure, known_at, calm_from)
+    assert modules.unpack_book(word) == (kept, exposure, known_at)
+
+
+# ------------------------------------------------------------------ stable prices
+
+
+@relaxed
+@given(
+    stable=integers(96),
+    cut=integers(49),
+    price=integers(96),
+    elapsed=integers(32),
+    speed_ppm=st.integers(1, PPM),
+)
+def test_follow__any_price__goes_no_further_than_an_hours_way(
+    modules, stable, cut, price, elapsed, speed_ppm
+):
+    """PRC-3: by so much of itself an hour, for an hour at most; toward the oracle, never past it."""
+    found = modules.follow(stable, cut, price, elapsed, speed_ppm)
+    assert found == model.follow(stable, cut, price, elapsed, speed_ppm)
+    way = Fraction(stable * speed_ppm * min(elapsed, 3_600), 3_600 * PPM)
+    assert stable - way <= found <= stable + cut + way
+    assert min(stable, price) <= found <= max(stable + cut, price)
+    if abs(price - stable) + 1 <= way:
+        assert found == price
+    assert modules.follow(stable, cut, stable, elapsed, speed_ppm) == stable
 
 
 # ------------------------------------------------------------------ the curve
@@ -220,35 +254,40 @@ def test_fill__any_position__matches_the_model(modules, size, basis, delta, pric
     size=integers(96, signed=True),
     basis=integers(118, signed=True),
     price=integers(96),
+    stable=integers(96),
     index=integers(95, signed=True),
     skew=integers(96, signed=True),
-    ratios=st.tuples(st.integers(1, PPM), st.integers(1, PPM)),
+    ratio=st.integers(0, PPM),
     scale=SCALES,
     reward=integers(70),
 )
 def test_value__any_leg__requirements_round_up_and_pnl_down(
-    modules, size, basis, price, index, skew, ratios, scale, reward
+    modules, size, basis, price, stable, index, skew, ratio, scale, reward
 ):
-    mm, im = min(ratios), max(ratios)
-    worth = model.value(size, basis, price, index, skew, mm, im, scale, reward)
-    assert modules.value(size, basis, price, index, skew, mm, im, scale, reward) == worth
-
-    assert 0 <= Fraction(size * (price - index), WAD) - basis - worth.pnl < 1
-    exact = Fraction(abs(size) * price, WAD)
-    for ratio, depth, found in (
-        (mm, abs(size), worth.maintenance),
-        (im, max(abs(size), abs(skew)), worth.initial),
+    """MGN-1, MGN-2 and PRC-4: the worse price for opening, the oracle's for maintenance."""
+    worth = model.value(size, basis, price, index, ratio, scale, reward)
+    assert modules.value(size, basis, price, index, ratio, scale, reward) == worth
+    rest = index, skew, ratio, scale, reward
+    opening = model.opening_value(size, basis, price, stable, *rest)
+    assert modules.opening_value(size, basis, price, stable, *rest) == opening
+    low, high = min(price, stable), max(price, stable)
+    for found, at, valued, depth in (
+        (worth, price, price, abs(size)),
+        (opening, low if size > 0 else high, high, max(abs(size), abs(skew))),
     ):
+        assert 0 <= Fraction(size * (at - index), WAD) - basis - found.pnl < 1
         share = Fraction(ratio, PPM) + Fraction(depth, 2 * scale)
+        exact = Fraction(abs(size) * valued, WAD) * share
         # Two ceilings: the notional's and the requirement's.
-        assert 0 <= found - reward - exact * share < 1 + share
-    assert worth.initial >= worth.maintenance >= reward
+        assert 0 <= found.required - reward - exact < 1 + share
+    assert opening.pnl <= worth.pnl
+    assert opening.required >= worth.required >= reward
+    assert model.opening_value(size, basis, price, price, *rest).pnl == worth.pnl
     bigger = size + (1 if size >= 0 else -1)
-    grown = model.value(bigger, basis, price, index, skew, mm, im, scale, reward)
-    assert grown.maintenance >= worth.maintenance
-    assert grown.initial >= worth.initial
-    without = model.value(size, basis, price, index, skew, mm, 0, scale, reward)
-    assert without == worth._replace(initial=0)
+    grown = model.value(bigger, basis, price, index, ratio, scale, reward)
+    assert grown.required >= worth.required
+    grown = model.opening_value(bigger, basis, price, stable, *rest)
+    assert grown.required >= opening.required
 
 
 @relaxed

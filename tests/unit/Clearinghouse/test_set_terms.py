@@ -112,6 +112,7 @@ def test_constructor__peers_that_point_elsewhere__are_refused(project, accounts)
         "settings: auction of another": {"auction_of": other},
         "settings: backstop of another": {"backstop_of": other},
         "settings: stable speed": {"stable_speed_ppm": 0},
+        "settings: outflow floor": {"outflow_floor": 1},
         "settings: keeper share": {"share": 200_001},
     }.items():
         with ape.reverts(reason):

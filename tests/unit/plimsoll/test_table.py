@@ -58,7 +58,16 @@ def test_default_table__terms__are_those_of_the_specification() -> None:
     for name, notional in (("BTC", 400_000_000), ("SOL", 20_000_000)):
         depth = from_wad(table.terms(name, FEED).skew_scale) * table.spec(name).price
         assert notional <= depth < notional * D("1.01")
-    assert table.settings() == (200_000, 200_000, 500_000, 1_500_000, 50 * 10**18)
+    assert table.settings() == {
+        "keeper_share_ppm": 200_000,
+        "insurance_share_ppm": 200_000,
+        "profit_weight_ppm": 500_000,
+        "max_pool_leverage_ppm": 1_500_000,
+        "top_up_per_block": 50 * 10**18,
+        "stable_speed_ppm": 60_000,
+        "outflow_ppm": 0,
+        "outflow_floor": 0,
+    }
     assert (table.pool.seed, table.insurance) == (10_000_000, 250_000)
 
 
@@ -157,6 +166,12 @@ def test_terms__the_next_representable__accepted() -> None:
         ({"pool": PoolSpec(seed=D(-1))}, "pool: seed -1 is below zero"),
         ({"insurance": D(-1)}, "insurance -1 is below zero"),
         ({"top_up_per_block": D(-1)}, "top_up_per_block -1 is below zero"),
+        ({"outflow_floor": D(-1)}, "outflow_floor -1 is below zero"),
+        ({"outflow": D("1.5")}, "outflow 1.5 is not between 0 and 1"),
+        ({"stable_speed": D(0)}, "stable_speed 0: a stable price must be able to follow"),
+        ({"stable_speed": D(2)}, "stable_speed 2 is not between 0 and 1"),
+        ({"grace": 86_401}, "grace 86401 is not between 0 and 86400"),
+        ({"sequencer": "nowhere"}, "sequencer: 'nowhere' is no address"),
         ({"max_pool_leverage": D(-1)}, "max_pool_leverage -1 is below zero"),
         ({"markets": (market("X" * 33, 1),)}, "1 to 32 bytes"),
         ({"markets": tuple(market(f"M{i}", 1) for i in range(129))}, "129 markets"),
@@ -328,6 +343,8 @@ def test_table__names_of_any_language__accepted() -> None:
         ({"top_up_per_block": D("1e21")}, "top_up_per_block 1E+21 is too large"),
         ({"max_pool_leverage": D("1e33")}, "max_pool_leverage 1E+33 is too large"),
         ({"max_pool_leverage": D("1.0000001")}, "has more than 6 decimals"),
+        ({"stable_speed": D("0.0000001")}, "has more than 6 decimals"),
+        ({"outflow_floor": D("1e33")}, "outflow_floor 1E+33 is too large"),
     ],
 )
 def test_settings__what_the_chain_cannot_keep__refused(change: dict[str, Any], why: str) -> None:

@@ -52,7 +52,7 @@ def test_reasons__each__is_used_and_nothing_else_is():
 def test_fail__anywhere__takes_a_reason_of_the_list():
     calls = re.findall(r"fixed_point\.fail\(([^)]*)\)", sources())
     assert len(calls) > 60
-    # One of two reasons, or, in `prices.must_be_live`, the one that was picked before.
+    # One of two reasons, or, in `prices.must_be_live`, that of the price's status.
     one = r"reasons\.[A-Z0-9_]+"
-    allowed = rf"{one}|{one} if \w+ else {one}|reason"
+    allowed = rf"{one}|{one} if \w+ else {one}|convert\(status, bytes32"
     assert [c for c in calls if not re.fullmatch(allowed, c)] == []
