@@ -70,6 +70,7 @@ SUBJECTS = (
 PURE = tuple(f"tests/differential/test_{name}.py" for name in ("small_numbers", "vectors", "pure"))
 ASIDE = "tests/differential/test_aside.py"
 SUITES = {
+    "Backstop.vy": ("tests/unit/Backstop", ASIDE),
     "Clearinghouse.vy": (ASIDE, "tests/attacks"),
     "CollateralAuction.vy": (ASIDE, "tests/unit/CollateralAuction"),
     "CollateralLens.vy": ("tests/differential/test_lens.py",),
@@ -109,6 +110,7 @@ DEPLOYED = {
     "pool": "LiquidityPool.vy",
     "configurator": "Configurator.vy",
     "auction": "CollateralAuction.vy",
+    "backstop": "Backstop.vy",
     "lens": "Lens.vy",
     "collateral_lens": "CollateralLens.vy",
 }

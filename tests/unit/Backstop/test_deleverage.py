@@ -301,3 +301,36 @@ def test_deleverage__winner_in_debt__pays_his_interest_to_the_pool_first():
     assert b.do("deleverage", "keeper", "mallory", 0).value == WAD
     assert 0 <= b.margin()[0] - equity - owed <= 1
     assert b.health("mallory") >= before
+
+
+def test_deleverage__account_at_its_line_to_the_wei__is_healthy_and_a_wei_below_is_not():
+    for short in (0, 1):
+        b = Broke(quote_decimals=18)
+        b.crowd()
+        b.long("mallory", 1, 4_000)
+        b.do("trade", "mallory", "mallory", 1, -3 * WAD)
+        b.market_price(4_860)
+        b.market_price(4_800, 1)
+        equity, maintenance, _ = b.model._standing(b.at("mallory"))
+        b.do("mint", "mallory", maintenance - equity - short)
+        b.do("deposit", "mallory", "mallory", "token", maintenance - equity - short)
+        assert (b.health("mallory") == WAD) == (short == 0)
+        assert b.why("mallory") == ("backstop: account is unhealthy" if short else "")
+        assert len(b.rank("mallory")) == 1 - short
+        assert b.attempt("deleverage", "keeper", "mallory", 0).ok == (short == 0)
+
+
+def test_deleverage__profit_of_nothing__is_none():
+    b = Broke(quote_decimals=18)
+    b.crowd()
+    b.market_price(4_860)
+    b.fund("mallory", 100_000)
+    b.do("trade", "mallory", "mallory", 0, WAD)
+    leg = b.house.view("leg", b.at("mallory"), 0)
+    assert leg[4] > 4_860 * WAD  # what the curve took
+    assert b.why("mallory") == "backstop: not profitable"
+    b.do("settle", "keeper", "mallory")  # its loss is in its cash: nothing won, nothing lost
+    assert b.model._valued(b.model.leg(b.at("mallory"), 0), WAD, 4_860 * WAD).pnl == 0
+    assert b.why("mallory") == "backstop: not profitable"
+    assert b.rank("mallory") == []
+    assert b.refusal("deleverage", "keeper", "mallory", 0) == "backstop: not profitable"

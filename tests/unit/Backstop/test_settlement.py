@@ -247,18 +247,18 @@ def test_fix__lots_that_owe_the_pool__are_waited_for_and_no_longer_than_a_month(
 
 
 def test_fix__lots_that_owe_the_fund__are_waited_for_while_they_can_be_sold():
-    b = Broke(coins=[coin(3_000)], insurance_cash=100_000)
+    b = Broke(coins=[coin(1), coin(3_000)], insurance_cash=100_000)
     b.crowd()
-    b.back("mallory", 0, 30 * WAD)
+    b.back("mallory", 1, 30 * WAD)
     b.owe("mallory", 40_000 * WAD, 1)
-    b.price(0, 1_400)
+    b.price(1, 1_400)
     b.do("liquidate", "keeper", "mallory")
     b.market_price(6_000)
     closed(b)
     assert b.auction.view("owed_to_pool") == 0
     assert b.refusal("fix", "bob") == "backstop: lots are not sold"
     with b.imagined():
-        b.kill(0)
+        b.kill(1)
         b.do("fix", "bob")
     b.do("mint", "lender", 100_000 * b.raw)
     b.do("buy", "lender", 0, "all", None, "lender")
