@@ -217,15 +217,17 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
     if token == ledger.QUOTE.address:
         word: uint256 = ledger._custody
         custody: uint256 = word & slots.MASK_128
-        taken: int256 = convert(convert(unsafe_mul(min(amount, custody), ledger.UNIT), bytes32), int256)
-        if amount > custody or (trader and slots.cash_of(header) < taken):
+        share: uint256 = word >> slots.SHARE
+        wide: uint256 = min(amount, slots.MASK_128)  # no cash is as much
+        if share != 0:  # a settlement: each claim is paid the same share, and the pool keeps the rest
+            sent = unsafe_mul(wide, unsafe_sub(share, 1)) // WAD
+        taken: int256 = convert(convert(unsafe_mul(wide, ledger.UNIT), bytes32), int256)
+        if sent > custody or (trader and slots.cash_of(header) < taken):
             fixed_point.fail(reasons.MARGIN_NOT_ENOUGH_CASH)
+        if sent == 0:
+            fixed_point.fail(reasons.WITHDRAW_SETTLEMENT_WAITS)
         ledger.add_cash(account, unsafe_sub(0, taken))
-        if word >> slots.SHARE != 0:  # a settlement: each claim is paid the same share, and the pool keeps the rest
-            sent = unsafe_mul(amount, unsafe_sub(word >> slots.SHARE, 1)) // WAD
-            if sent == 0:
-                fixed_point.fail(reasons.WITHDRAW_SETTLEMENT_WAITS)
-            ledger.add_cash(ledger.POOL, convert(unsafe_mul(unsafe_sub(amount, sent), ledger.UNIT), int256))
+        ledger.add_cash(ledger.POOL, convert(unsafe_mul(unsafe_sub(wide, sent), ledger.UNIT), int256))
         ledger._custody = unsafe_sub(word, sent)
         if OUTFLOW != 0:  # whatever it leaves by: what no rule foresees is slow, too
             hour: uint256 = block.timestamp // 3_600

@@ -1411,10 +1411,12 @@ class Model:
         sent = amount_raw
         if token == self.settings.quote:
             amount = amount_raw * self.settings.unit
-            require(amount_raw <= self.custody, "margin: not enough cash")
-            require(not trader or header.cash >= amount, "margin: not enough cash")
-            self._add_cash(account, -amount)
             sent = self._paid(amount_raw)
+            require(sent <= self.custody, "margin: not enough cash")
+            require(not trader or header.cash >= amount, "margin: not enough cash")
+            require(sent != 0, "withdraw: settlement waits")
+            self._add_cash(account, -amount)
+            self._add_cash(self.settings.pool, amount - sent * self.settings.unit)
             self._count_outflow(sent)
             self.custody -= sent
         else:
@@ -1434,12 +1436,7 @@ class Model:
 
     def _paid(self, amount_raw: int) -> int:
         """What is sent for a claim: all of it, or in a settlement its share (LIQ-11)."""
-        if self.share == 0:
-            return amount_raw
-        sent = floor_div(amount_raw * (self.share - 1), WAD)
-        require(sent != 0, "withdraw: settlement waits")
-        self._add_cash(self.settings.pool, (amount_raw - sent) * self.settings.unit)
-        return sent
+        return floor_div(amount_raw * (self.share - 1), WAD) if self.share else amount_raw
 
     def _count_outflow(self, amount_raw: int) -> None:
         """Bound what leaves in an hour (GOV-4)."""

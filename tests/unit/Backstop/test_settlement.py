@@ -342,3 +342,19 @@ def test_every_call__by_a_stranger__does_what_it_says_or_is_refused(b: Broke):
     assert b.refusal("set_share", "stranger", 1) == "access: backstop only"
     assert b.refusal("settle_market", "stranger", 0) == "configurator: not yet"
     b.do("declare", "stranger")
+
+
+def test_withdraw__the_last_whole_claim__is_paid_in_one_call(b: Broke):
+    closed(b)
+    b.do("fix", "keeper")
+    share = b.share() - 1
+    for order in permutations(("alice", "bob", "mallory")):
+        with b.imagined():
+            for account in order:
+                raw = b.cash(account) // 10**12
+                had = b.purse(account)
+                b.do("withdraw", account, account, "token", raw, account)
+                assert b.purse(account) - had == raw * share // WAD
+                assert b.cash(account) < 10**12
+            assert b.house.view("globals")[0] <= 3
+            b.balance()
