@@ -124,6 +124,10 @@ gas: $(READY) $(COMPILED) ## gas of each operation (CHECK=1 compares with the sn
 sizes: $(READY) $(COMPILED) ## bytes of each contract (CHECK=1 holds them to their budgets)
 	@ape run sizes $(if $(CHECK),--check) $(ARGS)
 
+.PHONY: access
+access: $(READY) ## write docs/access.md: who may call what, by the contracts themselves
+	@python -m plimsoll.access
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy, and the compiler's traps in the contracts
 	@ruff check --quiet

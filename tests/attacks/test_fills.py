@@ -47,18 +47,15 @@ def house_of(venue: Venue, pool: Puppet) -> Any:
     It has the first market of the venue's, and 1m of the pool's.
     """
     configurator = venue.puppet()
-    table = venue.system.table
-    ppm = [0, 200_000, 500_000, 1_500_000]
-    house = venue.chain.deploy(
-        "Clearinghouse",
-        address_of(venue.token),
-        pool.address,
-        configurator.address,
-        venue.puppet().address,
-        *ppm,
-        int(table.top_up_per_block * 10**18),
-        sender=venue.attacker,
-    )
+    settings = {
+        **vars(venue.view(venue.house, "settings")),
+        "pool": pool.address,
+        "configurator": configurator.address,
+        "auction": venue.puppet().address,
+        "backstop": venue.puppet().address,
+        "keeper_share_ppm": 0,
+    }
+    house = venue.chain.deploy("Clearinghouse", tuple(settings.values()), sender=venue.attacker)
     w = venue.view(venue.house, "market_words", 0)
     configurator.act((house, "set_terms", 0, (int(w.t0), int(w.t1), int(w.t2))))
     raw, token = 10**12, address_of(venue.token)
@@ -464,8 +461,10 @@ UPKEEP = "upkeep"  # anyone; moves nobody's money
 KEEPER = "keeper"  # anyone; liquidates who is below the line, and nobody else
 CONFIGURATOR = "access: configurator only"  # these by one caller only; the reason for all others
 POOL = "access: pool only"
+BACKSTOP = "access: backstop only"
 HOUSE = "access: clearinghouse only"
 OWNER = "ownable: caller is not the owner"
+GUARDIAN = "configurator: guardian only"
 SUCCESSOR = "ownable_2step: caller is not the new owner"
 
 ACCESS: dict[str, dict[str, str]] = {
@@ -478,6 +477,10 @@ ACCESS: dict[str, dict[str, str]] = {
         "poke(uint256)": UPKEEP,
         "set_terms(uint256,uint256[3])": CONFIGURATOR,
         "set_nav(int256)": POOL,
+        "set_calm(uint256)": CONFIGURATOR,
+        "set_share(uint256)": BACKSTOP,
+        "is_calm()": VIEW,
+        "exits()": VIEW,
         "health(address)": VIEW,
         "header(address)": VIEW,
         "leg(address,uint256)": VIEW,
@@ -525,6 +528,7 @@ ACCESS: dict[str, dict[str, str]] = {
         "withdraw(uint256,address,address,uint256)": OWN,
         "setOperator(address,bool)": OWN,
         "refresh()": UPKEEP,
+        "report(address)": UPKEEP,
         **dict.fromkeys(
             (
                 "name()",
@@ -557,6 +561,8 @@ ACCESS: dict[str, dict[str, str]] = {
                 "share()",
                 "supportsInterface(bytes4)",
                 "isOperator(address,address)",
+                "reported_loss(address)",
+                "reported_losses()",
             ),
             VIEW,
         ),
@@ -569,6 +575,16 @@ ACCESS: dict[str, dict[str, str]] = {
         "configure_credit(CREDIT)": OWNER,
         "transfer_ownership(address)": OWNER,
         "accept_ownership()": SUCCESSOR,
+        "ramp_market(uint256,TERMS,uint256)": OWNER,
+        "delist_market(uint256,uint256)": OWNER,
+        "set_guardian(address)": OWNER,
+        "walk_ramp(uint256)": UPKEEP,
+        "settle_market(uint256)": UPKEEP,
+        "pause_market(uint256,uint256)": GUARDIAN,
+        "restrict_market(uint256,uint256,uint256,bool)": GUARDIAN,
+        "restrict_collateral(uint256,uint256)": GUARDIAN,
+        "freeze(uint256)": GUARDIAN,
+        "unfreeze()": GUARDIAN,
         **dict.fromkeys(
             (
                 "owner()",
@@ -582,6 +598,11 @@ ACCESS: dict[str, dict[str, str]] = {
                 "collateral_token(uint256)",
                 "collateral_terms(uint256)",
                 "credit_terms()",
+                "ramp(uint256)",
+                "paused_until(uint256)",
+                "settles_at(uint256)",
+                "guardian()",
+                "calm_from()",
             ),
             VIEW,
         ),
@@ -820,7 +841,7 @@ def call_as_a_stranger(world: World, name: str, most: int) -> dict[str, int]:
     mine = world.mine()
     through: dict[str, int] = {}
     other_reasons: list[str] = []
-    guarded = (CONFIGURATOR, POOL, HOUSE, OWNER, SUCCESSOR)
+    guarded = (CONFIGURATOR, POOL, BACKSTOP, HOUSE, OWNER, GUARDIAN, SUCCESSOR)
 
     def check(what: str) -> None:
         assert world.rights() == rights, what
@@ -899,7 +920,7 @@ def test_68__call_everything_of_the_pool__makes_a_stranger_no_richer(venue_of, r
     world = World(venue_of(table), rich)
     through = call_as_a_stranger(world, "LiquidityPool", 250)
     assert through[VIEW] > 200
-    assert through[UPKEEP] == 1
+    assert through[UPKEEP] == 1 + len(world.addresses)  # refresh, and report of anybody
     assert through[OWN] > 20  # his own approvals, and transfers of nothing
 
 
