@@ -13,6 +13,8 @@
      calls it off once the pool is solvent, and a freeze of the guardian's, or a sequencer that is down, holds up all
      but that. A price that is wrong for longer, with nobody to freeze, is believed, as everywhere. A dead feed's market
      counts at its last good price, at which it would settle; a dead feed must not keep the last from their share.
+     A seizure takes the pool's cash until its lot is sold: what lots owe the pool makes it no more solvent for
+     deleveraging, which is soon over, but for a settlement, which is for good.
      Which positions are there follows from `lots` and `skew`, what is claimed from LED-3: nobody lists accounts.
 @custom:security Nobody owns it. The Clearinghouse lets it reduce anybody's position at the market's own price, and say
      what share of each claim a settlement pays; the Configurator lets it settle markets. Nothing else.
@@ -49,7 +51,7 @@ SETTLING: constant(uint256) = 2  # for good: markets are settled, positions clos
 FIXED: constant(uint256) = 3  # for good: each claim is paid the share
 
 DELAY: constant(uint256) = 3_600  # [s] from the declaration to the first market's settlement
-LAPSE: constant(uint256) = 86_400  # [s] from the declaration until it can be called off in any case
+LAPSE: constant(uint256) = 172_800  # [s] from the declaration until it can be called off anyhow: a freeze fits in
 PATIENCE: constant(uint256) = 30 * 86_400  # [s] for the auction to sell the lots that owe the pool
 
 # ------------------------------------------------------------------ IMMUTABLES
@@ -168,35 +170,38 @@ def deleverage(account: address, market: uint256) -> uint256:
 @external
 def declare():
     """
-    @notice Declare a settlement because the pool's equity is below zero: from now on claims on quote wait.
+    @notice Declare a settlement because the pool's equity, with what lots owe it, is below zero: from now on claims on
+            quote wait.
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "venue: frozen or in grace", "backstop: pool is solvent"
     @custom:spec LIQ-11
     """
     self._check_state(NOTHING)
-    pool: Pool = self._must_be_insolvent()
+    worth: int256 = self._must_be_insolvent()
     self.state = DECLARED
     self.declared_at = block.timestamp
     extcall CLEARINGHOUSE.set_share(1)
-    log IBackstop.SettlementDeclared(at=block.timestamp, equity=pool.equity)
+    log IBackstop.SettlementDeclared(at=block.timestamp, equity=worth)
 
 
 @external
 def call_off():
     """
-    @notice Call a declared settlement off: the pool is solvent, or a day has passed and nobody has settled.
+    @notice Call a declared settlement off: the pool is solvent, or two days have passed and nobody has settled.
+    @dev A freeze of a day and its hour of grace, right after the declaration, leave most of a day to settle: else who
+         waited for the lapse would call off, and run with all of his claim.
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "backstop: pool is insolvent"
     @custom:spec LIQ-11
     """
     self._check_state(DECLARED)
-    pool: Pool = self._pool()
-    if pool.equity < 0 and block.timestamp < self.declared_at + LAPSE:
+    worth: int256 = self._worth()
+    if worth < 0 and block.timestamp < self.declared_at + LAPSE:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_INSOLVENT)
     self.state = NOTHING
     self.declared_at = 0
     extcall CLEARINGHOUSE.set_share(0)
-    log IBackstop.SettlementCalledOff(equity=pool.equity)
+    log IBackstop.SettlementCalledOff(equity=worth)
 
 
 @external
@@ -215,10 +220,10 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
         self._check_state(DECLARED)
         if block.timestamp < self.declared_at + DELAY:
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
-        pool: Pool = self._must_be_insolvent()
+        worth: int256 = self._must_be_insolvent()
         self.state = SETTLING
         self.settled_at = block.timestamp
-        log IBackstop.SettlementBegun(at=block.timestamp, equity=pool.equity)
+        log IBackstop.SettlementBegun(at=block.timestamp, equity=worth)
     configurator: IConfigurator = self._configurator()
     for market: uint256 in market_ids:
         self._check_market(market)
@@ -230,8 +235,8 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
 @external
 def fix() -> uint256:
     """
-    @notice Fix the share of each claim on quote, once nobody has a position and no lot owes the pool anything, or a
-            month has passed: what custody has over all claims, and never more than all of a claim.
+    @notice Fix the share of each claim on quote, once nobody has a position and no lot owes the pool anything or can be
+            sold, or a month has passed: what custody has over all claims, and never more than all of a claim.
     @dev Without positions the sum of all cash is custody (LED-3), so all claims together are custody, less the pool's
          and the insurance fund's cash, plus all debts. A withdrawal takes its whole claim off the books, and gives the
          pool what is not paid of it: so what custody has over what is still claimed stays what it is.
@@ -253,8 +258,8 @@ def fix() -> uint256:
         # No long has less than a lot, and without longs and skew there are no shorts.
         if words.a >> slots.LOTS != 0 or words.a & slots.MASK_96 != 0:
             fixed_point.fail(reasons.BACKSTOP_POSITIONS_ARE_OPEN)
-    owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
-    if owed != 0 and block.timestamp < self.settled_at + PATIENCE:
+    waits: bool = self._awaits_lots(s.auction)
+    if waits and block.timestamp < self.settled_at + PATIENCE:
         fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
 
     custody: uint256 = 0
@@ -497,14 +502,26 @@ def _pool() -> Pool:
 
 @internal
 @view
-def _must_be_insolvent() -> Pool:
+def _worth() -> int256:
+    """
+    @notice The pool's equity, and what lots that are for sale owe it [WAD quote].
+    """
+    s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    pool: Pool = self._pool()
+    owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
+    return pool.equity + convert(owed, int256)
+
+
+@internal
+@view
+def _must_be_insolvent() -> int256:
     calm: bool = staticcall CLEARINGHOUSE.is_calm()
     if not calm:
         fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
-    pool: Pool = self._pool()
-    if pool.equity >= 0:
+    worth: int256 = self._worth()
+    if worth >= 0:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_SOLVENT)
-    return pool
+    return worth
 
 
 @internal
@@ -544,6 +561,25 @@ def _is_opposite(leg: IClearinghouse.Leg) -> bool:
     @notice Whether a position is on the other side than the pool's, which has minus the skew.
     """
     return (leg.size > 0 and leg.skew > 0) or (leg.size < 0 and leg.skew < 0)
+
+
+@internal
+@view
+def _awaits_lots(auction: address) -> bool:
+    """
+    @notice Whether lots will bring something that belongs to the claims: they owe the pool, or can be sold now.
+    @dev The auction's account holds what its lots have left. What they bring the insurance fund later would stay there.
+    """
+    owed: uint256 = staticcall ICollateralAuction(auction).owed_to_pool()
+    tokens: uint256 = 0
+    interest: uint256 = 0
+    tokens, interest = staticcall CLEARINGHOUSE.backing(auction)
+    for id: uint256 in range(MAX_TOKENS):
+        if (tokens >> id) & 1 != 0:
+            h: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(auction, id)
+            if h.status == prices.LIVE:
+                return True
+    return owed != 0
 
 
 # ------------------------------------------------------------------ INTERNAL: deleveraging

@@ -16,7 +16,7 @@
      So no change of terms makes a healthy account liquidatable, but an account so near the line that an hour of a ramp
      reaches it, and that a dead feed's successor may have another price.
 @custom:security The Clearinghouse accrues funding with the old terms before it takes new ones.
-@custom:spec MGN-3, MGN-8, PRC-6, GOV-1
+@custom:spec MGN-3, MGN-8, MGN-10, PRC-6, GOV-1, GOV-6, GOV-7
 """
 
 from ethereum.ercs import IERC20Detailed
@@ -45,10 +45,6 @@ exports: (
 
 interface AggregatorV3Interface:
     def decimals() -> uint8: view
-
-
-interface ICalm:
-    def set_calm(calm_from: uint256): nonpayable
 
 
 # ------------------------------------------------------------------ CONSTANTS
@@ -202,7 +198,7 @@ def ramp_market(market: uint256, target: IConfigurator.Terms, duration: uint256)
     @param duration [s] 3 to 30 days
     @custom:access owner
     @custom:reverts "market: unknown", "configurator: ..." names the rule that is broken
-    @custom:spec MGN-3, MGN-8
+    @custom:spec MGN-3, MGN-10
     """
     ownable._check_owner()
     eve: IConfigurator.Terms = self._listed(market)
@@ -253,7 +249,7 @@ def walk_ramp(market: uint256):
     @param market [id]
     @custom:access anyone
     @custom:reverts "configurator: no ramp", "configurator: nothing to walk"
-    @custom:spec MGN-3, MGN-8
+    @custom:spec MGN-3, MGN-10
     """
     ramp: IConfigurator.Ramp = self._ramps[market]
     assert ramp.duration != 0, "configurator: no ramp"
@@ -328,7 +324,7 @@ def settle_market(market: uint256):
     assert self._terms[market].feed != empty(address), "configurator: settled"
     settles_at: uint256 = self.settles_at[market]
     if settles_at == 0 or block.timestamp < settles_at:
-        backstop: address = self._backstop()
+        backstop: address = (staticcall CLEARINGHOUSE.settings()).backstop
         assert msg.sender == backstop, "configurator: not yet"
         self._end_ramp(market)
         self.settles_at[market] = block.timestamp
@@ -455,7 +451,7 @@ def set_guardian(guardian: address):
     @param guardian [address] zero: nobody
     @custom:access owner
     @custom:reverts "ownable: caller is not the owner"
-    @custom:spec GOV-1
+    @custom:spec GOV-6
     """
     ownable._check_owner()
     self.guardian = guardian
@@ -471,7 +467,7 @@ def pause_market(market: uint256, duration: uint256):
     @custom:access guardian, owner
     @custom:reverts "configurator: guardian only", "market: unknown", "configurator: delisted",
                     "configurator: pause too long" for nothing, too
-    @custom:spec GOV-1
+    @custom:spec GOV-6
     """
     self._check_guardian()
     terms: IConfigurator.Terms = self._listed(market)
@@ -495,7 +491,7 @@ def restrict_market(market: uint256, max_skew: uint256, max_open_interest: uint2
     @custom:access guardian, owner
     @custom:reverts "configurator: guardian only", "market: unknown", "configurator: delisted", "configurator: only lower",
                     "configurator: max_skew"
-    @custom:spec GOV-1
+    @custom:spec GOV-6
     """
     self._check_guardian()
     terms: IConfigurator.Terms = self._listed(market)
@@ -526,7 +522,7 @@ def restrict_collateral(id: uint256, cap: uint256):
     @param cap [raw] no more than it is
     @custom:access guardian, owner
     @custom:reverts "configurator: guardian only", "collateral: unknown", "configurator: only lower"
-    @custom:spec GOV-1
+    @custom:spec GOV-6
     """
     self._check_guardian()
     assert id < self.collateral_count, "collateral: unknown"
@@ -550,7 +546,7 @@ def freeze(duration: uint256):
     @custom:access guardian, owner
     @custom:reverts "configurator: guardian only", "configurator: freeze too long" for nothing, too,
                     "configurator: too soon" within three days of the last one's end
-    @custom:spec GOV-1
+    @custom:spec GOV-7
     """
     self._check_guardian()
     assert duration != 0 and duration <= MAX_FREEZE, "configurator: freeze too long"
@@ -564,7 +560,7 @@ def unfreeze():
     @notice End a freeze early; the hour of grace begins.
     @custom:access guardian, owner
     @custom:reverts "configurator: guardian only", "configurator: not frozen"
-    @custom:spec GOV-1
+    @custom:spec GOV-7
     """
     self._check_guardian()
     assert self.calm_from > block.timestamp + GRACE, "configurator: not frozen"
@@ -677,15 +673,6 @@ def _listed(market: uint256) -> IConfigurator.Terms:
 
 @internal
 @view
-def _backstop() -> address:
-    """
-    @notice Who settles without notice.
-    """
-    return (staticcall CLEARINGHOUSE.settings()).backstop
-
-
-@internal
-@view
 def _leg(market: uint256) -> IClearinghouse.Leg:
     return staticcall CLEARINGHOUSE.leg(empty(address), market)
 
@@ -693,7 +680,7 @@ def _leg(market: uint256) -> IClearinghouse.Leg:
 @internal
 def _set_calm(calm_from: uint256):
     self.calm_from = calm_from
-    extcall ICalm(CLEARINGHOUSE.address).set_calm(calm_from)
+    extcall CLEARINGHOUSE.set_calm(calm_from)
     log IConfigurator.CalmSet(calm_from=calm_from)
 
 

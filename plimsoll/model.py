@@ -996,7 +996,7 @@ class Settings(NamedTuple):
 
 NOT_DECLARED, DECLARED, SETTLING, FIXED = range(4)  # states of a global settlement (LIQ-11)
 SETTLE_DELAY = HOUR  # [s] from the declaration to the first market's settlement
-DECLARATION_LAPSE = DAY  # [s] until it can be called off in any case
+DECLARATION_LAPSE = 2 * DAY  # [s] until it can be called off in any case
 PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
 RANK_CEILING = 2**127  # of the factors of a rank
 
@@ -2387,17 +2387,21 @@ class Model:
         self.set_share(self.settings.backstop, 1)
         self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
 
+    def _solvency(self) -> int:
+        """The pool's equity, and what lots that are for sale owe it [WAD quote]."""
+        return self.pool_margin()[0] + self.owed_to_pool()
+
     def _must_be_insolvent(self) -> int:
         self._check_calm()
-        worth, _ = self.pool_margin()
+        worth = self._solvency()
         require(worth < 0, "backstop: pool is solvent")
         return worth
 
     @atomic
     def call_off(self, sender: str) -> None:
-        """Call it off: the pool is solvent, or nobody has settled for a day (LIQ-11)."""
+        """Call it off: the pool is solvent, or nobody has settled for two days (LIQ-11)."""
         require(self.settlement.state == DECLARED, "backstop: wrong state")
-        worth, _ = self.pool_margin()
+        worth = self._solvency()
         lapsed = self.now >= self.settlement.declared_at + DECLARATION_LAPSE
         require(worth >= 0 or lapsed, "backstop: pool is insolvent")
         self.settlement = Settlement()
@@ -2429,7 +2433,7 @@ class Model:
             state = self.markets[market].a
             require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
         late = self.now >= self.settlement.settled_at + PATIENCE
-        require(late or self.owed_to_pool() == 0, "backstop: lots are not sold")
+        require(late or not self._awaits_lots(), "backstop: lots are not sold")
         held = self.custody * self.settings.unit
         of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
         claims = held + self.debts.total - of_pool - of_fund
@@ -2438,6 +2442,14 @@ class Model:
         self.set_share(self.settings.backstop, 1 + share)
         self._emit(self.settings.backstop, ShareFixed(share, claims, self.custody))
         return share
+
+    def _awaits_lots(self) -> bool:
+        """Whether lots owe the pool, or can be sold now: the auction's account holds them."""
+        auction = self.settings.auction
+        ids = _bits(self._token_bits(auction))
+        return self.owed_to_pool() != 0 or any(
+            self.holding(auction, id).status == LIVE for id in ids
+        )
 
     # -------------------------------------------------------------- the Configurator
 
@@ -2558,7 +2570,7 @@ class Model:
         name, terms = self.listed[market]
         require(terms.feed != NOWHERE, "configurator: settled")
         if market not in self.settles_at or self.now < self.settles_at[market]:
-            require(sender == self._backstop(), "configurator: not yet")
+            require(sender == self.settings.backstop, "configurator: not yet")
             self._end_ramp(market)
             self.settles_at[market] = self.now
         settled = Terms(
@@ -2574,10 +2586,6 @@ class Model:
         self.set_terms(self.settings.configurator, market, (slots.put(SETTLED, 185, 3), t1, t2))
         price = self.markets[market].a.last_price
         self._emit(self.settings.configurator, MarketSettled(market, price))
-
-    def _backstop(self) -> str:
-        """Who settles without notice."""
-        return self.settings.backstop
 
     def _listed(self, market: int) -> Terms:
         """The terms of a market that is listed and not delisted."""

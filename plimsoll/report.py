@@ -135,7 +135,9 @@ def markets_table(markets: Sequence[Market], symbol: str) -> RenderableType:
     )  # fmt: skip
     for m in markets:
         live = m.price_status == "live"
-        shown = number(m.price) if live else Text(m.price_status.removeprefix("prices: "), "red")
+        shown: str | Text = number(m.price)
+        if not live and not m.settled:
+            shown = Text(m.price_status.removeprefix("prices: "), "red")
         made.add_row(
             str(m.id),
             m.name + _trading(m),

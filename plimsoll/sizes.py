@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from plimsoll.chain import ApeChain, address_of
-from plimsoll.deployment import deploy
+from plimsoll.deployment import NOBODY, deploy
 from plimsoll.table import default_table
 
 EIP170 = 24_576  # [bytes]
@@ -31,6 +31,9 @@ def measure() -> dict[str, int]:
         "CollateralAuction": venue.auction,
         "Lens": venue.lens,
         "CollateralLens": venue.collateral_lens,
+        "Timelock": chain.deploy(
+            "Timelock", 2 * 86_400, [NOBODY], [NOBODY], sender=chain.signers[0]
+        ),
     }
     return {name: len(chain.code(address_of(part))) for name, part in parts.items()}
 

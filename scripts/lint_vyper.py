@@ -47,6 +47,7 @@ DOCUMENTED_CONTRACTS = frozenset(
         "Configurator.vy",
         "Lens.vy",
         "LiquidityPool.vy",
+        "Timelock.vy",
     }
 )
 

@@ -175,6 +175,9 @@ def check_construction(chain: Chain) -> None:
     ):
         args = home, quote, "Pool", "POOL", cooldown
         same(f"pool {args}", made(artifacts.pool, *args), reason)
+    beside = "backstop: target"
+    for reason, target in ((beside, WAD - 1), ("", WAD), ("", 10 * WAD), (beside, 10 * WAD + 1)):
+        same(f"target {target}", made(artifacts.backstop, owner, target), reason)
     for reason, share in (("", PPM - 1), ("configurator: keeper share", PPM)):
         same(f"keeper share {share}", made(artifacts.configurator, owner, share), reason)
     house = around(chain, chain.deploy(artifacts.token, "Quote", "QUOTE", 6))[0].address

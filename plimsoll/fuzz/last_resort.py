@@ -204,7 +204,11 @@ class LastResortDraws:
         labels = self.system.labels
         if debtors and rng.random() < 0.7:
             return ["liquidate_many", self.anybody(), [labels[a] for a in debtors]]
-        if model.owed_to_pool() and rng.random() < 0.5:
+        if model._awaits_lots() and rng.random() < 0.7:
+            if rng.random() < 0.7:
+                lot = rng.choice([lot.id for lot in model.lots if lot.amount])
+                self.queue.append(["mint", "lender", 2**90 // model.settings.unit])
+                return ["buy", "lender", lot, "all", None, "lender"]
             self.wait_for(model.settlement.settled_at + PATIENCE)
         return ["fix", self.anybody()]
 

@@ -76,6 +76,9 @@ SUITES = {
     "Configurator.vy": (
         "tests/unit/Configurator/test_rules.py",
         "tests/unit/Configurator/test_collateral_rules.py",
+        "tests/unit/Configurator/test_ramps.py",
+        "tests/unit/Configurator/test_guardian.py",
+        "tests/unit/Configurator/test_delisting.py",
         ASIDE,
     ),
     "Lens.vy": (ASIDE, "tests/differential/test_lens.py"),

@@ -281,9 +281,6 @@ class Generator(CoinDraws, LastResortDraws):
                 (self.configure_credit, 1),
                 (self.intrude_on_coins, 1),
             ]
-        # Whether the Clearinghouse knows of freezes.
-        known = {entry.get("name") for entry in system.artifacts.clearinghouse.abi}
-        self.freezes = "set_calm" in known
         # A venue that has settled does little else: few of them do.
         self.ends = rng.random() < 0.25
         # Each run has its own mix, so that no mix is never tried.
@@ -1006,8 +1003,9 @@ class Generator(CoinDraws, LastResortDraws):
         if rng.random() < 0.3:
             duration = rng.choice([1, 60, 3_600, DAY, 7 * DAY, self.near(7 * DAY), 0, MAX_UINT])
             return ["pause", who, market, duration]
-        if self.freezes and rng.random() < 0.3:
-            if rng.random() < 0.4:
+        if rng.random() < 0.2:
+            frozen = self.model.calm_from > self.model.now + GRACE
+            if rng.random() < (0.6 if frozen else 0.1):
                 return ["unfreeze", who]
             duration = rng.choice([1, 60, 3_600, DAY, self.near(DAY), 0, MAX_UINT])
             return ["freeze", who, duration]
@@ -1039,6 +1037,9 @@ class Generator(CoinDraws, LastResortDraws):
     def settle_market(self) -> Op:
         """Anybody settles a market, mostly when its time has come."""
         market, sender = self.market(), self.rng.choice([*WALLETS, STRANGER])
+        settled = [m for m, at in self.model.settles_at.items() if at <= self.model.now]
+        if settled and self.rng.random() < 0.3:
+            return ["settle_market", sender, self.rng.choice(settled)]
         waiting = [m for m, at in self.model.settles_at.items() if at > self.model.now]
         if waiting:
             market = self.rng.choice(waiting)

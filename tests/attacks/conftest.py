@@ -19,7 +19,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from ape.managers.project import LocalProject
@@ -31,9 +31,18 @@ from plimsoll.fuzz.system import Artifacts
 from plimsoll.table import Table, default_table
 from tests.attacks.venue import Venue
 from tests.utils.backed import Backed
+from tests.utils.broke import Broke
 
 UNDEFENDED = bool(os.environ.get("PLIMSOLL_UNDEFENDED"))
-DEPLOYED = ("Clearinghouse", "CollateralAuction", "Configurator", "LiquidityPool", "Lens")
+DEPLOYED = (
+    "Backstop",
+    "Clearinghouse",
+    "CollateralAuction",
+    "Configurator",
+    "LiquidityPool",
+    "Lens",
+)
+Made = TypeVar("Made", bound=Backed)
 ON_APE = os.environ.get("PLIMSOLL_ATTACKS_ON") == "ape"
 
 
@@ -153,24 +162,41 @@ def venue(venue_of: Callable[..., Venue]) -> Venue:
     return venue_of()
 
 
-@pytest.fixture
-def backed_of(artifact: Callable[[str], Artifact]) -> Iterator[Callable[..., Backed]]:
-    """Make a venue with collateral tokens, on contracts alone; its books are balanced after the test."""
-    made: list[Backed] = []
+def fast(artifact: Callable[[str], Artifact]) -> Artifacts:
+    """What a system on the fast lane is made of, with a defence undone where one is asked for."""
+    return Artifacts(
+        clearinghouse=artifact("Clearinghouse"),
+        pool=artifact("LiquidityPool"),
+        configurator=artifact("Configurator"),
+        auction=artifact("CollateralAuction"),
+        backstop=artifact("Backstop"),
+        token=artifact("TokenMock"),
+        feed=artifact("FaultyFeedMock"),
+        guard=artifact("oracles/SequencerGuard"),
+    )
 
-    def make(*args: Any, **options: Any) -> Backed:
-        artifacts = Artifacts(
-            clearinghouse=artifact("Clearinghouse"),
-            pool=artifact("LiquidityPool"),
-            configurator=artifact("Configurator"),
-            auction=artifact("CollateralAuction"),
-            token=artifact("TokenMock"),
-            feed=artifact("FaultyFeedMock"),
-        )
-        made.append(Backed(*args, artifacts=artifacts, compare=False, **options))
+
+def made_of(kind: type[Made], artifact: Callable[[str], Artifact]) -> Iterator[Callable[..., Made]]:
+    """Make systems on contracts alone; their books are balanced after the test."""
+    made: list[Made] = []
+
+    def make(*args: Any, **options: Any) -> Made:
+        made.append(kind(*args, artifacts=fast(artifact), compare=False, **options))
         return made[-1]
 
     yield make
-    for backed in made:
+    for system in made:
         if not UNDEFENDED:
-            backed.balance()
+            system.balance()
+
+
+@pytest.fixture
+def backed_of(artifact: Callable[[str], Artifact]) -> Iterator[Callable[..., Backed]]:
+    """Make a venue with collateral tokens, on contracts alone."""
+    yield from made_of(Backed, artifact)
+
+
+@pytest.fixture
+def broke_of(artifact: Callable[[str], Artifact]) -> Iterator[Callable[..., Broke]]:
+    """Make a venue whose pool a price can break, on contracts alone."""
+    yield from made_of(Broke, artifact)

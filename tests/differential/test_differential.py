@@ -43,6 +43,7 @@ event RampStarted
 event RedeemRequest
 event Withdraw
 deposit: ok
+freeze: ok
 liquidate: ok
 liquidate_many: ok
 poke: ok
@@ -80,6 +81,7 @@ configurator: ramp too long
 configurator: ramp too short
 configurator: settled
 configurator: skew_scale step
+configurator: too soon
 ledger: deposit too large
 ledger: unknown token
 ledger: zero amount

@@ -121,6 +121,27 @@ FAULTS = [
         "and terms.reward >= old.reward",
     ),
     Fault(
+        "a ramp is saved up",
+        TERMS,
+        "Configurator.vy",
+        "min(block.timestamp - ramp.walked_at, STEP)",
+        "block.timestamp - ramp.walked_at",
+    ),
+    Fault(
+        "a change of terms ends a pause",
+        TERMS,
+        "Configurator.vy",
+        "words[2] = words[2] | (self.paused_until[id] << slots.PAUSED_UNTIL)",
+        "pass",
+    ),
+    Fault(
+        "a ramp's end undoes the guardian's restriction",
+        TERMS,
+        "Configurator.vy",
+        "self._ramps[market].target.max_skew = min(self._ramps[market].target.max_skew, max_skew)",
+        "pass",
+    ),
+    Fault(
         "the curve leaves the skew out by half",
         HOUSE,
         "modules/curve.vy",

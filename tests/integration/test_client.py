@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from ape.api import AccountAPI
 
 from plimsoll.capital import legs_of, need
+from plimsoll.chain import ApeChain
 from plimsoll.client import Client, conservation, is_owner, known_accounts, sub_account
-from plimsoll.deployment import Deployment
+from plimsoll.deployment import Deployment, deploy
 from plimsoll.errors import DeploymentError
+from plimsoll.table import Table
 from plimsoll.units import from_wad
 from tests.utils.calls import refusal
 
@@ -203,3 +206,56 @@ def test_need__hedged_and_lone_book__cross_needs_less_only_for_the_hedged(
     moved = client.shock(trader2, {"BTC": D(50_000) / 60_000 - 1})
     slack = moved.equity - moved.maintenance
     assert abs(view.cash - slack - alone.cross) < D("0.01")
+
+
+def test_account__price_jumped__both_prices_told(
+    system: Deployment, client: Client, trader: AccountAPI
+) -> None:
+    client.deposit(50_000, signer=trader)
+    client.trade("BTC", 1, signer=trader)
+    before = client.account(trader)
+    held = before.position("BTC")
+    assert held is not None and held.stable_price == held.mark_price == 60_000
+    system.set_price("BTC", 66_000)
+    view, market = client.account(trader), client.market("BTC")
+    held = view.position("BTC")
+    assert held is not None and held.mark_price == market.price == 66_000
+    assert 60_000 < held.stable_price == market.stable_price < 60_100  # 1 a second
+    assert view.pnl > 5_000 and view.opening_equity < view.cash + 20
+    assert view.initial == held.initial > before.initial * D("1.09")
+    eth = client.market("ETH")
+    assert (eth.stable_price, eth.settled, eth.paused_until) == (eth.price, False, 0)
+
+
+def test_pool__table_without_more__calm_and_no_limit(client: Client) -> None:
+    pool = client.pool()
+    assert (pool.calm, pool.calm_from, pool.share) == (True, 0, None)
+    assert (pool.outflow, pool.outflow_left) == (0, None)
+
+
+def test_pool__sequencer_and_limit_in_the_table__told_as_they_are(
+    ape_chain: ApeChain, owner: AccountAPI, trader: AccountAPI, table: Table
+) -> None:
+    uptime = ape_chain.deploy("FeedMock", 0, 0, sender=owner)
+    ape_chain.send(uptime, "set_round", 0, 1, sender=owner)
+    slow = replace(table, sequencer=uptime.address, outflow=D("0.01"), outflow_floor=D(1_000))
+    venue = deploy(slow, ape_chain, owner)
+    client = Client(venue, trader)
+    client.deposit(200_000)
+    pool = client.pool()
+    assert pool.calm and pool.outflow == 0 and pool.outflow_left == pool.custody / 100
+    assert client.account(trader).withdrawable == pool.outflow_left
+    client.withdraw(100_000)
+    pool = client.pool()
+    assert (pool.outflow, pool.outflow_left) == (100_000, pool.custody / 100 + 1_000 - 100_000)
+    assert refusal(lambda: client.withdraw(10_000)) == "withdraw: outflow limit"
+    client.trade("BTC", "0.5")
+    client.trade("ETH", -1)
+    ape_chain.send(uptime, "set_round", 1, ape_chain.now, sender=owner)
+    venue.set_price("BTC", 1_000)
+    pool, view = client.pool(), client.account(trader)
+    assert not pool.calm and pool.calm_from == 0
+    assert (view.withdrawable, view.buying_power) == (0, 0)
+    assert client.preview_trade(trader, "BTC", 1).reason == "venue: frozen or in grace"
+    assert client.preview_trade(trader, "BTC", "-0.5").allowed
+    assert refusal(lambda: client.trade("BTC", 1)) == "venue: frozen or in grace"

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from plimsoll.chain import ApeChain
 from plimsoll.client import Client
 from plimsoll.deployment import Deployment
 from plimsoll.errors import ChainError
+from plimsoll.table import Table
 from tests.integration.conftest import Run
 
 
@@ -102,6 +104,19 @@ def test_deploy__markets__written_checked_and_shown(run: Run, nothing: Path) -> 
     loaded = Deployment.load(ApeChain())
     assert loaded.names == ["BTC", "SOL"]
     assert loaded.clearinghouse.address in result.output
+
+
+def test_deploy__timelock__offered_and_told(run: Run, nothing: Path) -> None:
+    result = run("deploy", "--markets", "BTC", "--timelock", "172800")
+    assert result.exit_code == 0, result.output
+    loaded = Deployment.load(ApeChain())
+    assert loaded.next_owner == loaded.timelock.address
+    text = " ".join(result.output.split())
+    assert "owner is the deployer" in text and f"timelock, {loaded.next_owner}" in text
+    assert loaded.chain.view(loaded.timelock, "get_minimum_delay") == 172_800
+    refuses(run("deploy", "--markets", "BTC", "--timelock", "1"), "timelock: delay")
+    alone = run("deploy", "--markets", "BTC", "--guardian", loaded.deployer)
+    assert alone.exit_code == 2 and "go with --timelock" in alone.output
 
 
 def test_deploy__unknown_market_or_file__one_line(run: Run, nothing: Path) -> None:
@@ -198,6 +213,52 @@ def test_markets__collateral_and_lots__shown(
     assert re.search(r"0 +WETH +9\.2929 +3,060 +3,042\.5 +28,43\d\.\d\d", after), after
     assert run("markets", "--set", "WETH=0.01").exit_code == 0
     assert re.search(r"0 +WETH +[\d.]+ +no live price", run("markets").output)
+
+
+def test_account__prices_jumped__stable_prices_where_they_differ(
+    run: Run, saved: Path, client: Client, trader: AccountAPI
+) -> None:
+    me = ("--signer", "3")
+    client.deposit(10, signer=trader, token="WETH")
+    client.trade("BTC", "0.1", signer=trader)
+    client.trade("ETH", "0.1", signer=trader)
+    for script in (("account", *me), ("markets",)):
+        assert "Stable price" not in run(*script).output
+    assert run("markets", "--set", "BTC=50000", "--set", "WETH=2000").exit_code == 0
+    for script in (("account", *me), ("markets",)):
+        shown = run(*script).output
+        assert re.search(r"Stable prices, .* worse: BTC 59,99\d(\.\d+)?\.", shown), shown
+        assert re.search(r"Stable prices, .* worse: WETH 2,99\d(\.\d+)?\.", shown), shown
+        assert "calm" not in shown and "Settlement" not in shown
+
+
+def test_account_and_markets__sequencer_down__a_line_says_so(
+    run: Run,
+    ape_chain: ApeChain,
+    owner: AccountAPI,
+    trader: AccountAPI,
+    table: Table,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uptime = ape_chain.deploy("FeedMock", 0, 0, sender=owner)
+    ape_chain.send(uptime, "set_round", 0, 1, sender=owner)
+    slow = replace(table, sequencer=uptime.address, outflow=Decimal("0.01"))
+    venue = deployments.deploy(slow, ape_chain, owner)
+    monkeypatch.setattr(deployments, "project_root", lambda: tmp_path)
+    venue.save()
+    client = Client(venue, trader)
+    client.deposit(10_000)
+    client.trade("BTC", 2)
+    venue.set_price("BTC", 56_000)
+    assert "anyone may liquidate this account now" in run("account", "--signer", "3").output
+    assert "may still leave" in run("markets").output
+    ape_chain.send(uptime, "set_round", 1, ape_chain.now, sender=owner)
+    shown = run("account", "--signer", "3").output
+    assert "anyone may liquidate this account once the venue is calm" in shown
+    for script in (("account", "--signer", "3"), ("markets",)):
+        told = " ".join(run(*script).output.split())
+        assert "The venue is not calm, its sequencer is down, or was a moment ago" in told
 
 
 def test_markets__set_and_refresh__moves_mock_feeds(

@@ -29,7 +29,6 @@ from plimsoll.model import (  # noqa: F401
     STALE,
     Settings,
 )
-
 from tests.utils import exact
 
 WAD = 10**18
@@ -240,6 +239,14 @@ class System:
     def price(self, market: Market, price: Amount) -> None:
         """A new round of a market's feed, now."""
         self.price_wad(market, wad(price))
+
+    def hold(self, market: Market, price: Amount) -> None:
+        """A price that has been there for so long that the market's stable price is there, too."""
+        self.price(market, price)
+        while self.state(market)[1].steady != market.steady(wad(price)):
+            self.clearinghouse.poke(market.id, sender=self.deployer)
+            self.travel(3_600)
+            self.price(market, price)
 
     def price_wad(self, market: Market, price: int) -> None:
         """The same, to the wei; the feed must have the decimals for it."""

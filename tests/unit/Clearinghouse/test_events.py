@@ -46,7 +46,7 @@ def test_events__random_sequence__rebuild_every_account_and_market(project, acco
     for _, account in owned:
         mirror.hear(system.deposit(account, rng.choice([50, 100, 500, 5_000])))
     done = dict.fromkeys(["deposit", "withdraw", "trade", "poke", "liquidate"], 0)
-    for _ in range(60):
+    for _ in range(90):
         owner, account = rng.choice(owned)
         market = rng.choice(system.markets)
         what = rng.choices(list(done) + ["price"], [1, 2, 8, 1, 4, 3])[0]

@@ -80,7 +80,7 @@ def test_poke__price_that_may_not_be_used__is_refused(
 def test_poke__funding__follows_the_velocity(system, house, tide, trader, stranger, side):
     system.deposit(trader, 100_000)
     system.trade(trader, tide, 4_000 * side)
-    b = system.state(tide)[1]
+    b, greatest = system.state(tide)[1], tide.terms["max_price"]
     for hours, price in [(1, 100), (7, 120), (3, 80)]:
         system.travel(hours * 3_600)
         system.price(tide, price)
@@ -88,8 +88,9 @@ def test_poke__funding__follows_the_velocity(system, house, tide, trader, strang
         dt = receipt.timestamp - b.touched_at
         rate = exact.rate_after(b.rate, wad(4_000) * side, tide.scale, 500_000, 10_000, dt)
         index = exact.index_after(b.funding_index, b.rate, rate, wad(price), dt)
+        steady = exact.steady_after(b.steady, greatest, wad(price), dt)
         b = system.state(tide)[1]
-        assert b == (index, rate, receipt.timestamp, 0, 0)
+        assert b == (index, rate, receipt.timestamp, 0, steady)
     assert b.rate * side > 0 and b.funding_index * side > 0
 
 

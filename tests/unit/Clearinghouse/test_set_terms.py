@@ -53,7 +53,8 @@ def test_set_terms__listed_market__is_touched_with_its_old_terms_first(loose, tr
     index = exact.index_after(0, 0, rate, wad(110), dt)
     state_a = slots.StateA(exact.lots(wad(5_000)), wad(110), wad(5_000))
     # It was 100 and may have gone 6 % an hour for an hour; the oracle is at 110.
-    state_b = slots.StateB(index, rate, receipt.timestamp, 0, tide.steady(wad(106)))
+    steady = exact.steady_after(tide.steady(wad(100)), tide.terms["max_price"], wad(110), dt)
+    state_b = slots.StateB(index, rate, receipt.timestamp, 0, steady)
     assert events(receipt) == [
         event("MarketMoved", tide.id, slots.pack_state_a(state_a), slots.pack_state_b(state_b)),
         event("MarketConfigured", tide.id, words),

@@ -517,8 +517,9 @@ def test_trade__shorts_against_longs__count_as_lots_less_skew(system, still, tra
 def test_trade__exposure_cap__is_reached_to_the_wei(fine, trader):
     system, house, still = fine, fine.clearinghouse, fine.markets[0]
     system.deposit(trader, 100_000)
-    # 10,000 at 100 against a NAV: 1.5 times 666,666.66... is a million.
-    for nav, good in [(wad(1_000_000) * 2 // 3, False), (wad(1_000_000) * 2 // 3 + 1, True)]:
+    # 10,000 at 100 against a NAV: 1.5 times 666,666.66... is a million. It is kept in units of 2**24 wei.
+    least = wad(1_000_000) * 2 // 3 // 2**24 * 2**24
+    for nav, good in [(least, False), (least + 2**24, True)]:
         system.perform(system.pool, (house.set_nav, nav))
         if good:
             system.trade(trader, still, 10_000)
@@ -659,7 +660,7 @@ def test_trade__paper_profit__counts_by_half_for_more(fine, trader):
     system, still = fine, fine.markets[0]
     system.deposit(trader, 100)
     system.trade(trader, still, 10)
-    system.price(still, 110)
+    system.hold(still, 110)
     # Cash 99.4994975, profit 98.995 that counts 49.4975. Ten more at 110 * (1 + 15 / 1m + 0.1 %) = 110.11165
     # cost a fee of 0.55055825 and lose 1.1165: 98.94893925 + 48.93925 against 2,200 * (5 % + 20 / 2m) + 5.
     equity = wad("98.94893925") + wad("48.93925")
@@ -682,7 +683,7 @@ def test_trade__paper_loss__counts_in_full(fine, trader):
     system.deposit(trader, 1_000)
     system.trade(trader, still, 10)
     cash = system.cash(trader)
-    system.price(still, 95)
+    system.hold(still, 95)
     # Lost 51.005; STILL asks 950 * (5 % + 10 / 2m) + 5 = 52.50475. One REEF at 100 * (1 + 0.5 / 1m + 0.1 %)
     # = 100.10005 costs a fee of 0.050050025 and loses 0.10005; it asks 100 * (12 % + 1 / 2m) + 2.5 = 14.50005.
     needed = wad("51.005") + wad("52.50475") + wad("0.050050025") + wad("0.10005") + wad("14.50005")
@@ -851,7 +852,7 @@ def test_trade__funding__accrues_with_the_old_skew_before_the_fill(system, tide,
     rate = exact.rate_after(0, wad(5_000), tide.scale, 500_000, 10_000, dt)
     index = exact.index_after(0, 0, rate, wad(100), dt)
     b = system.state(tide)[1]
-    assert b == (index, rate, receipt.timestamp, 0, 0)
+    assert b == (index, rate, receipt.timestamp, 0, tide.steady(wad(100)))
     assert index > 0
     # What he sold is his at the price less the index: his basis carries it.
     price = exact.fill_price(wad(100), wad(5_000), -wad(9_000), tide.scale, 1_000)

@@ -31,6 +31,11 @@ def test_settings__are_what_was_deployed(system, house):
         500_000,
         1_500_000,
         wad(20),
+        system.backstop.address,
+        ZERO,
+        60_000,
+        0,
+        0,
     )
 
 

@@ -199,7 +199,7 @@ def test_withdraw__paper_profit__cannot_be_taken(fine, trader):
     system, house, still = fine, fine.clearinghouse, fine.markets[0]
     system.deposit(trader, 100)
     system.trade(trader, still, 10)
-    system.price(still, 200)
+    system.hold(still, 200)
     # Required at the new price: 2,000 * (5 % + 10 / 2m) + 5 = 105.01; the profit of 998.995 counts nothing.
     with system.refuses("margin: below initial"):
         house.withdraw(trader, system.token, 1, trader, sender=trader)
@@ -217,7 +217,7 @@ def test_withdraw__paper_loss__counts_in_full(fine, trader):
     system, house, still = fine, fine.clearinghouse, fine.markets[0]
     system.deposit(trader, 1_000)
     system.trade(trader, still, 10)
-    system.price(still, 90)
+    system.hold(still, 90)
     # Lost 101.005 on paper; required 900 * (5 % + 10 / 2m) + 5 = 50.0045.
     free = wad("1000") - wad("0.5005025") - wad("101.005") - wad("50.0045")
     with system.refuses("margin: below initial"):
@@ -232,8 +232,8 @@ def test_withdraw__profit_of_one_leg__offsets_the_loss_of_another_but_adds_nothi
     system.trade(trader, still, 10)
     system.trade(trader, reef, -10)
     cash = system.cash(trader)
-    system.price(still, 90)
-    system.price(reef, 90)
+    system.hold(still, 90)
+    system.hold(reef, 90)
     # The short's profit of 98.995 covers most of the long's loss of 101.005.
     required = wad("50.0045") + wad("108.0045") + wad("2.5")  # 900 * (12 % + 10 / 2m) + 2.5
     free = cash - wad("2.01") - required

@@ -113,7 +113,7 @@ def test_list_collateral__good__is_told_and_readable_and_packed():
     words = b.house.view("token_words", 0)
     assert words[:3] == slots.pack_collateral(terms, 8, 18, (0, 0), 0)
     state = slots.unpack_token_state(words[3])
-    assert state == slots.TokenState(3_000 * WAD, b.chain.now, False, 0)
+    assert state == slots.TokenState(3_000 * WAD, b.chain.now, False, 0, steady=2**24)
 
 
 def test_list_collateral__fee_on_seizures__is_part_of_the_haircut():

@@ -1,19 +1,14 @@
 """GOV-1: the guardian lowers risk, at once, and that is all he can; what he stops begins again by itself.
 
-Contracts beside the model, but for the freeze, which is told to a Clearinghouse that only notes it.
+Contracts beside the model throughout.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple
-
 import pytest
 
 from plimsoll import slots
-from plimsoll.fuzz.artifacts import Artifact, compile_with_vyper
-from plimsoll.fuzz.chain import Chain, Contract, new_chain
-from plimsoll.fuzz.system import System, compiled
+from plimsoll.fuzz.system import System
 from plimsoll.model import MAX_UINT
 from plimsoll.slots import WAD
 from tests.utils.backed import CREDIT, Backed, coin
@@ -293,112 +288,111 @@ def test_restrict_collateral__dead_feed__goes_through(mode):
 
 # ------------------------------------------------------------------ the freeze
 
-# Notes when everything is allowed again, and knows nothing else.
-NOTING_HOUSE = """
-calm_from: public(uint256)
-
-@external
-def set_calm(calm_from: uint256):
-    self.calm_from = calm_from
-"""
+FROZEN = "venue: frozen or in grace"
 
 
-class Frozen(NamedTuple):
-    """A Configurator and the Clearinghouse that it tells."""
-
-    chain: Chain
-    configurator: Contract
-    house: Contract
-
-    def call(self, name: str, *args: Any, by: int | None = 0) -> str | None:
-        """Why a call is refused, and then nothing has changed; 0 is the guardian, None the owner."""
-        who = self.chain.deployer if by is None else self.chain.wallet(by)
-        before = self.calm()
-        reason = self.configurator.call(name, *args, sender=who).reason
-        assert reason is None or self.calm() == before
-        return reason
-
-    def calm(self) -> int:
-        """[unix s] from when everything is allowed, relative to now."""
-        told = self.house.view("calm_from")
-        assert told == self.configurator.view("calm_from")
-        return told - self.chain.now
+def calm(system: System) -> int:
+    """[s] until everything is allowed, as the Clearinghouse has it."""
+    told = slots.unpack_book(system.clearinghouse.view("globals")[1]).calm_from
+    assert told == system.configurator.view("calm_from")
+    return told - system.chain.now
 
 
-@pytest.fixture
-def frozen(tmp_path: Path) -> Frozen:
-    (tmp_path / "House.vy").write_text(NOTING_HOUSE)
-    out = compile_with_vyper("House.vy", tmp_path)
-    chain = new_chain(1_750_000_000)
-    code = bytes.fromhex(out["bytecode"].removeprefix("0x"))
-    house = chain.deploy(Artifact("House", out["abi"], code))
-    configurator = chain.deploy(compiled().configurator, house.address, 200_000)
-    assert configurator.call("set_guardian", chain.wallet(0)).ok
-    return Frozen(chain, configurator, house)
-
-
-@pytest.mark.parametrize("by", [0, None])
+@pytest.mark.parametrize("by", ["keeper", "owner"])
 @pytest.mark.parametrize("duration", [1, HOUR, DAY])
-def test_freeze__up_to_a_day__and_an_hour_of_grace(frozen, by, duration):
-    assert frozen.call("freeze", duration, by=by) is None
-    assert frozen.calm() == duration + HOUR
-    who = frozen.chain.deployer if by is None else frozen.chain.wallet(by)
-    frozen.chain.advance(4 * DAY + HOUR)
-    outcome = frozen.configurator.call("freeze", duration, sender=who)
-    assert [(e.name, e.args) for e in outcome.events] == [
-        ("CalmSet", (frozen.chain.now + duration + HOUR,))
-    ]
+def test_freeze__up_to_a_day__and_an_hour_of_grace(by, duration):
+    system = governed()
+    outcome = do(system, "freeze", by, duration)
+    assert calm(system) == duration + HOUR
+    assert names(outcome) == ["CalmSet"]
+    assert outcome.events[0].args == (system.chain.now + duration + HOUR,)
 
 
 @pytest.mark.parametrize("duration", [0, DAY + 1, 2**32, MAX_UINT])
-def test_freeze__of_nothing_or_of_more_than_a_day__refused(frozen, duration):
-    assert frozen.call("freeze", duration) == "configurator: freeze too long"
-    assert frozen.call("freeze", DAY) is None
+def test_freeze__of_nothing_or_of_more_than_a_day__refused(duration):
+    system = governed()
+    assert refused(system, "freeze", "keeper", duration) == "configurator: freeze too long"
+    assert refused(system, "freeze", "keeper", DAY) is None
 
 
-def test_freeze__again__three_days_after_the_end_of_the_last(frozen):
+def test_freeze__again__three_days_after_the_end_of_the_last():
     """By guardian and owner together, not by each: liquidations wait a day and an hour in four."""
-    assert frozen.call("freeze", DAY) is None
-    end = frozen.calm()
-    for wait_ in (0, HOUR, DAY, DAY - 1):
-        frozen.chain.advance(wait_)
-        assert frozen.call("freeze", 1) == "configurator: too soon"
-        assert frozen.call("freeze", 1, by=None) == "configurator: too soon"
-    frozen.chain.advance(frozen.calm() + 3 * DAY - 1)
-    assert frozen.call("freeze", DAY) == "configurator: too soon"
-    frozen.chain.advance(1)
-    assert frozen.call("freeze", DAY) is None
-    assert frozen.calm() == end
+    system = governed()
+    assert refused(system, "freeze", "keeper", DAY) is None
+    for seconds in (0, HOUR, DAY, DAY - 1):
+        do(system, "wait", seconds)
+        assert refused(system, "freeze", "keeper", 1) == "configurator: too soon"
+        assert refused(system, "freeze", "owner", 1) == "configurator: too soon"
+    do(system, "wait", calm(system) + 3 * DAY - 1)
+    assert refused(system, "freeze", "keeper", DAY) == "configurator: too soon"
+    do(system, "wait", 1)
+    assert refused(system, "freeze", "keeper", DAY) is None
+    assert calm(system) == DAY + HOUR
 
 
-def test_unfreeze__early__leaves_the_hour_of_grace(frozen):
-    assert frozen.call("unfreeze") == "configurator: not frozen"
-    assert frozen.call("freeze", DAY) is None
-    frozen.chain.advance(60)
-    assert frozen.call("unfreeze", by=None) is None
-    assert frozen.calm() == HOUR
-    assert frozen.call("unfreeze") == "configurator: not frozen"
-    frozen.chain.advance(HOUR + 3 * DAY - 1)
-    assert frozen.call("freeze", HOUR) == "configurator: too soon"
-    frozen.chain.advance(1)
-    assert frozen.call("freeze", HOUR) is None
+def test_unfreeze__early__leaves_the_hour_of_grace():
+    system = governed()
+    assert refused(system, "unfreeze", "keeper") == "configurator: not frozen"
+    assert refused(system, "freeze", "keeper", DAY) is None
+    do(system, "wait", 60)
+    assert names(do(system, "unfreeze", "owner")) == ["CalmSet"]
+    assert calm(system) == HOUR
+    assert refused(system, "unfreeze", "keeper") == "configurator: not frozen"
+    do(system, "wait", HOUR + 3 * DAY - 1)
+    assert refused(system, "freeze", "keeper", HOUR) == "configurator: too soon"
+    do(system, "wait", 1)
+    assert refused(system, "freeze", "keeper", HOUR) is None
 
 
-def test_unfreeze__in_the_grace_or_after_it__refused(frozen):
+def test_unfreeze__in_the_grace_or_after_it__refused():
     """It must neither lengthen nor shorten the hour."""
-    assert frozen.call("freeze", 60) is None
-    frozen.chain.advance(59)
-    with_one_left = frozen.configurator.attempt("unfreeze", sender=frozen.chain.wallet(0))
-    assert with_one_left.ok
-    for wait_ in (1, 1, HOUR - 1, DAY):
-        frozen.chain.advance(wait_)
-        assert frozen.call("unfreeze") == "configurator: not frozen"
+    system = governed()
+    assert refused(system, "freeze", "keeper", 60) is None
+    do(system, "wait", 59)
+    guardian = system.address("keeper")
+    assert system.configurator.attempt("unfreeze", sender=guardian).ok
+    for seconds in (1, 1, HOUR - 1, DAY):
+        do(system, "wait", seconds)
+        assert refused(system, "unfreeze", "keeper") == "configurator: not frozen"
 
 
-def test_freeze__by_a_stranger__refused(frozen):
-    assert frozen.call("freeze", 60, by=1) == NOT_GUARDIAN
-    assert frozen.call("freeze", 60, by=None) is None
-    assert frozen.call("unfreeze", by=1) == NOT_GUARDIAN
+def test_freeze__while_it_lasts__deposits_and_reductions_go_on_and_all_else_waits():
+    system = opened()
+    crash = 10**8 * 3
+    free = opened()
+    for each in (system, free):
+        do(each, "withdraw", "alice", "alice", "token", 9_999_900 * 10**6, "alice")
+        do(each, "mint", "bob", 10**10)
+        do(each, "deposit", "bob", "bob", "token", 10**10)
+    assert do(system, "freeze", "keeper", DAY).ok
+    for each in (system, free):
+        assert do(each, "price", 0, crash, 0).ok
+    assert do(free, "liquidate", "bob", "alice").ok
+    wait(system, DAY, answer=crash)
+    do(system, "refresh", "keeper")
+    assert do(system, "liquidate", "bob", "alice").reason == FROZEN
+    assert do(system, "trade", "bob", "bob", 0, WAD).reason == FROZEN
+    assert do(system, "deposit", "bob", "bob", "token", 0).reason == "ledger: zero amount"
+    do(system, "mint", "bob", 10**6)
+    assert do(system, "deposit", "bob", "alice", "token", 10**6).ok
+    assert do(system, "withdraw", "bob", "bob", "token", 10**6, "bob").ok
+    wait(system, HOUR - 1, answer=crash)
+    assert do(system, "liquidate", "bob", "alice").reason == FROZEN
+    wait(system, 1, answer=crash)
+    do(system, "refresh", "keeper")
+    assert do(system, "liquidate", "bob", "alice").ok
+    assert do(system, "trade", "bob", "bob", 0, WAD).ok
+
+
+def test_pause_market__while_it_lasts__only_reducing():
+    system = opened()
+    assert do(system, "pause", "keeper", 0, HOUR).ok
+    assert do(system, "trade", "alice", "alice", 0, WAD).reason == "market: paused"
+    assert do(system, "trade", "alice", "alice", 0, -WAD).ok
+    wait(system, HOUR - 1)
+    assert do(system, "trade", "alice", "alice", 0, WAD).reason == "market: paused"
+    wait(system, 1)
+    assert do(system, "trade", "alice", "alice", 0, WAD).ok
 
 
 def test_refused__by_the_helper__means_that_nothing_changed():

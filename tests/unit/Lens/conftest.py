@@ -104,7 +104,21 @@ class Outcome(NamedTuple):
 class Stage:
     """The deployment, and the short words that tests use on it."""
 
-    def __init__(self, project: LocalProject, accounts: list[AccountAPI]) -> None:
+    def __init__(
+        self,
+        project: LocalProject,
+        accounts: list[AccountAPI],
+        puppet_backstop: bool = False,
+        **fixed: Any,
+    ) -> None:
+        """Deploy it.
+
+        Args:
+            project: whose contracts.
+            accounts: a deployer, a keeper, a stranger.
+            puppet_backstop: whether the Backstop does as it is told.
+            fixed: fields of the Clearinghouse's settings.
+        """
         self.deployer, self.keeper, self.stranger = accounts[:3]
         self.project = project
         source = Path(__file__).with_name("Puppet.vy").read_text(encoding="utf-8")
@@ -120,7 +134,10 @@ class Stage:
             self.configurator,
             self.token,
         )
-        backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
+        if puppet_backstop:
+            self.backstop = self.deployer.deploy(self.puppet, clearinghouse)
+        else:
+            self.backstop = self.deployer.deploy(project.Backstop, clearinghouse, 11 * 10**17)
         settings = Settings(
             self.token.address,
             0,
@@ -132,7 +149,8 @@ class Stage:
             PROFIT_WEIGHT,
             MAX_LEVERAGE,
             TOP_UP,
-            backstop.address,
+            self.backstop.address,
+            **fixed,
         )
         self.clearinghouse = self.deployer.deploy(project.Clearinghouse, tuple(settings))
         assert self.clearinghouse.address == clearinghouse
@@ -225,6 +243,12 @@ class Stage:
         """A new answer of a market's feed [WAD]."""
         self.feeds[market].set_answer(price_wad, sender=self.deployer)
 
+    def catch_up(self, market: int) -> None:
+        """Hours pass, until a market's stable price is its price."""
+        while (view := self.lens.market(market)).stable_price != view.price:
+            ape.chain.pending_timestamp += 3_600
+            self.clearinghouse.poke(market, sender=self.stranger)
+
     def silence(self, market: int) -> None:
         """A feed that no longer has a positive answer."""
         self.feeds[market].set_answer(0, sender=self.deployer)
@@ -306,3 +330,9 @@ def maker(stage: Stage, accounts: list[AccountAPI]) -> AccountAPI:
 def robot(stage: Stage) -> ContractInstance:
     """A contract with an account of its own: what it does, it does in one block."""
     return stage.deployer.deploy(stage.puppet, stage.clearinghouse)
+
+
+@pytest.fixture
+def robot_of() -> Callable[[Stage], ContractInstance]:
+    """The same, of any stage."""
+    return lambda built: built.deployer.deploy(built.puppet, built.clearinghouse)

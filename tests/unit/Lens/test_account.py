@@ -97,11 +97,37 @@ def test_account__paper_profit__counts_half_for_opening_and_not_for_withdrawing(
     stage.fund(trader, 100)
     stage.trade(trader, 0, 10)
     stage.price(0, 110 * WAD)
+    stage.catch_up(0)
     view = stage.lens.account(trader)
     assert view.pnl == 98_995_000_000_000_000_000
     assert view.equity == view.cash + view.pnl
     assert view.opening_equity == view.cash + view.pnl // 2
     assert view.withdrawing_equity == view.cash
+
+
+@pytest.mark.parametrize(("size", "price"), [(10, 130), (10, 70), (-10, 130), (-10, 70)])
+def test_account__price_just_jumped__opening_looks_at_the_worse_of_two_prices(
+    stage, trader, size, price
+):
+    stage.fund(trader, 1000)
+    stage.trade(trader, 0, size)
+    stage.price(0, price * WAD)
+    view = stage.lens.account(trader)
+    (leg,) = view.positions
+    assert leg.mark_price == price * WAD
+    assert 0 < abs(leg.stable_price - 100 * WAD) < WAD  # some seconds on its way, at 6 % an hour
+    low, high = sorted((leg.mark_price, leg.stable_price))
+    worse = leg.size * (low if size > 0 else high) // WAD - leg.basis
+    assert view.pnl == leg.size * price - leg.basis
+    assert worse <= view.pnl
+    assert view.withdrawing_equity == view.cash + min(worse, 0)
+    assert view.opening_equity == view.cash + (worse // 2 if worse > 0 else worse)
+    # 5 % and 10 / 2m at the higher price, and 5; maintenance at the oracle's alone.
+    assert leg.initial == view.initial == -(-10 * high * 50_005 // 10**6) + 5 * WAD
+    assert leg.maintenance == view.maintenance == 10 * price * 25_005 * WAD // 10**6 + 5 * WAD
+    stage.catch_up(0)
+    (leg,) = stage.lens.account(trader).positions
+    assert leg.stable_price == leg.mark_price
 
 
 def test_account__several_legs__sums_of_the_positions(stage, trader):
@@ -164,6 +190,7 @@ def test_account__withdrawable__passes_and_one_more_unit_does_not(stage, trader,
     stage.trade(trader, 0, 10)
     stage.trade(trader, 1, -2)
     stage.price(0, price * WAD)
+    stage.catch_up(0)
     most = stage.lens.account(trader).withdrawable
     assert most > 0
     with_one_more = stage.refusal(lambda: withdraw(stage, trader, most + 1))

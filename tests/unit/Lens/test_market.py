@@ -39,6 +39,29 @@ def test_market__both_sides_open__open_interest_and_quotes(stage, accounts, chai
     assert view.bid == 110_055 * WAD // 1000 - 1
 
 
+def test_market__price_moves__stable_price_follows_by_6_percent_an_hour(stage, maker, chain):
+    stage.trade(maker, 0, 10)
+    touched = chain.blocks.head.timestamp
+    assert stage.lens.market(0).stable_price == 100 * WAD
+    stage.price(0, 150 * WAD)
+    chain.pending_timestamp = touched + 1_800
+    chain.mine()
+    view = stage.lens.market(0)
+    elapsed = chain.blocks.head.timestamp - touched
+    # 100 as stored, in 2**-48 of the greatest price: what is cut off does not count as a distance.
+    stored = 10_000 * WAD * (100 * 2**48 // 10_000) // 2**48
+    cut = 10_000 * WAD // 2**48 + 1
+    assert view.price == 150 * WAD
+    assert view.stable_price == stored + cut + stored * 60_000 * elapsed // (3_600 * 10**6)
+    chain.pending_timestamp = touched + 80_000
+    chain.mine()
+    assert (
+        stage.lens.market(0).stable_price == stored + cut + stored * 6 // 100
+    )  # an hour's, no more
+    stage.price(0, 100 * WAD)
+    assert stage.lens.market(0).stable_price == 100 * WAD
+
+
 def test_market__all_short__long_side_is_empty(stage, maker):
     stage.trade(maker, 0, -70)
     view = stage.lens.market(0)

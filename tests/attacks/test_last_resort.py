@@ -1,0 +1,335 @@
+"""H. A pool that is broke: 23, 48 and 49, and what has no number.
+
+Two markets at 3,000 without fee, spread or funding, and a pool of a million against which alice is
+long 390 and bob 100 (tests/utils/broke.py): above 4,838 its health is below 1, above 5,042 it is insolvent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+
+from plimsoll.fuzz.artifacts import Artifact
+from plimsoll.fuzz.system import MarketSetup, Setup, System
+from tests.attacks.conftest import fast
+from tests.utils.backed import PLAIN, coin
+from tests.utils.broke import HOUR, WAD, Broke
+
+Make = Callable[..., Broke]
+BACKSTOP = "Backstop.vy"
+
+
+# ------------------------------------------------------------------ 48, 49: deleveraging
+
+
+@pytest.mark.defence(
+    BACKSTOP, "if plan.equity >= convert(pool.maintenance, int256):", "if pool.dead:"
+)
+def test_48__deleveraging_a_rival_while_the_pool_is_healthy__is_refused(broke_of: Make):
+    """dYdX, BitMEX and the like deleverage by a ranking that the engine keeps; here the caller names the
+    account. Nobody can name one as long as the pool can bear its side."""
+    b = broke_of()
+    b.crowd()
+    b.market_price(4_700)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    assert b.size("alice") == 390 * WAD
+
+
+@pytest.mark.defence(
+    BACKSTOP, "if self._maintenance_after(leg, maintenance, middle) <= allowed:", "if middle == 0:"
+)
+def test_48__deleveraging_more_than_the_pool_lacks__is_not_to_be_had(broke_of: Make):
+    """Hyperliquid's and others' deleveraging of October 2025 took whole positions where a part would
+    have done. The caller names no size: the least that restores the target is closed, and then no more."""
+    b = broke_of()
+    b.crowd()
+    b.market_price(4_860)
+    b.do("deleverage", "mallory", "alice", 0)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    equity, maintenance = b.margin()
+    assert equity * 1_000 < maintenance * 1_101
+    assert b.size("alice") > 200 * WAD
+
+
+@pytest.mark.defence(BACKSTOP, "    if pnl <= 0:\n", "    if pnl == max_value(int256):\n")
+def test_48__deleveraging_a_loser__is_refused(broke_of: Make):
+    """Whoever has lost pays the pool by waiting for his price: closing him fixes his loss, and gives the
+    pool nothing that it does not have."""
+    b = broke_of()
+    b.crowd()
+    b.market_price(4_859)
+    b.fund("lender", 100_000)
+    b.do("trade", "lender", "lender", 0, WAD)
+    b.market_price(4_858)
+    assert not b.attempt("deleverage", "mallory", "lender", 0).ok
+    assert b.size("lender") == WAD
+
+
+@pytest.mark.defence(BACKSTOP, "    if not self._is_opposite(leg):\n", "    if leg.size == 0:\n")
+def test_48__deleveraging_on_the_pools_own_side__is_refused(broke_of: Make):
+    """Who stands beside the pool carries some of what it would have to: closing him makes it worse."""
+    b = broke_of()
+    b.crowd()
+    b.market_price(4_900)
+    b.long("mallory", -2, 100_000)
+    b.market_price(4_860)
+    skew = b.skew()
+    assert not b.attempt("deleverage", "keeper", "mallory", 0).ok
+    assert b.skew() == skew
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "    if z.equity < convert(z.maintenance, int256):\n",
+    "    if z.equity == min_value(int256):\n",
+)
+def test_48__deleveraging_oneself_out_of_a_liquidation__is_refused(broke_of: Make):
+    """An account under its line would close its winning leg flat, by a friend, without fee and spread,
+    and be healthy again before a keeper comes. What is unhealthy is liquidated, and pays for it."""
+    b = broke_of()
+    b.crowd()
+    b.long("mallory", 1, 4_000)
+    b.do("trade", "mallory", "mallory", 1, -3 * WAD)
+    b.market_price(4_860)
+    b.market_price(4_800, 1)
+    assert b.health("mallory") < WAD
+    assert not b.attempt("deleverage", "keeper", "mallory", 0).ok
+    assert b.do("liquidate", "keeper", "mallory").ok
+
+
+@pytest.mark.defence(
+    "Clearinghouse.vy",
+    "    if not flat:\n        price = curve.fill_price(",
+    "    if price != 0:\n        price = curve.fill_price(",
+)
+def test_49__deleveraging_one_leg_of_a_hedge__lowers_nobodys_health(broke_of: Make):
+    """Drift and Hyperliquid, October 2025: the winning leg was deleveraged, the losing one stayed, and the
+    account went under. Here it closes at the very price it is valued at, without fee and spread:
+    equity stays, and the requirement falls."""
+    b = broke_of(
+        market={
+            "taker_fee_ppm": 20_000,
+            "spread_ppm": 30_000,
+            "liquidation_fee_ppm": 100_000,
+            "mm_ppm": 120_000,
+            "im_ppm": 180_000,
+        }
+    )
+    b.long("alice", 390, 900_000)
+    b.long("mallory", 100, 200_000)
+    b.do("trade", "mallory", "mallory", 1, -100 * WAD)
+    for market in (0, 1):
+        b.market_price(5_300, market)
+    b.market_price(5_650, 1)  # the hedge does not quite hold
+    before, worth = b.health("mallory"), b.equity("mallory")
+    assert before >= WAD
+    b.do("deleverage", "keeper", "mallory", 0)
+    assert b.health("mallory") >= before
+    assert 0 <= worth - b.equity("mallory") <= 1
+
+
+@pytest.mark.defence(BACKSTOP, "    if not kept:\n", "    if plan.closed == 0:\n")
+def test_49__deleveraging_a_few_wei__is_refused_where_rounding_would_lower_health(
+    artifact: Callable[[str], Artifact],
+):
+    """At a price of 0.05, four wei of base take a wei of requirement off the pool and none off the
+    account, whose equity rounds down: over and over that would be an attack on a line."""
+    terms = {**PLAIN, "min_price": 10**10, "max_price": 10**17}
+    setup = Setup(
+        [MarketSetup(10**12, 18, terms)],
+        quote_decimals=18,
+        deleverage_to=WAD,
+        pool_cash=1,
+        insurance_cash=0,
+        max_pool_leverage_ppm=10**9,
+    )
+    system = System.build(setup, fast(artifact))
+    for who, size in (("alice", 142 * WAD // 10), ("bob", 5 * WAD)):
+        system.must("mint", who, WAD)
+        system.must("deposit", who, who, "token", WAD)
+        system.must("trade", who, who, 0, size)
+    system.must("price", 0, 5 * 10**16 + 1, 0)
+    equity, maintenance = system.backstop.view("pool_margin")
+    system.must("mint", "lender", maintenance - equity - 1)
+    system.must("pool_deposit", "lender", maintenance - equity - 1, "lender")
+    bob = system.address("bob")
+    before = system.clearinghouse.view("health", bob)
+    refused = system.backstop.call("deleverage", bob, 0, sender=system.address("keeper"))
+    assert refused.reason == "backstop: health would fall"
+    assert system.clearinghouse.view("health", bob) >= before
+
+
+# ------------------------------------------------------------------ the settlement of the venue
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "if block.timestamp < self.declared_at + DELAY:",
+    "if block.timestamp < self.declared_at:",
+)
+@pytest.mark.defence(BACKSTOP, "    if worth >= 0:\n", "    if worth == max_value(int256):\n")
+def test_settlement__declared_on_a_glitch_of_a_price__settles_nothing(broke_of: Make):
+    """A feed is wrong for a block, or an hour but a second: who is on the right side of it declares, and
+    would have every market settled at that price for ever."""
+    b = broke_of()
+    b.crowd()
+    b.market_price(6_000)
+    b.do("declare", "mallory")
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.wait(HOUR - 1)
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.market_price(3_000)
+    b.wait(1)
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.do("call_off", "alice")
+    b.do("trade", "alice", "alice", 0, -WAD)
+    b.do("withdraw", "alice", "alice", "token", b.raw, "alice")
+
+
+@pytest.mark.defence(
+    BACKSTOP, "extcall CLEARINGHOUSE.set_share(1)\n", "extcall CLEARINGHOUSE.set_share(0)\n"
+)
+def test_23__winner_withdraws_before_the_share_is_fixed__is_told_to_wait(broke_of: Make):
+    """The run: whoever sees the hole first takes all of his claim out of what is everybody's. From the
+    declaration on nothing leaves, not from any stage in between."""
+    b = broke_of()
+    b.crowd()
+    b.fund("mallory", 500_000)
+    b.market_price(6_000)
+
+    def run() -> bool:
+        return b.attempt("withdraw", "mallory", "mallory", "token", 500_000 * b.raw, "mallory").ok
+
+    b.do("declare", "keeper")
+    assert not run()
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+    assert not run()
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    assert not run()
+    b.do("fix", "keeper")
+    assert run()
+    assert b.purse("mallory") < 450_000 * b.raw
+
+
+@pytest.mark.defence(
+    BACKSTOP, "LAPSE: constant(uint256) = 172_800", "LAPSE: constant(uint256) = 86_400"
+)
+def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(broke_of: Make):
+    """The guardian freezes a declared settlement for a day to look at the prices; the hour of grace is not
+    over yet when the declaration would lapse, and who waited for that call takes all of his claim."""
+    b = broke_of()
+    b.crowd()
+    b.fund("mallory", 500_000)
+    b.market_price(6_000)
+    b.do("declare", "keeper")
+    b.do("guardian", "owner", "keeper")
+    b.do("freeze", "keeper", 24 * HOUR)
+    b.wait(24 * HOUR)
+    assert not b.attempt("settle_markets", "keeper", [0, 1]).ok
+    b.attempt("call_off", "mallory")
+    b.attempt("withdraw", "mallory", "mallory", "token", 500_000 * b.raw, "mallory")
+    assert b.purse("mallory") == 0
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "return pool.equity + convert(owed, int256)",
+    "return pool.equity + convert(owed * 0, int256)",
+)
+def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
+    """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
+    have the whole venue settled in between, at a price of the day."""
+    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
+    b.back("alice", 0, 3_000 * WAD)
+    b.long("bob", 10, 40_000)
+    b.do("trade", "alice", "alice", 1, 3_000 * WAD)
+    b.market_price(1_000, 1)
+    b.price(0, 2_000)
+    b.do("liquidate", "keeper", "alice")
+    b.market_price(300_000)
+    assert b.margin()[0] < 0
+    assert not b.attempt("declare", "bob").ok
+
+
+@pytest.mark.defence(BACKSTOP, "share = held * WAD // claims", "share = WAD + 0 * claims")
+def test_23__first_to_claim_after_the_share_is_fixed__gets_no_more_than_the_last(broke_of: Make):
+    """Pro rata by arrival: the first is paid in full, the last finds nothing. Whatever the order, each is
+    paid the same part of his claim, and there is enough."""
+    b = broke_of()
+    b.crowd()
+    b.fund("mallory", 500_000)
+    b.market_price(6_000)
+    b.do("declare", "keeper")
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    b.do("fix", "keeper")
+    paid: dict[str, set[int]] = {"mallory": set(), "bob": set()}
+    for order in permutations(paid):
+        with b.imagined():
+            for who in order:
+                had = b.purse(who)
+                b.do("withdraw", who, who, "token", 100_000 * b.raw, who)
+                paid[who].add(b.purse(who) - had)
+    assert paid["mallory"] == paid["bob"]
+    assert len(paid["bob"]) == 1
+    assert max(paid["bob"]) < 85_000 * b.raw
+
+
+@pytest.mark.defence(
+    BACKSTOP, "if words.a >> slots.LOTS != 0 or words.a & slots.MASK_96 != 0:", "if words.a == 1:"
+)
+def test_settlement__share_fixed_while_a_winner_has_not_been_closed__is_refused(broke_of: Make):
+    """What a winner has not realised is no claim yet: fixed without him, the share is too high for all."""
+    b = broke_of()
+    b.crowd()
+    b.fund("mallory", 500_000)
+    b.market_price(6_000)
+    b.do("declare", "keeper")
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["bob"])
+    assert not b.attempt("fix", "mallory").ok
+
+
+# ------------------------------------------------------------------ what is the Backstop's alone
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "    if not settled:\n        fixed_point.fail(reasons.BACKSTOP_MARKET_NOT_SETTLED)",
+    "    if market == max_value(uint256):\n        fixed_point.fail(reasons.BACKSTOP_MARKET_NOT_SETTLED)",
+)
+def test_backstop__closing_somebodys_position_in_a_live_market__is_refused(broke_of: Make):
+    """`close_settled` is for everybody and without a fee: in a live market it would close a rival, or
+    oneself without the spread."""
+    b = broke_of()
+    b.crowd()
+    assert not b.attempt("close_settled", "mallory", 0, ["alice"]).ok
+    b.do("delist", "owner", 0, 3 * 24 * HOUR)  # an announcement is none either
+    assert not b.attempt("close_settled", "mallory", 0, ["alice"]).ok
+    assert b.size("alice") == 390 * WAD
+
+
+@pytest.mark.defence(
+    "Clearinghouse.vy", "flat: bool = msg.sender == BACKSTOP", "flat: bool = msg.sender != account"
+)
+@pytest.mark.defence(
+    "Clearinghouse.vy", "    if msg.sender != BACKSTOP:\n", "    if msg.sender == empty(address):\n"
+)
+def test_backstop__doing_what_it_alone_may__is_refused_to_everybody_else(broke_of: Make):
+    """Trades for another, flat; and the share of every claim."""
+    b = broke_of()
+    b.crowd()
+    for who in ("mallory", "owner", "bob"):
+        assert not b.attempt("trade", who, "alice", 0, -390 * WAD).ok
+        assert not b.attempt("set_share", who, 1).ok
+        assert b.house.call("set_share", 1 + WAD // 2, sender=b.at(who)).reason == (
+            "access: backstop only"
+        )
+    assert b.house.view("exits")[0] == 0

@@ -1,0 +1,344 @@
+"""LIQ-11: a settlement is declared, called off or carried out; everybody is paid the same share."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import permutations
+
+import pytest
+
+from plimsoll.fuzz.system import Op
+from tests.utils.backed import coin
+from tests.utils.broke import HOUR, WAD, Broke
+
+DAY = 24 * HOUR
+NOTHING, DECLARED, SETTLING, FIXED = range(4)
+
+
+@pytest.fixture
+def b() -> Broke:
+    """Alice and bob have won 1.47m from a pool of a million; lender has 50,000 beside it."""
+    b = Broke()
+    b.crowd()
+    b.fund("mallory", 50_000)
+    b.market_price(6_000)
+    assert b.margin()[0] < 0
+    return b
+
+
+def declared(b: Broke) -> Broke:
+    """By the keeper."""
+    b.do("declare", "keeper")
+    return b
+
+
+def closed(b: Broke) -> Broke:
+    """Settled an hour later, and everybody flat."""
+    declared(b)
+    b.wait(HOUR)
+    b.do("settle_markets", "bob", [0, 1])
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    return b
+
+
+# ------------------------------------------------------------------ declared
+
+
+def test_declare__insolvent_pool__lets_claims_wait(b: Broke):
+    equity = b.margin()[0]
+    outcome = b.do("declare", "mallory")
+    told = outcome.events[-1]
+    assert (told.name, told.args) == ("SettlementDeclared", (b.chain.now, equity))
+    assert (b.state(), b.share()) == (DECLARED, 1)
+    assert b.backstop.view("declared_at") == b.chain.now
+    why = b.refusal("withdraw", "mallory", "mallory", "token", 50_000 * b.raw, "mallory")
+    assert why == "withdraw: settlement waits"
+    b.do("trade", "alice", "alice", 0, -WAD)  # all else goes on
+    b.do("mint", "mallory", b.raw)
+    assert b.refusal("deposit", "mallory", "mallory", "token", b.raw) == "deposit: in a settlement"
+
+
+def test_declare__solvent_pool_or_twice_or_in_a_freeze__is_refused(b: Broke):
+    b.market_price(5_000)
+    assert b.margin()[0] >= 0
+    assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
+    b.market_price(6_000)
+    b.do("guardian", "owner", "keeper")
+    b.do("freeze", "keeper", HOUR)
+    assert b.refusal("declare", "keeper") == "venue: frozen or in grace"
+    b.wait(2 * HOUR)
+    declared(b)
+    assert b.refusal("declare", "keeper") == "backstop: wrong state"
+
+
+def test_declare__equity_of_nothing__is_solvent_and_a_wei_less_is_not():
+    for less, why in ((0, "backstop: pool is solvent"), (1, None)):
+        b = Broke(quote_decimals=18)
+        b.crowd()
+        with b.imagined():
+            b.market_price(6_000)
+            missing = -b.margin()[0]
+        b.do("mint", "lender", missing - less)
+        b.do("pool_deposit", "lender", missing - less, "lender")
+        b.market_price(6_000)
+        assert b.margin()[0] == -less
+        assert b.attempt("declare", "keeper").reason == why
+
+
+def test_declare__dead_feed__counts_at_its_last_good_price(b: Broke):
+    b.do("poke", "keeper", 0)
+    b.do("fault", 0, "revert")
+    declared(b)
+
+
+def test_call_off__solvent_again__pays_claims_in_full(b: Broke):
+    declared(b)
+    assert b.refusal("call_off", "keeper") == "backstop: pool is insolvent"
+    b.market_price(4_000)
+    outcome = b.do("call_off", "mallory")
+    assert outcome.events[-1].name == "SettlementCalledOff"
+    assert (b.state(), b.share(), b.backstop.view("declared_at")) == (NOTHING, 0, 0)
+    b.do("withdraw", "mallory", "mallory", "token", 50_000 * b.raw, "mallory")
+    assert b.purse("mallory") == 50_000 * b.raw
+    assert b.refusal("call_off", "keeper") == "backstop: wrong state"
+
+
+def test_call_off__nobody_settled_for_two_days__frees_claims(b: Broke):
+    declared(b)
+    b.wait(2 * DAY - 1)
+    assert b.refusal("call_off", "keeper") == "backstop: pool is insolvent"
+    b.wait(1)
+    b.do("call_off", "keeper")
+    declared(b)  # and again
+
+
+def test_call_off__a_day_of_freeze_right_after__leaves_time_to_settle_before_it(b: Broke):
+    declared(b)
+    b.do("guardian", "owner", "keeper")
+    b.do("freeze", "keeper", DAY)
+    b.wait(DAY + HOUR)
+    assert b.refusal("call_off", "mallory") == "backstop: pool is insolvent"
+    b.do("settle_markets", "bob", [0, 1])
+
+
+def test_declare__pool_whose_cash_is_in_lots__is_solvent():
+    b = Broke(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
+    b.back("mallory", 0, 3_000 * WAD)
+    b.long("bob", 10, 40_000)
+    b.do("trade", "mallory", "mallory", 1, 3_000 * WAD)
+    b.market_price(1_000, 1)
+    b.market_price(6_000)
+    b.price(0, 2_000)
+    b.do("liquidate", "keeper", "mallory")
+    b.market_price(300_000)
+    equity = b.margin()[0]
+    owed = b.auction.view("owed_to_pool")
+    assert equity < 0 <= equity + owed, (equity / WAD, owed / WAD)
+    assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
+
+
+# ------------------------------------------------------------------ settled
+
+
+def test_settle__an_hour_after__settles_markets_for_good(b: Broke):
+    declared(b)
+    b.wait(HOUR - 1)
+    assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"
+    b.wait(1)
+    outcome = b.do("settle_markets", "bob", [0])
+    assert [e.name for e in outcome.events if e.address == b.backstop.address] == [
+        "SettlementBegun"
+    ]
+    assert next(e for e in outcome.events if e.name == "MarketSettled").args == (0, 6_000 * WAD)
+    assert (b.state(), b.backstop.view("settled_at")) == (SETTLING, b.chain.now)
+    assert b.refusal("trade", "alice", "alice", 0, -WAD) == "prices: feed failed"
+    b.market_price(3_000)  # solvent or not: there is no way back
+    assert b.refusal("call_off", "keeper") == "backstop: wrong state"
+    assert b.refusal("declare", "keeper") == "backstop: wrong state"
+    b.do("settle_markets", "mallory", [0, 1, 1])
+    assert b.refusal("settle_markets", "mallory", [2]) == "market: unknown"
+
+
+def test_settle__pool_that_is_solvent_by_then__is_refused(b: Broke):
+    declared(b)
+    b.wait(HOUR)
+    b.market_price(3_000)
+    assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: pool is solvent"
+
+
+def test_settle__in_a_freeze__waits(b: Broke):
+    declared(b)
+    b.do("guardian", "owner", "keeper")
+    b.do("freeze", "keeper", HOUR)
+    b.wait(HOUR)
+    assert b.refusal("settle_markets", "bob", [0]) == "venue: frozen or in grace"
+    b.wait(HOUR)
+    b.do("settle_markets", "bob", [0])
+
+
+def test_settle__nothing_declared__is_refused(b: Broke):
+    assert b.refusal("settle_markets", "bob", [0]) == "backstop: wrong state"
+    assert b.refusal("fix", "bob") == "backstop: wrong state"
+
+
+# ------------------------------------------------------------------ fixed
+
+
+def test_fix__everybody_flat__is_custody_over_all_claims(b: Broke):
+    closed(b)
+    custody = b.house.view("globals")[0]
+    claims = sum(b.cash(a) for a in ("alice", "bob", "mallory"))
+    outcome = b.do("fix", "mallory")
+    share = claims and custody * 10**12 * WAD // claims
+    assert outcome.value == share == b.backstop.view("share") == b.share() - 1
+    assert 0 < share < WAD
+    assert outcome.events[-1].args == (share, claims, custody)
+    assert b.state() == FIXED
+    for op in (
+        ["fix", "bob"],
+        ["declare", "bob"],
+        ["call_off", "bob"],
+        ["settle_markets", "bob", [1]],
+    ):
+        assert b.refusal(*op) == "backstop: wrong state"
+
+
+def test_fix__market_open_or_position_left__is_refused(b: Broke):
+    b.do("trade", "mallory", "mallory", 1, -WAD)
+    declared(b)
+    b.wait(HOUR)
+    b.do("settle_markets", "bob", [0])
+    assert b.refusal("fix", "bob") == "backstop: positions are open"
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    assert b.refusal("fix", "bob") == "backstop: market not settled"
+    b.do("settle_markets", "bob", [1])
+    assert b.refusal("fix", "bob") == "backstop: positions are open"
+    b.do("close_settled", "keeper", 1, ["mallory"])
+    b.do("fix", "bob")
+
+
+def test_fix__matched_positions__are_open_though_the_skew_is_zero(b: Broke):
+    b.do("trade", "mallory", "mallory", 1, -WAD)
+    b.do("trade", "alice", "alice", 1, WAD)
+    closed(b)
+    assert b.skew(1) == 0
+    assert b.refusal("fix", "bob") == "backstop: positions are open"
+
+
+def test_fix__lots_that_owe_the_pool__are_waited_for_and_no_longer_than_a_month():
+    b = Broke(coins=[coin(3_000)], insurance_cash=0)
+    b.crowd()
+    b.back("mallory", 0, 30 * WAD)
+    b.owe("mallory", 40_000 * WAD, 1)
+    b.price(0, 1_400)
+    b.do("liquidate", "keeper", "mallory")
+    assert b.auction.view("owed_to_pool") > 0
+    b.market_price(6_000)
+    closed(b)
+    assert b.refusal("fix", "bob") == "backstop: lots are not sold"
+    with b.imagined():
+        b.do("mint", "lender", 100_000 * b.raw)
+        b.do("buy", "lender", 0, "all", None, "lender")
+        b.do("fix", "bob")
+    b.wait(30 * DAY - 1)
+    assert b.refusal("fix", "bob") == "backstop: lots are not sold"
+    b.wait(1)
+    b.do("fix", "bob")
+
+
+def test_fix__lots_that_owe_the_fund__are_waited_for_while_they_can_be_sold():
+    b = Broke(coins=[coin(3_000)], insurance_cash=100_000)
+    b.crowd()
+    b.back("mallory", 0, 30 * WAD)
+    b.owe("mallory", 40_000 * WAD, 1)
+    b.price(0, 1_400)
+    b.do("liquidate", "keeper", "mallory")
+    b.market_price(6_000)
+    closed(b)
+    assert b.auction.view("owed_to_pool") == 0
+    assert b.refusal("fix", "bob") == "backstop: lots are not sold"
+    with b.imagined():
+        b.kill(0)
+        b.do("fix", "bob")
+    b.do("mint", "lender", 100_000 * b.raw)
+    b.do("buy", "lender", 0, "all", None, "lender")
+    b.do("fix", "bob")
+
+
+def test_fix__custody_for_everybody__pays_all(b: Broke):
+    closed(b)
+    b.do("mint", "lender", 10_000_000 * b.raw)
+    b.do("deposit", "lender", "fund", "token", 10_000_000 * b.raw)  # a gift
+    assert b.do("fix", "bob").value == WAD
+    b.do("withdraw", "mallory", "mallory", "token", 50_000 * b.raw, "mallory")
+    assert b.purse("mallory") == 50_000 * b.raw
+
+
+def test_fix__debts__are_nobodys_claims():
+    b = Broke(coins=[coin(3_000)])
+    b.crowd()
+    b.back("mallory", 0, 30 * WAD)
+    b.owe("mallory", 40_000 * WAD, 1)
+    b.market_price(6_000)
+    closed(b)
+    assert b.cash("mallory") < 0
+    claims = b.cash("alice") + b.cash("bob")
+    told = b.do("fix", "bob").events[-1].args
+    assert told[1] - claims == 0
+
+
+# ------------------------------------------------------------------ paid
+
+
+def claim(b: Broke, account: str) -> int:
+    """All of somebody's claim, in as many calls as it takes; what he was paid [raw]."""
+    had = b.purse(account)
+    while True:
+        raw = min(b.cash(account) // 10**12, b.house.view("globals")[0])
+        if raw == 0 or not b.attempt("withdraw", account, account, "token", raw, account).ok:
+            return b.purse(account) - had
+
+
+def test_withdraw__in_any_order__pays_everybody_the_same_share(b: Broke):
+    closed(b)
+    b.do("fix", "keeper")
+    share = Fraction(b.share() - 1, WAD)
+    claims = {a: b.cash(a) // 10**12 for a in ("alice", "bob", "mallory")}
+    for order in permutations(claims):
+        with b.imagined():
+            # Each takes his claim at once, in parts if custody is less than it.
+            before = b.house.view("globals")[0]
+            paid = {account: claim(b, account) for account in order}
+            for account in order[:-1]:
+                assert 0 <= claims[account] * share - paid[account] < 20
+            assert sum(paid.values()) <= before
+            b.balance()
+
+
+def test_withdraw__a_claim__leaves_the_rest_to_the_pool_and_the_share_as_it_is(b: Broke):
+    closed(b)
+    b.do("fix", "keeper")
+    share, pool = b.share() - 1, b.cash("pool")
+    outcome = b.do("withdraw", "mallory", "mallory", "token", 50_000 * b.raw, "mallory")
+    sent = 50_000 * b.raw * share // WAD
+    assert b.purse("mallory") == sent
+    assert outcome.events[-1].args[3] == sent
+    assert b.cash("mallory") == 0
+    assert b.cash("pool") - pool == (50_000 * b.raw - sent) * 10**12
+    b.balance()
+    assert b.refusal("withdraw", "mallory", "mallory", "token", 1, "mallory") == (
+        "margin: not enough cash"
+    )
+
+
+def test_every_call__by_a_stranger__does_what_it_says_or_is_refused(b: Broke):
+    ops: list[Op] = [
+        ["call_off", "stranger"],
+        ["settle_markets", "stranger", [0]],
+        ["fix", "stranger"],
+    ]
+    for op in ops:
+        assert b.refusal(*op) == "backstop: wrong state"
+    assert b.refusal("set_share", "stranger", 1) == "access: backstop only"
+    assert b.refusal("settle_market", "stranger", 0) == "configurator: not yet"
+    b.do("declare", "stranger")
