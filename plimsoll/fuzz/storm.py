@@ -22,21 +22,21 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any, NamedTuple
+
+from rich.text import Text
 
 from plimsoll.fuzz.chain import Outcome as Answer
 from plimsoll.fuzz.properties import Before, Books, Mismatch, Step, check_state, check_step
 from plimsoll.fuzz.run import compare_state, run_both
-from plimsoll.fuzz.system import STRANGER, Artifacts, Op, Setup, System
+from plimsoll.fuzz.system import STRANGER, Artifacts, Op, Setup, System, compiled
 from plimsoll.model import (
     DAY,
     DECLARED,
     FIXED,
     HOUR,
-    LIVE,
     NOT_DECLARED,
     NOWHERE,
     PPM,
@@ -60,6 +60,8 @@ MOST_PIECES = 50  # withdrawals of one claim, in a settlement
 # Operations whose own properties are checked; of the others those of the state are.
 WATCHED = ("liquidate", "deleverage", "withdraw", "close_settled", "buy")
 LONG, SHORT = "mallory.1", "mallory.2"  # the matched pair
+# Operations that only set the scene: the ledger is what it was.
+SCENERY = ("price", "wait", "fault", "mint", "uptime")
 # Feeds fail by not moving on, by reverting, by taking all gas, by saying nothing.
 FAULTS = ("stale", "revert", "burn", "empty")
 
@@ -182,9 +184,7 @@ def _crowd(rng: random.Random, setup: Setup, crowd: int) -> tuple[Trader, ...]:
     return tuple(traders)
 
 
-def _ticks(
-    rng: random.Random, setup: Setup, kind: str, way: int, thin: int
-) -> Iterable[Tick]:
+def _ticks(rng: random.Random, setup: Setup, kind: str, way: int, thin: int) -> Iterable[Tick]:
     """The storm's blocks: a drift like a bad day's candles, and jumps in single updates."""
     count = len(setup.markets)
     everything = kind == "all at once"
@@ -195,7 +195,7 @@ def _ticks(
     pump_at = rng.randrange(TICKS) if kind in ("jump", "all at once") else -1
     drift = rng.uniform(0.1, 0.35) / TICKS
     betas = [rng.uniform(0.7, 1.3) for _ in range(count)]
-    slow = kind != "crash" and kind != "jump"
+    slow = kind not in ("crash", "jump")
     dead_from = rng.randrange(TICKS // 2) if kind in ("dead feeds", "all at once") else TICKS
     dead = {f: rng.choice(FAULTS) for f in range(count + 2) if rng.random() < 0.5}
     frozen_at = rng.randrange(TICKS // 2) if kind in ("frozen", "all at once") else TICKS
@@ -269,7 +269,9 @@ class Outcome:
     deleveraged: float = 0.0  # notional
     share: float | None = None  # of each claim, if the venue settled
     pieces: int = 0  # withdrawals that the last claim took in a settlement
+    solvency: float = 0.0  # the pool's equity, lots for sale included, when it settled
     reward: float = 0.0  # the keeper's
+    topped_up: float = 0.0  # by the fund, toward flat rewards
     recovery: int = 0  # [s] from the first unhealthy account to the last one's end
     gain: float = 0.0  # the attacker's
     bound: float = 0.0  # on it, by GOV-5
@@ -279,6 +281,11 @@ class Outcome:
     fill_gap: float = 0.0  # the greatest, of a fill from the oracle's price
     rate_change: float = 0.0  # [1/day] of funding, over the storm, the greatest
     pool_fills: float = 0.0  # what the pool won by those fills at the oracle's price
+
+    @property
+    def bad_debt(self) -> float:
+        """The fund's and the pool's [quote]."""
+        return self.bad_fund + self.bad_pool
 
 
 @dataclass
@@ -302,6 +309,7 @@ class Day:
         self.paid_in = 0  # [raw] quote that was minted
         self.coins_in: dict[int, int] = defaultdict(int)  # [raw] by token
         self.attacker_in = 0  # [raw]
+        self.sick: list[str] = []  # who was unhealthy when the block began
         self.began: int | None = None  # [s] when somebody was unhealthy first
         self.reported: set[str] = set()
         self.opened_at = 0.0  # the attacker's market, its price
@@ -324,7 +332,8 @@ class Day:
         answer = run_both(self.system, listed)
         if before:
             check_step(Step(self.system, listed, answer, before))
-        check_state(Books.of(self.model))
+        if op[0] not in SCENERY:
+            check_state(Books.of(self.model))
         return answer
 
     def mint(self, to: str, amount: int) -> None:
@@ -341,10 +350,10 @@ class Day:
         if not holds:
             raise Mismatch(f"storm: {kind}", detail)
 
-    def unhealthy(self) -> list[str]:
+    def unhealthy(self, among: Sequence[str] | None = None) -> list[str]:
         """Who can be liquidated, worst first."""
         found = []
-        for name in self.names:
+        for name in self.names if among is None else among:
             who = self.system.address(name)
             header = self.model.header_of(who)
             if header.bitmap or header.cash < 0:
@@ -429,6 +438,7 @@ class Day:
         self.prices(tick.moves)
         for op in tick.world:
             self.do(*op)
+        self.sick = self.unhealthy()
         self.watch(calm)
         self.attack()
         room = tick.room if self.limited else EVERYBODY
@@ -452,7 +462,7 @@ class Day:
         if calm:
             return
         out, now = self.out, self.system.chain.now
-        count = len(self.unhealthy())
+        count = len(self.unhealthy(self.sick))
         out.unhealthy = max(out.unhealthy, count)
         if count:
             self.began = self.began or now
@@ -468,7 +478,7 @@ class Day:
 
     def keep(self, room: int, worst_first: bool = True) -> None:
         """As many liquidations as the block has room for."""
-        found = self.unhealthy()
+        found = self.unhealthy(self.sick)
         if not worst_first:
             self.rng.shuffle(found)
         if not self.model.is_calm():
@@ -501,6 +511,9 @@ class Day:
                 self.by_block[self.system.chain.number, market] += delta
                 self.out.fill_gap = max(self.out.fill_gap, abs(price / oracle - 1))
                 self.out.pool_fills += delta * (price - oracle) / WAD / WAD
+            if event.name == "Liquidated":
+                charged, reward = event.args[5:7]
+                self.out.topped_up += max(reward - charged, 0) / WAD
             if event.name == "BadDebt":
                 self.out.bad_fund += event.args[1] / WAD
                 self.out.bad_pool += event.args[2] / WAD
@@ -553,13 +566,17 @@ class Day:
         worth, asked = self.model.pool_margin()
         if state == NOT_DECLARED and worth < asked:
             self.deleverage()
-            worth, asked = self.model.pool_margin()
+        worth = self.solvency()
         if state == NOT_DECLARED and worth < 0:
             self.require(self.do("declare", "keeper").ok, "declare", f"{worth}")
         elif state == DECLARED and worth >= 0:
             self.require(self.do("call_off", "keeper").ok, "call off", f"{worth}")
         elif state == DECLARED and self.ripe():
             self.settle()
+
+    def solvency(self) -> int:
+        """What the pool has, and what it is owed for lots that are for sale [WAD quote]."""
+        return self.model.pool_margin()[0] + self.model.owed_to_pool()
 
     def ripe(self) -> bool:
         """Whether the hour after the declaration is over."""
@@ -588,8 +605,9 @@ class Day:
 
     def settle(self) -> None:
         """All markets at their last prices; everybody's positions close there."""
-        worth, _ = self.model.pool_margin()
+        worth = self.solvency()
         self.require(worth < 0, "only an insolvent pool settles", f"{worth}")
+        self.out.solvency = worth / WAD
         markets = list(range(len(self.model.listed)))
         self.require(self.do("settle_markets", "keeper", markets).ok, "settle", f"{worth}")
         for market in markets:
@@ -615,6 +633,7 @@ class Day:
             pause = max(pause, HOUR + 1)
         self.pass_time(max(pause, BLOCK))
         for _ in range(4):
+            self.sick = self.unhealthy()
             self.attack()
             self.keep(EVERYBODY)
             self.last_resort()
@@ -754,8 +773,9 @@ class Day:
         has = self.model.balance(system.token.address, system.address("mallory"))
         out.gain = (has - self.attacker_in) * unit / WAD
         out.bound = self.bound()
-        scales = [terms_of(stored.words).skew_scale for _, stored in sorted(
-            self.model.markets.items())]
+        scales = [
+            terms_of(stored.words).skew_scale for _, stored in sorted(self.model.markets.items())
+        ]
         totals: dict[int, int] = defaultdict(int)
         for (_, market), moved in self.by_block.items():
             out.skew_moved = max(out.skew_moved, abs(moved) / scales[market])
@@ -790,3 +810,178 @@ def play(seed: int, limited: bool = True, artifacts: Artifacts | None = None) ->
         mismatch.args = (f"seed {seed}, {day.storm.kind}: {mismatch}",)
         mismatch.operations = day.operations
         raise
+
+
+# ------------------------------------------------------------------ very many
+
+
+class Twins(NamedTuple):
+    """One seed, with the keeper's little room and without a limit."""
+
+    limited: Outcome
+    free: Outcome
+
+
+def run_seed(seed: int) -> Twins | str:
+    """Both storms of a seed, or what went wrong."""
+    try:
+        return Twins(play(seed), play(seed, limited=False))
+    except Mismatch as mismatch:
+        return f"{mismatch}, after {mismatch.operations[-1]}, the {len(mismatch.operations)}th"
+
+
+def thousands(value: float) -> str:
+    """Thousands of quote."""
+    return f"{value / 1_000:,.0f}"
+
+
+def percent(value: float) -> str:
+    """A fraction in per cent."""
+    return f"{value * 100:.1f}"
+
+
+def minutes(value: float) -> str:
+    """Seconds in minutes."""
+    return f"{value / 60:,.0f}"
+
+
+class Line(NamedTuple):
+    """A line of the table: an outcome's field, how it is shown, and which end is the worst."""
+
+    field: str
+    title: str
+    show: Callable[[float], str]
+    worst: Callable[[Iterable[float]], float] = max
+
+
+# What a day costs; then what the liquidations alone did.
+COST = (
+    Line("unhealthy", "unhealthy at once", "{:.0f}".format),
+    Line("liquidations", "liquidations", "{:.0f}".format),
+    Line("bad_fund", "bad debt, fund's, k", thousands),
+    Line("bad_pool", "bad debt, pool's, k", thousands),
+    Line("insurance", "fund used, of 250k, k", thousands),
+    Line("drawdown", "loss of a share, %", percent),
+    Line("health", "pool's health", "{:.1f}".format, min),
+    Line("deleveraged", "deleveraged, k", thousands),
+    Line("reward", "keeper's reward", "{:,.0f}".format, min),
+    Line("recovery", "recovery, min", minutes),
+    Line("gain", "attacker's gain, k", thousands),
+)
+CASCADE = (
+    Line("skew_moved", "skew, a block, % of S", percent),
+    Line("skew_total", "skew, in all, % of S", percent),
+    Line("fill_gap", "fill off the price, %", percent),
+    Line("rate_change", "funding, % a day", lambda rate: f"{rate * 100:.2f}"),
+    Line("pool_fills", "pool by fills, k", thousands, min),
+    Line("bad_debt", "bad debt, both, k", thousands),
+    Line("recovery", "recovery, min", minutes),
+)
+
+
+def told(outcomes: Sequence[Outcome], line: Line) -> str:
+    """The median and the worst of an outcome."""
+    values = [float(getattr(o, line.field)) for o in outcomes]
+    return f"{line.show(statistics.median(values))} / {line.show(line.worst(values))}"
+
+
+def summary(found: Sequence[Twins]) -> None:
+    """The tables, and what is seen in them."""
+    from plimsoll.report import console, headline, table
+
+    out = console()
+    kinds = [k for k in KINDS if any(t.limited.kind == k for t in found)]
+    of = {k: [t for t in found if t.limited.kind == k] for k in kinds}
+
+    cost = table("median / worst", *kinds)
+    cost.columns[0].no_wrap = True
+    cost.add_row("seeds", *(str(len(of[k])) for k in kinds))
+    for line in COST:
+        cost.add_row(line.title, *(told([t.limited for t in of[k]], line) for k in kinds))
+    cost.add_row("settled", *(str(sum(t.limited.share is not None for t in of[k])) for k in kinds))
+    shares = {k: [t.limited.share for t in of[k] if t.limited.share is not None] for k in kinds}
+    cost.add_row("lowest share paid, %", *(percent(min(s)) if s else "-" for s in shares.values()))
+    out.print(headline("The day, the keeper with room for 0 to 5 liquidations a block [quote]"))
+    out.print(cost)
+
+    cascade = table("median / worst", *kinds)
+    cascade.columns[0].no_wrap = True
+    for line in CASCADE:
+        cascade.add_row(line.title, *(told([t.limited for t in of[k]], line) for k in kinds))
+        cascade.add_row(
+            Text("  no limit", "dim"),
+            *(told([t.free for t in of[k]], line) for k in kinds),
+        )
+    out.print(headline("The cascade: what the liquidations themselves did"))
+    out.print(cascade)
+    for text in words([t.limited for t in found], [t.free for t in found]):
+        out.print(text)
+
+
+def words(limited: Sequence[Outcome], free: Sequence[Outcome]) -> Iterable[str]:
+    """What is seen, in words."""
+    slow, fast = sum(o.bad_debt for o in limited), sum(o.bad_debt for o in free)
+    settled = [o for o in limited if o.share is not None]
+    yield (
+        f"{len(limited)} storms; in {sum(o.bad_pool > 0 for o in limited)} the pool bore bad debt, "
+        f"in {sum(o.deleveraged > 0 for o in limited)} winners were deleveraged, "
+        f"{len(settled)} ended in a settlement ({sum(o.share is not None for o in free)} with room "
+        f"for every liquidation)."
+    )
+    yield (
+        f"Bad debt {thousands(slow)}k in all, with room for every liquidation {thousands(fast)}k: "
+        f"{percent(1 - fast / slow if slow else 0.0)} % of it is the keeper's limit, the rest is "
+        f"jumps, dead feeds and waits."
+    )
+    worst = max(limited, key=lambda o: o.gain / o.bound if o.bound else 0.0)
+    if worst.bound:
+        yield (
+            f"The attacker gained in {sum(o.gain > 0 for o in limited)}; nearest to his bound "
+            f"{thousands(worst.gain)}k of {thousands(worst.bound)}k, seed {worst.seed}."
+        )
+    if settled:
+        most = max(settled, key=lambda o: o.pieces)
+        yield (
+            f"In a settlement the last claim took up to {most.pieces} withdrawals, seed "
+            f"{most.seed}: one of more than the custody is refused."
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play seeds and print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m plimsoll.fuzz.storm", description="What the protocol does on its worst day."
+    )
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first one")
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
+    args = parser.parse_args(arguments)
+    for name in ("seeds", "jobs"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1")
+
+    started = time.perf_counter()
+    seeds = range(args.first, args.first + args.seeds)
+    compiled()  # once, before the processes want it
+    if args.jobs == 1:
+        results = [run_seed(seed) for seed in seeds]
+    else:
+        with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
+            results = pool.map(run_seed, seeds, chunksize=4)
+    found = [r for r in results if isinstance(r, Twins)]
+    failures = [r for r in results if isinstance(r, str)]
+    if found:
+        summary(found)
+        each = statistics.mean(t.limited.seconds + t.free.seconds for t in found)
+        done = sum(t.limited.operations + t.free.operations for t in found)
+        print(
+            f"{done:,} operations, {each:.2f} s of a core a seed, "
+            f"{time.perf_counter() - started:.0f} s in all; {len(failures)} failures."
+        )
+    for failure in failures:
+        print(failure)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
