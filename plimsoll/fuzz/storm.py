@@ -42,6 +42,7 @@ from plimsoll.model import (
     PPM,
     SETTLE_DELAY,
     SETTLING,
+    Leg,
     ceil_div,
     notional,
     terms_of,
@@ -55,6 +56,7 @@ CALM = 3  # price updates before it, over the pool's cooldown
 EVERYBODY = 10**6  # liquidations in a block: no limit
 DELEVERAGED_EACH = 6  # deleveragings that a block has room for
 BLOCK = 12  # [s]
+CHASE = 0.3  # a jump that nobody may open after in its own direction, in its block (PRC-4)
 CRUMB = 1_000  # [raw] of a claim that nobody comes back for
 MOST_PIECES = 50  # withdrawals of one claim, in a settlement
 # Operations whose own properties are checked; of the others those of the state are.
@@ -87,6 +89,8 @@ class Tick(NamedTuple):
     world: tuple[Op, ...]  # what guardian, sequencer and lenders do
     room: int  # liquidations that the keeper gets into the block
     worst_first: bool  # or in any order
+    late: Trader | None = None  # who opens now, to the brim
+    squeeze: float = 0.0  # the pool's health that all prices aim at, if they can; 0: they do not
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,14 @@ class Storm:
             for _ in range(CALM)
         )
         requested = rng.choice([0, 0, 0.2, 0.5, 0.9])
-        ticks = tuple(_ticks(rng, setup, kind, way, thin))
+        squeezed = rng.randrange(TICKS // 2, TICKS) if rng.random() < 0.4 else TICKS
+        ticks = tuple(
+            tick._replace(
+                squeeze=rng.uniform(0.1, 0.95) if i == squeezed else 0.0,
+                late=_late(rng, setup, i) if rng.random() < 0.4 else None,
+            )
+            for i, tick in enumerate(_ticks(rng, setup, kind, way, thin))
+        )
         return cls(seed, kind, setup, traders, (thin, size, cash), calm, ticks, requested)
 
 
@@ -182,6 +193,14 @@ def _crowd(rng: random.Random, setup: Setup, crowd: int) -> tuple[Trader, ...]:
             cash = int(cash * (1 - part))
         traders.append(Trader(f"alice.{i + 1}", cash, coins, tuple(sizes)))
     return tuple(traders)
+
+
+def _late(rng: random.Random, setup: Setup, tick: int) -> Trader:
+    """Who opens in the midst of it, to the brim: he believes in a turn, or in more of the same."""
+    market = rng.randrange(len(setup.markets))
+    size = int(setup.markets[market].terms["max_skew"] * rng.uniform(0.1, 0.4))
+    cash = _need(setup, market, size, rng.uniform(1.0, 1.3))
+    return Trader(f"alice.{100 + tick}", cash, (), ((market, rng.choice([-1, 1]) * size),))
 
 
 def _ticks(rng: random.Random, setup: Setup, kind: str, way: int, thin: int) -> Iterable[Tick]:
@@ -272,6 +291,8 @@ class Outcome:
     solvency: float = 0.0  # the pool's equity, lots for sale included, when it settled
     reward: float = 0.0  # the keeper's
     topped_up: float = 0.0  # by the fund, toward flat rewards
+    lent: float = 0.0  # by the fund, for lots that repay it
+    late: int = 0  # positions opened in the storm
     recovery: int = 0  # [s] from the first unhealthy account to the last one's end
     gain: float = 0.0  # the attacker's
     bound: float = 0.0  # on it, by GOV-5
@@ -303,6 +324,7 @@ class Day:
         self.rng = random.Random(f"players of {self.storm.seed}")
         self.out = Outcome(self.storm.seed, self.storm.kind, self.limited)
         self.names = [*(t.name for t in self.storm.traders), LONG, SHORT]
+        self.names += [t.late.name for t in self.storm.ticks if t.late]
         for name in self.names:
             self.system.address(name)
         self.answers = [float(a) for a in self.system.first]
@@ -401,20 +423,23 @@ class Day:
             self.do("deposit", "mallory", name, "token", cash)
             self.do("trade", "mallory", name, market, side * size)
         for trader in storm.traders:
-            if trader.cash:
-                self.mint("alice", trader.cash)
-                self.do("deposit", "alice", trader.name, "token", trader.cash)
-            for id, amount in trader.coins:
-                self.do("mint", "alice", amount, id)
-                self.coins_in[id] += amount
-                self.do("deposit", "alice", trader.name, f"coin{id}", amount)
-            for where, much in trader.sizes:
-                if not self.do("trade", "alice", trader.name, where, much).ok:
-                    self.out.refused += 1
+            self.out.refused += len(trader.sizes) - self.come(trader)
         if storm.requested:
             asked = int(self.model.shares[self.system.address("lender")] * storm.requested)
             self.do("request", "lender", asked, "lender", "lender")
         self.do("refresh", "lender")
+
+    def come(self, trader: Trader) -> int:
+        """A trader pays in and opens; how many of his trades go through."""
+        if trader.cash:
+            self.mint("alice", trader.cash)
+            self.do("deposit", "alice", trader.name, "token", trader.cash)
+        for id, amount in trader.coins:
+            self.do("mint", "alice", amount, id)
+            self.coins_in[id] += amount
+            self.do("deposit", "alice", trader.name, f"coin{id}", amount)
+        trades = [("trade", "alice", trader.name, *what) for what in trader.sizes]
+        return sum(self.do(*trade).ok for trade in trades)
 
     def mark(self) -> None:
         """How things stand before the storm."""
@@ -435,7 +460,8 @@ class Day:
         self.do("wait", tick.seconds, 1)
         for feed, mode in tick.faults:
             self.do("fault", feed, mode)
-        self.prices(tick.moves)
+        was = list(self.answers)
+        self.prices(self.squeezed(tick) if tick.squeeze else tick.moves)
         for op in tick.world:
             self.do(*op)
         self.sick = self.unhealthy()
@@ -443,9 +469,31 @@ class Day:
         self.attack()
         room = tick.room if self.limited else EVERYBODY
         self.keep(room, tick.worst_first)
+        if tick.late and self.model.settlement.state == NOT_DECLARED:
+            opened = self.come(tick.late)
+            self.out.late += opened
+            for market, size in tick.late.sizes:
+                jump = self.answers[market] / was[market] - 1
+                chases = jump * (1 if size > 0 else -1) >= CHASE
+                self.require(not (opened and chases), "nobody chases a jump (PRC-4)", f"{jump}")
         if not calm:
             self.last_resort()
         self.watch(calm)
+
+    def squeezed(self, tick: Tick) -> Sequence[float]:
+        """One move of all prices that takes the pool to a health; its own if 60 % will not do."""
+        worth, asked = self.model.pool_margin()
+        legs = [self.model.leg(NOWHERE, m) for m in range(len(self.model.listed))]
+        crowd = sum(leg.skew * leg.price // WAD for leg in legs)  # what the pool is short of
+        if crowd == 0 or worth <= asked:
+            return tick.moves
+        # Up, the margin grows with the price; down, it falls.
+        slope = abs(crowd) + tick.squeeze * asked * (1 if crowd > 0 else -1)
+        by = (worth - tick.squeeze * asked) / slope if slope > 0 else 1.0
+        if not 0 < by <= 0.6:
+            return tick.moves
+        move = 1 + by if crowd > 0 else 1 - by
+        return [move if told else told for told in tick.moves]
 
     def prices(self, moves: Sequence[float]) -> None:
         """New rounds; a move of 0 is none."""
@@ -514,6 +562,8 @@ class Day:
             if event.name == "Liquidated":
                 charged, reward = event.args[5:7]
                 self.out.topped_up += max(reward - charged, 0) / WAD
+            if event.name == "LotOpened":
+                self.out.lent += event.args[3] / WAD
             if event.name == "BadDebt":
                 self.out.bad_fund += event.args[1] / WAD
                 self.out.bad_pool += event.args[2] / WAD
@@ -594,14 +644,17 @@ class Day:
                 if worth >= asked:
                     return
                 ranked = self.system.backstop.view("rank", leg.id, accounts)
-                if not ranked:
-                    break
                 left -= 1
-                name = self.system.labels[ranked[0][0]]
-                answer = self.do("deleverage", "keeper", name, leg.id)
-                if not answer.ok:
+                if not any(self.deleverages(candidate[0], leg) for candidate in ranked):
                     break
-                self.out.deleveraged += answer.value * leg.price / WAD / WAD
+
+    def deleverages(self, account: str, leg: Leg) -> bool:
+        """Whether a winner in the rank can be deleveraged; if so, he is."""
+        name = self.system.labels[account]
+        answer = self.do("deleverage", "keeper", name, leg.id)
+        if answer.ok:
+            self.out.deleveraged += answer.value * leg.price / WAD / WAD
+        return answer.ok
 
     def settle(self) -> None:
         """All markets at their last prices; everybody's positions close there."""
@@ -857,6 +910,7 @@ class Line(NamedTuple):
 # What a day costs; then what the liquidations alone did.
 COST = (
     Line("unhealthy", "unhealthy at once", "{:.0f}".format),
+    Line("late", "opened in the storm", "{:.0f}".format),
     Line("liquidations", "liquidations", "{:.0f}".format),
     Line("bad_fund", "bad debt, fund's, k", thousands),
     Line("bad_pool", "bad debt, pool's, k", thousands),

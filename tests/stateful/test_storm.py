@@ -2,7 +2,7 @@
 
 `plimsoll.fuzz.storm` plays it and checks at every step: contracts and model agree, the ledger's
 properties, whoever is unhealthy can be liquidated while the venue is calm, nobody unhealthy
-survives, only a pool with less than nothing settles, all claims get the same share, what is paid
+survives, nobody opens along with a jump in its own block, only a pool with less than nothing settles, all claims get the same share, what is paid
 out and left is what was paid in, the matched pair stays below GOV-5. Here are the bounds on what
 a day comes to, and that days of each sort do come.
 """
@@ -20,7 +20,7 @@ from plimsoll.fuzz.system import Artifacts
 SEEDS = 200
 GROUPS = 20
 # Seeds that are played a second time, with room for every liquidation.
-TWINS = range(0, SEEDS, 8)
+TWINS = range(0, SEEDS, 4)
 POOL, FUND = 10_000_000, 250_000
 
 
@@ -52,8 +52,8 @@ def test_storm__any_seed__everything_holds_to_the_last_withdrawal(group, contrac
         day = played(seed, contracts)
         assert day.liquidations, f"seed {seed}: no storm"
         assert day.gain <= day.bound, f"seed {seed}"
-        # Nothing but bad debt and top-ups of rewards takes from the fund.
-        assert day.insurance <= day.bad_fund + day.topped_up + 1, f"seed {seed}"
+        # Nothing but bad debt, top-ups of rewards and what it lends to lots takes from the fund.
+        assert day.insurance <= day.bad_fund + day.topped_up + day.lent + 1, f"seed {seed}"
         # The pool's equity is below zero before anything settles, and only then.
         assert (day.share is None) == (day.solvency >= 0), f"seed {seed}"
         # A liquidation moves the quote by no more than what one side of a market can hold.
