@@ -21,8 +21,9 @@ SOURCES := $(shell find contracts -name '*.vy' -o -name '*.vyi' 2>/dev/null)
 
 # make test ARGS="-k liquidate"
 ARGS ?=
-# make fuzz OPS=10000000, make mutants SAMPLE=40
+# make fuzz OPS=10000000, make storm SEEDS=1000, make mutants SAMPLE=40
 OPS ?= 200000
+SEEDS ?= 200
 SAMPLE ?=
 # make sizes CHECK=1, make gas CHECK=1: fail on a budget or on a difference from the snapshot
 CHECK ?=
@@ -95,6 +96,10 @@ test: compile ## all tests (ARGS="-k name" for some)
 .PHONY: fuzz
 fuzz: $(READY) ## contracts against the model on all cores (OPS=10000000; goes on where it was)
 	@python -m plimsoll.fuzz --ops $(OPS) $(ARGS)
+
+.PHONY: storm
+storm: $(READY) ## the worst day, drawn SEEDS times: what it costs, and what liquidations do
+	@python -m plimsoll.fuzz.storm --seeds $(SEEDS) $(ARGS)
 
 .PHONY: mutants
 mutants: $(READY) ## break the contracts a line at a time, count what is noticed (SAMPLE=40 for some)

@@ -57,6 +57,19 @@ def step(system: System, op: Op, watch: bool = False) -> Outcome:
     """
     # Where each call takes a block there is no telling what an operation found.
     before = None if system.chain.ticks else Before(system, op, watch)
+    real = run_both(system, op)
+    if before:
+        check_step(Step(system, op, real, before))
+    check_state(Books.of(system.model))
+    return real
+
+
+def run_both(system: System, op: Op) -> Outcome:
+    """Run one operation on both sides, and compare what it came to; no property is checked.
+
+    Raises:
+        Mismatch: if they differ.
+    """
     real, ideal = system.run(op)
     if real.reason != ideal.reason:
         raise Mismatch(f"{op[0]} reason", f"{op}: {real.reason!r} is not {ideal.reason!r}")
@@ -64,9 +77,6 @@ def step(system: System, op: Op, watch: bool = False) -> Outcome:
         raise Mismatch(f"{op[0]} value", f"{op}: {real.value} is not {ideal.value}")
     if real.events != ideal.events:
         raise Mismatch(f"{op[0]} events", _difference(op, real, ideal))
-    if before:
-        check_step(Step(system, op, real, before))
-    check_state(Books.of(system.model))
     return real
 
 
