@@ -443,7 +443,7 @@ LOCKS = [
 ]
 # Nobody's, whatever goes on.
 # There is no collateral here, and what is another contract's alone is not for it.
-NOT_FOR_IT = {"set_nav", "set_terms", "set_token", "set_credit", "permit"}
+NOT_FOR_IT = {"set_nav", "set_terms", "set_token", "set_credit", "set_calm", "set_share", "permit"}
 NOT_FOR_IT |= {"convert_collateral", "poke_token"}
 
 
