@@ -54,7 +54,7 @@ KINDS = ("crash", "jump", "dead feeds", "frozen", "all at once")
 TICKS = 12  # blocks of a storm that anybody acts in
 CALM = 3  # price updates before it, over the pool's cooldown
 EVERYBODY = 10**6  # liquidations in a block: no limit
-DELEVERAGED_EACH = 6  # deleveragings that a block has room for
+DELEVERAGED_EACH = 20  # deleveragings that a block has room for
 BLOCK = 12  # [s]
 CHASE = 0.3  # a jump that nobody may open after in its own direction, in its block (PRC-4)
 CRUMB = 1_000  # [raw] of a claim that nobody comes back for
@@ -134,11 +134,13 @@ class Storm:
             )
             for _ in range(CALM)
         )
-        requested = rng.choice([0, 0, 0.2, 0.5, 0.9])
-        squeezed = rng.randrange(TICKS // 2, TICKS) if rng.random() < 0.4 else TICKS
+        requested = rng.choice([0, 0.2, 0.5, 0.9, 0.9])
+        # An ordinary crash is not aimed at anybody.
+        aimed = kind != "crash" and rng.random() < 0.8
+        squeezed = rng.randrange(TICKS // 2, TICKS) if aimed else TICKS
         ticks = tuple(
             tick._replace(
-                squeeze=rng.uniform(0.1, 0.95) if i == squeezed else 0.0,
+                squeeze=rng.uniform(0.5, 0.99) if i == squeezed else 0.0,
                 late=_late(rng, setup, i) if rng.random() < 0.4 else None,
             )
             for i, tick in enumerate(_ticks(rng, setup, kind, way, thin))
@@ -248,7 +250,7 @@ def _ticks(rng: random.Random, setup: Setup, kind: str, way: int, thin: int) -> 
             world.append(["uptime", 1, 0])
         if tick == stopped_at + 3:
             world.append(["uptime", 0, 0])
-        if rng.random() < 0.3:
+        if tick in (1, TICKS // 2) or rng.random() < 0.2:
             world.append(["redeem", "lender", "all", "lender", "lender"])
         if tick == 1 and rng.random() < 0.5:
             world.append(["request", "bob", "all", "bob", "bob"])
@@ -910,22 +912,22 @@ class Line(NamedTuple):
 # What a day costs; then what the liquidations alone did.
 COST = (
     Line("unhealthy", "unhealthy at once", "{:.0f}".format),
-    Line("late", "opened in the storm", "{:.0f}".format),
+    Line("late", "opened in it", "{:.0f}".format),
     Line("liquidations", "liquidations", "{:.0f}".format),
-    Line("bad_fund", "bad debt, fund's, k", thousands),
-    Line("bad_pool", "bad debt, pool's, k", thousands),
-    Line("insurance", "fund used, of 250k, k", thousands),
-    Line("drawdown", "loss of a share, %", percent),
+    Line("bad_fund", "bad debt, fund, k", thousands),
+    Line("bad_pool", "bad debt, pool, k", thousands),
+    Line("insurance", "fund used, k", thousands),
+    Line("drawdown", "share's loss, %", percent),
     Line("health", "pool's health", "{:.1f}".format, min),
     Line("deleveraged", "deleveraged, k", thousands),
-    Line("reward", "keeper's reward", "{:,.0f}".format, min),
+    Line("reward", "keeper's fees", "{:,.0f}".format, min),
     Line("recovery", "recovery, min", minutes),
-    Line("gain", "attacker's gain, k", thousands),
+    Line("gain", "attack's gain, k", thousands),
 )
 CASCADE = (
-    Line("skew_moved", "skew, a block, % of S", percent),
-    Line("skew_total", "skew, in all, % of S", percent),
-    Line("fill_gap", "fill off the price, %", percent),
+    Line("skew_moved", "skew, block, %", percent),
+    Line("skew_total", "skew, in all, %", percent),
+    Line("fill_gap", "fill off price, %", percent),
     Line("rate_change", "funding, % a day", lambda rate: f"{rate * 100:.2f}"),
     Line("pool_fills", "pool by fills, k", thousands, min),
     Line("bad_debt", "bad debt, both, k", thousands),
@@ -954,8 +956,10 @@ def summary(found: Sequence[Twins]) -> None:
         cost.add_row(line.title, *(told([t.limited for t in of[k]], line) for k in kinds))
     cost.add_row("settled", *(str(sum(t.limited.share is not None for t in of[k])) for k in kinds))
     shares = {k: [t.limited.share for t in of[k] if t.limited.share is not None] for k in kinds}
-    cost.add_row("lowest share paid, %", *(percent(min(s)) if s else "-" for s in shares.values()))
-    out.print(headline("The day, the keeper with room for 0 to 5 liquidations a block [quote]"))
+    cost.add_row("lowest share, %", *(percent(min(s)) if s else "-" for s in shares.values()))
+    out.print(
+        headline("The day, the keeper with room for 0 to 5 liquidations a block (k: 1,000 quote)")
+    )
     out.print(cost)
 
     cascade = table("median / worst", *kinds)
@@ -966,7 +970,9 @@ def summary(found: Sequence[Twins]) -> None:
             Text("  no limit", "dim"),
             *(told([t.free for t in of[k]], line) for k in kinds),
         )
-    out.print(headline("The cascade: what the liquidations themselves did"))
+    out.print(
+        headline("The cascade: what liquidations themselves did (skew as a part of the skew scale)")
+    )
     out.print(cascade)
     for text in words([t.limited for t in found], [t.free for t in found]):
         out.print(text)
