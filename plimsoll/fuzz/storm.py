@@ -597,8 +597,11 @@ class Day:
         pieces = 0
         while True:
             claim = max(self.model.header_of(who).cash, 0) // unit
-            amount = min(claim, self.model.custody) if settles else "all"
+            amount: int | str = claim if settles else "all"
             answer = self.do("withdraw", wallet, name, token, amount, wallet)
+            if settles and answer.reason == "margin: not enough cash":
+                amount = min(claim, self.model.custody)
+                answer = self.do("withdraw", wallet, name, token, amount, wallet)
             if not (settles and answer.ok):
                 return answer
             pieces += 1
@@ -1001,6 +1004,7 @@ def words(limited: Sequence[Outcome], free: Sequence[Outcome]) -> Iterable[str]:
         )
     if settled:
         most = max(settled, key=lambda o: o.pieces)
+    if settled and most.pieces > 1:
         yield (
             f"In a settlement the last claim took up to {most.pieces} withdrawals, seed "
             f"{most.seed}: one of more than the custody is refused."
