@@ -479,7 +479,7 @@ def _accepted(claim: uint256, s: IClearinghouse.Settings) -> uint256:
     paid: uint256 = share - 1 if share != 0 else WAD  # of each claim
     # The limit counts what is sent, rounded down.
     most: uint256 = ((min(left, custody) + 1) * WAD - 1) // max(paid, 1)
-    most = min(min(claim, custody), most)
+    most = min(claim, most)
     return most if most * paid >= WAD else 0  # a claim for which nothing would be sent is refused
 
 
