@@ -785,6 +785,11 @@ def _deposit(account: address, token: address, amount: uint256) -> uint256:
         by_peer: bool = msg.sender == ledger.POOL or msg.sender == AUCTION.address
         if account != self and not (account == ledger.POOL and by_peer):
             self._check_trader(account)
+        # In a settlement only a share could be had back: debts are still repaid, the fund may still be helped, and lots
+        # still bring what they bring.
+        settling: bool = ledger._custody >> slots.SHARE != 0 and msg.sender != AUCTION.address
+        if settling and account != self and ledger._headers[account] >> 255 == 0:
+            fixed_point.fail(reasons.DEPOSIT_IN_A_SETTLEMENT)
         arrived = ledger.pull(ledger.QUOTE, amount)
         ledger.credit(account, arrived)
     else:

@@ -807,9 +807,12 @@ def _payout(amount: uint256, request: ILiquidityPool.Request, v: ILiquidityPool.
 @view
 def _space(v: ILiquidityPool.Valuation) -> uint256:
     """
-    @notice How much more the Clearinghouse may hold [raw], if an entry is open at all.
+    @notice How much more the Clearinghouse may hold [raw], if an entry is open at all; in a settlement none is.
     """
-    if not v.live or self._is_broke(v):
+    share: uint256 = 0
+    outflow: uint256 = 0
+    share, outflow = staticcall CLEARINGHOUSE.exits()
+    if share != 0 or not v.live or self._is_broke(v):
         return 0
     custody: uint256 = 0
     book: uint256 = 0

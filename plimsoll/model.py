@@ -1359,10 +1359,10 @@ class Model:
             by_peer = sender in (self.settings.pool, self.settings.auction)
             if account != self.address and not (account == self.settings.pool and by_peer):
                 self._check_trader(account)
+            helps = account == self.address or self.header_of(account).cash < 0
+            helps = helps or sender == self.settings.auction
+            require(self.share == 0 or helps, "deposit: in a settlement")
             self._transfer_from(token, self.address, sender, self.address, amount_raw)
-            system = account in (self.address, self.settings.pool)
-            owes = self.header_of(account).cash < 0
-            require(self.share == 0 or system or owes, "deposit: in a settlement")
             require(
                 self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
                 "ledger: deposit too large",
@@ -3241,7 +3241,7 @@ class Model:
 
     def _space(self, v: Valuation) -> int:
         """How much more the Clearinghouse may hold [raw], if an entry is open at all."""
-        if not v.live or self._is_broke(v):
+        if self.share or not v.live or self._is_broke(v):
             return 0
         return MAX_CUSTODY // self.settings.unit - self.custody
 

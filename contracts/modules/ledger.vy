@@ -93,8 +93,6 @@ def credit(account: address, amount: uint256):
     @notice Credit `account` with `amount` [raw] of the quote that arrived.
     """
     custody: uint256 = self._custody + amount
-    if custody >> slots.SHARE != 0 and account != self and account != POOL and self._headers[account] >> 255 == 0:
-        fixed_point.fail(reasons.DEPOSIT_IN_A_SETTLEMENT)  # of which only a share could be had back
     if custody & slots.MASK_128 > MAX_CUSTODY // UNIT:
         fixed_point.fail(reasons.LEDGER_DEPOSIT_TOO_LARGE)
     self._custody = custody

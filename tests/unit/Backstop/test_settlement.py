@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from plimsoll.fuzz.system import Op
-from tests.utils.backed import coin
+from tests.utils.backed import Backed, coin
 from tests.utils.broke import HOUR, WAD, Broke
 
 DAY = 24 * HOUR
@@ -358,3 +358,32 @@ def test_withdraw__the_last_whole_claim__is_paid_in_one_call(b: Broke):
                 assert b.cash(account) < 10**12
             assert b.house.view("globals")[0] <= 3
             b.balance()
+
+
+def test_settlement__lot_whose_rest_is_a_traders__is_sold_all_the_same():
+    """What a lot brings comes in by a deposit, which nobody else could make; debts can be repaid, too."""
+    b = Backed(pool_cash=1_000_000, insurance_cash=3_000, max_pool_leverage_ppm=10**9)
+    b.back("alice", 0, 20 * WAD)
+    b.do("trade", "alice", "alice", 0, 100 * WAD)
+    b.market_price(2_700)
+    b.kill(0)
+    b.do("poke_token", "keeper", "coin0")
+    b.wait(DAY, fresh=False)
+    b.market_price(2_700)
+    b.market_price(3_000, 1)
+    b.do("liquidate", "keeper", "alice")
+    assert b.lot(0).surplus_to == b.at("alice")
+    b.do("refresh", "keeper")
+    b.fund("mallory", 400_000)
+    b.do("trade", "mallory", "mallory", 1, 450 * WAD)
+    b.market_price(7_000, 1)
+    b.do("declare", "keeper")
+    b.kill(0, "ok")
+    b.price(0, 3_000)
+    b.do("mint", "bob", 100_000 * b.raw)
+    why = b.refusal("deposit", "bob", "bob", "token", b.raw)
+    assert why == "deposit: in a settlement"
+    assert b.pool.view("maxDeposit", b.at("bob")) == 0
+    cost = b.do("buy", "bob", 0, "all", None, "bob").value
+    assert cost == 61_200 * b.raw  # 1.02 times 60,000
+    assert b.cash("alice") > 30_000 * WAD

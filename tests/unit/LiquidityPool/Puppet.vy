@@ -139,3 +139,9 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
 @view
 def is_calm() -> bool:
     return True
+
+
+@external
+@view
+def exits() -> (uint256, uint256):
+    return (0, 0)
