@@ -17,7 +17,7 @@ EIP170 = 24_576  # [bytes]
 SNAPSHOT = Path("tests/gas/sizes.json")
 
 # [bytes] beyond which a contract may not grow without a decision; the rest answer to EIP-170 alone.
-BUDGETS = {"Clearinghouse": 21_000}
+BUDGETS = {"Clearinghouse": 23_500}
 
 
 def measure() -> dict[str, int]:
@@ -29,6 +29,7 @@ def measure() -> dict[str, int]:
         "LiquidityPool": venue.pool,
         "Configurator": venue.configurator,
         "CollateralAuction": venue.auction,
+        "Backstop": venue.backstop,
         "Lens": venue.lens,
         "CollateralLens": venue.collateral_lens,
         "Timelock": chain.deploy(

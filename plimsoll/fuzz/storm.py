@@ -57,8 +57,6 @@ EVERYBODY = 10**6  # liquidations in a block: no limit
 DELEVERAGED_EACH = 20  # deleveragings that a block has room for
 BLOCK = 12  # [s]
 CHASE = 0.3  # a jump that nobody may open after in its own direction, in its block (PRC-4)
-CRUMB = 1_000  # [raw] of a claim that nobody comes back for
-MOST_PIECES = 50  # withdrawals of one claim, in a settlement
 # Operations whose own properties are checked; of the others those of the state are.
 WATCHED = ("liquidate", "deleverage", "withdraw", "close_settled", "buy")
 LONG, SHORT = "mallory.1", "mallory.2"  # the matched pair
@@ -289,7 +287,6 @@ class Outcome:
     health: float = 0.0  # the pool's, at its lowest; capped at 100
     deleveraged: float = 0.0  # notional
     share: float | None = None  # of each claim, if the venue settled
-    pieces: int = 0  # withdrawals that the last claim took in a settlement
     solvency: float = 0.0  # the pool's equity, lots for sale included, when it settled
     reward: float = 0.0  # the keeper's
     topped_up: float = 0.0  # by the fund, toward flat rewards
@@ -588,28 +585,15 @@ class Day:
                 self.pull("mallory", name)
 
     def pull(self, wallet: str, name: str, token: str = "token") -> Answer:
-        """Withdraw everything, as far as it goes; what a settlement pays is written down.
-
-        A claim that is more than the custody goes in pieces: see `Outcome.pieces`.
-        """
+        """Withdraw everything; what a settlement pays is written down."""
         who, unit = self.system.address(name), self.model.settings.unit
         settles = token == "token" and self.model.share > 1
-        pieces = 0
-        while True:
-            claim = max(self.model.header_of(who).cash, 0) // unit
-            amount: int | str = claim if settles else "all"
-            answer = self.do("withdraw", wallet, name, token, amount, wallet)
-            if settles and answer.reason == "margin: not enough cash":
-                amount = min(claim, self.model.custody)
-                answer = self.do("withdraw", wallet, name, token, amount, wallet)
-            if not (settles and answer.ok):
-                return answer
-            pieces += 1
-            self.out.pieces = max(self.out.pieces, pieces)
+        claim = max(self.model.header_of(who).cash, 0) // unit
+        answer = self.do("withdraw", wallet, name, token, claim if settles else "all", wallet)
+        if settles and answer.ok:
             sent = next(e.args[3] for e in answer.events if e.name == "Withdrawn")
-            self.paid.append((int(amount), sent))
-            if claim - int(amount) < CRUMB or pieces == MOST_PIECES:
-                return answer
+            self.paid.append((claim, sent))
+        return answer
 
     # -------------------------------------------------------------- a broke pool
 
@@ -1001,13 +985,6 @@ def words(limited: Sequence[Outcome], free: Sequence[Outcome]) -> Iterable[str]:
         yield (
             f"The attacker gained in {sum(o.gain > 0 for o in limited)}; nearest to his bound "
             f"{thousands(worst.gain)}k of {thousands(worst.bound)}k, seed {worst.seed}."
-        )
-    if settled:
-        most = max(settled, key=lambda o: o.pieces)
-    if settled and most.pieces > 1:
-        yield (
-            f"In a settlement the last claim took up to {most.pieces} withdrawals, seed "
-            f"{most.seed}: one of more than the custody is refused."
         )
 
 
