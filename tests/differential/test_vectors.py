@@ -84,7 +84,7 @@ def test_accrue__published_funding_table__matches_to_the_digit(modules, side):
 
 
 def pnl(modules, side, size, basis, price, index):
-    args = size, basis, price, index, 0, 10_000, 0, FUNDING_SCALE, 0
+    args = size, basis, price, index, 10_000, FUNDING_SCALE, 0
     return (model.value if side == "model" else modules.value)(*args)[0]
 
 
@@ -97,7 +97,7 @@ def test_value__debt_against_a_falling_coin__leverage_is_29(modules, side):
     size, cash = wad("1"), wad("2000")
     leverages = []
     for price in (wad("30000"), wad("29000")):
-        profit = value(size, wad("30000"), price, 0, 0, 10_000, 0, wad("1000000"), 0)[0]
+        profit = value(size, wad("30000"), price, 0, 10_000, wad("1000000"), 0)[0]
         leverages.append(notional(size, price) * WAD // equity(cash, profit, 10**6))
     assert leverages == [wad("15"), wad("29")]
 

@@ -10,6 +10,7 @@ import pytest
 from plimsoll.fuzz.artifacts import compile_contract
 from plimsoll.fuzz.chain import Contract
 from plimsoll.fuzz.system import created_by
+from plimsoll.model import Settings
 from plimsoll.slots import WAD
 from tests.utils.backed import DAY, MAX, Backed, coin, named
 
@@ -285,8 +286,9 @@ def test_buy_collateral__quote_that_is_not_paid_in_full__reverts(b: Backed, mode
     peer = chain.deploy(compile_contract("mocks/PuppetMock.vy"), b.at("zero"), 0)
     home = created_by(chain.deployer, chain.nonce(chain.deployer) + 1)
     auction = chain.deploy(parts.auction, home, peer.address, token.address)
-    peers = token.address, peer.address, peer.address, auction.address
-    house = chain.deploy(parts.clearinghouse, *peers, 0, 0, 0, 1_500_000, 0)
+    peers = token.address, 0, peer.address, peer.address, auction.address
+    settings = Settings(*peers, 0, 0, 0, 1_500_000, 0, peer.address)
+    house = chain.deploy(parts.clearinghouse, settings)
     feeds = [chain.deploy(parts.feed, 8, 3_000 * 10**8) for _ in range(2)]
 
     def act(name: str, *args: object) -> None:
@@ -368,8 +370,8 @@ def test_deployment__peers_that_do_not_fit__are_refused(b: Backed):
         b.chain.deploy(parts.auction, b.at("fund"), b.at("configurator"), odd.address)
     peer = b.chain.deploy(compile_contract("mocks/PuppetMock.vy"), b.at("zero"), 0)
     other = b.auction.address  # whose clearinghouse is another
+    peers = b.at("token"), 0, peer.address, peer.address, other
+    settings = Settings(*peers, *[0] * 5, peer.address)
     with pytest.raises(ValueError, match="settings: auction of another"):
-        b.chain.deploy(
-            parts.clearinghouse, b.at("token"), peer.address, peer.address, other, *[0] * 5
-        )
+        b.chain.deploy(parts.clearinghouse, settings)
     assert b.auction.view("clearinghouse") == b.house.address
