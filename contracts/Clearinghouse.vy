@@ -905,10 +905,9 @@ def _with(total: Sum, leg: IClearinghouse.Leg, stable: uint256) -> Sum:
     if stable != 0:
         opening_pnl, im = margin.opening_value(
             leg.size,
-            leg.basis,
+            pnl,
             leg.price,
             stable,
-            leg.index,
             leg.skew,
             (leg.t0 >> slots.IM) & slots.MASK_20,
             scale,
@@ -932,13 +931,14 @@ def _value(account: address, bitmap: uint256, initial: bool) -> Sum:
     """
     total: Sum = empty(Sum)
     base: uint256 = ledger.key(account, 0)
+    speed_ppm: uint256 = collateral.STABLE_SPEED_PPM
     for id: uint256 in range(markets.MAX_MARKETS):
         rest: uint256 = bitmap >> id
         if rest == 0:
             break
         if rest & 1 != 0:
             leg: IClearinghouse.Leg = markets.load(id, ledger._positions[base | id])
-            total = self._with(total, leg, markets.stable(leg, collateral.STABLE_SPEED_PPM) if initial else 0)
+            total = self._with(total, leg, markets.stable(leg, speed_ppm) if initial else 0)
     return total
 
 

@@ -538,7 +538,7 @@ def _position(
     p.notional = margin.notional(convert(abs(leg.size), uint256), leg.price)
     p.pnl, p.maintenance = reader.worth(leg, leg.price, leg.index)
     opening_pnl: int256 = 0
-    opening_pnl, p.initial = reader.opening_worth(leg)
+    opening_pnl, p.initial = reader.opening_worth(leg, p.pnl)
     p.rate = leg.rate
     words: IClearinghouse.Words = reader.words(leg.id)
     stored: Past = Past(

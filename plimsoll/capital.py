@@ -41,9 +41,8 @@ class Leg(NamedTuple):
         here, (mm, im) = to_wad(price), (self.terms.mm_ppm, self.terms.im_ppm)
         scale, reward = self.terms.skew_scale, self.terms.reward
         if opening:
-            return model.opening_value(
-                self.size, self.basis, here, here, self.funding, self.skew, im, scale, reward
-            )
+            pnl = model.value(self.size, self.basis, here, self.funding, mm, scale, reward).pnl
+            return model.opening_value(self.size, pnl, here, here, self.skew, im, scale, reward)
         return model.value(self.size, self.basis, here, self.funding, mm, scale, reward)
 
 

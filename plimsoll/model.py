@@ -323,10 +323,9 @@ def value(
 
 def opening_value(
     size: int,
-    basis: int,
+    pnl: int,
     price: int,
     stable: int,
-    index: int,
     skew: int,
     im_ppm: int,
     scale: int,
@@ -336,10 +335,12 @@ def opening_value(
 
     PnL at the lower for longs, at the higher for shorts; the requirement at the higher, and of the
     market's skew where that is more than the size.
+
+    `pnl` is that at the oracle's price; what the worse price takes off it rounds up.
     """
     low, high = sorted((price, stable))
     return Value(
-        floor_div(size * ((low if size > 0 else high) - index), WAD) - basis,
+        pnl - notional(size, price - low if size > 0 else high - price),
         required(size, high, im_ppm, max(abs(size), abs(skew)), scale, reward),
     )
 
@@ -1944,7 +1945,7 @@ class Model:
             return leg.price
         return follow(
             most * stored.steady >> 48,
-            (most >> 48) + 1,
+            most >> 47,
             leg.price,
             self.now - stored.touched_at,
             self.settings.stable_speed_ppm,
@@ -2109,7 +2110,7 @@ class Model:
         worth = value(size, basis, price, index, terms.mm_ppm, scale, reward)
         stable = self.stable_price(leg)
         opening = opening_value(
-            size, basis, price, stable, index, leg.skew, terms.im_ppm, scale, reward
+            size, worth.pnl, price, stable, leg.skew, terms.im_ppm, scale, reward
         )
         return Sum(
             total.pnl + worth.pnl,

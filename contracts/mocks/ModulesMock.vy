@@ -159,16 +159,15 @@ def value(
 @pure
 def opening_value(
     size: int256,
-    basis: int256,
+    pnl: int256,
     price: uint256,
     stable: uint256,
-    index: int256,
     skew: int256,
     im_ppm: uint256,
     scale: uint256,
     reward: uint256,
 ) -> (int256, uint256):
-    return margin.opening_value(size, basis, price, stable, index, skew, im_ppm, scale, reward)
+    return margin.opening_value(size, pnl, price, stable, skew, im_ppm, scale, reward)
 
 
 @external

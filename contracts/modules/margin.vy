@@ -54,10 +54,9 @@ def value(
 @pure
 def opening_value(
     size: int256,
-    basis: int256,
+    pnl: int256,
     price: uint256,
     stable: uint256,
-    index: int256,
     skew: int256,
     im_ppm: uint256,
     scale: uint256,
@@ -67,18 +66,20 @@ def opening_value(
     @notice The same for opening and withdrawing, at the worse of the oracle's and the stable price: PnL at the lower
             for longs, at the higher for shorts; initial ceil(N * (ratio + max(|size|, |k|) / 2S)) + reward, N at the
             higher. The market's skew counts too, so that a position split over many accounts asks for no less.
+    @param pnl [WAD quote] at the oracle's price; what the worse one takes off it rounds up
     @return (unrealised PnL, initial) [WAD quote]
     """
+    own: uint256 = convert(convert(max(size, unsafe_sub(0, size)), bytes32), uint256)
+    depth: uint256 = max(own, convert(convert(max(skew, unsafe_sub(0, skew)), bytes32), uint256))
     high: uint256 = max(price, stable)
-    own: uint256 = fixed_point.magnitude(size)
-    worst: uint256 = min(price, stable) if size > 0 else high
+    gap: uint256 = unsafe_sub(price, min(price, stable)) if size > 0 else unsafe_sub(high, price)
     doubled: uint256 = scale << 1
-    weight: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)
-    weight = unsafe_add(unsafe_mul(im_ppm, doubled), weight)
+    weight: uint256 = unsafe_add(unsafe_mul(im_ppm, doubled), unsafe_mul(depth, PPM))
+    worst: int256 = pnl
+    if gap != 0:
+        worst = unsafe_sub(pnl, convert(self.notional(own, gap), int256))
     return (
-        unsafe_sub(
-            fixed_point.floor_div(unsafe_mul(size, unsafe_sub(convert(worst, int256), index)), SWAD), basis
-        ),
+        worst,
         unsafe_add(
             fixed_point.ceil_div(unsafe_mul(self.notional(own, high), weight), unsafe_mul(doubled, PPM)), reward
         ),

@@ -91,8 +91,7 @@ def stable(m: IClearinghouse.Leg, speed_ppm: uint256) -> uint256:
     most: uint256 = self._max_price(m.t1)
     elapsed: uint256 = unsafe_sub(block.timestamp, (m.state_b >> slots.TOUCHED_AT) & slots.MASK_32)
     # What packing has cut off is not a distance.
-    cut: uint256 = unsafe_add(most >> 48, 1)
-    return prices.follow(unsafe_mul(most, steady) >> 48, cut, m.price, elapsed, speed_ppm)
+    return prices.follow(unsafe_mul(most, steady) >> 48, most >> 47, m.price, elapsed, speed_ppm)
 
 
 @internal

@@ -212,17 +212,17 @@ def stable(leg: IClearinghouse.Leg) -> uint256:
 
 @internal
 @view
-def opening_worth(leg: IClearinghouse.Leg) -> (int256, uint256):
+def opening_worth(leg: IClearinghouse.Leg, pnl: int256) -> (int256, uint256):
     """
     @notice A leg as opening and withdrawing see it: at the worse of the oracle's and the stable price.
+    @param pnl [WAD quote] its own, at the oracle's
     @return (unrealised PnL, initial) [WAD quote]
     """
     return margin.opening_value(
         leg.size,
-        leg.basis,
+        pnl,
         leg.price,
         self.stable(leg),
-        leg.index,
         leg.skew,
         (leg.t0 >> slots.IM) & slots.MASK_20,
         leg.t1 & slots.MASK_96,
@@ -243,7 +243,7 @@ def plus(total: Sum, leg: IClearinghouse.Leg) -> Sum:
     pnl, mm = self.worth(leg, leg.price, leg.index)
     opening_pnl: int256 = 0
     im: uint256 = 0
-    opening_pnl, im = self.opening_worth(leg)
+    opening_pnl, im = self.opening_worth(leg, pnl)
     return Sum(
         pnl=total.pnl + pnl,
         opening_pnl=total.opening_pnl + opening_pnl,

@@ -265,11 +265,8 @@ class Lens:
     def _initial_of(self, leg: Leg) -> int:
         """What a leg asks for when opening and withdrawing."""
         terms, stable = terms_of(self.model.markets[leg.id].words), self.model.stable_price(leg)
-        skew, index, scale = leg.skew, leg.funding_index, terms.skew_scale
-        prices = leg.price, stable
-        return opening_value(
-            leg.size, leg.basis, *prices, index, skew, terms.im_ppm, scale, terms.reward
-        ).required
+        rest = leg.skew, terms.im_ppm, terms.skew_scale, terms.reward
+        return opening_value(leg.size, 0, leg.price, stable, *rest).required
 
     # -------------------------------------------------------------- accounts
 

@@ -1484,8 +1484,8 @@ def test_46__matched_pair_and_a_jump__takes_no_more_than_open_interest_times_the
 
 SKEW_IGNORED = (
     "modules/margin.vy",
-    "weight: uint256 = unsafe_mul(max(own, fixed_point.magnitude(skew)), PPM)",
-    "weight: uint256 = unsafe_mul(own, PPM)",
+    "depth: uint256 = max(own, convert(convert(max(skew, unsafe_sub(0, skew)), bytes32), uint256))",
+    "depth: uint256 = own",
 )
 
 

@@ -209,8 +209,8 @@ FAULTS = [
         "opening looks at the oracle alone",
         HOUSE,
         "Clearinghouse.vy",
-        "        opening_pnl, im = margin.opening_value(\n            leg.size,\n            leg.basis,\n            leg.price,\n            stable,",
-        "        opening_pnl, im = margin.opening_value(\n            leg.size,\n            leg.basis,\n            leg.price,\n            leg.price,",
+        "        opening_pnl, im = margin.opening_value(\n            leg.size,\n            pnl,\n            leg.price,\n            stable,",
+        "        opening_pnl, im = margin.opening_value(\n            leg.size,\n            pnl,\n            leg.price,\n            leg.price,",
     ),
     Fault(
         "an hour's outflow never ends",

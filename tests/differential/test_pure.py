@@ -267,26 +267,26 @@ def test_value__any_leg__requirements_round_up_and_pnl_down(
     """MGN-1, MGN-2 and PRC-4: the worse price for opening, the oracle's for maintenance."""
     worth = model.value(size, basis, price, index, ratio, scale, reward)
     assert modules.value(size, basis, price, index, ratio, scale, reward) == worth
-    rest = index, skew, ratio, scale, reward
-    opening = model.opening_value(size, basis, price, stable, *rest)
-    assert modules.opening_value(size, basis, price, stable, *rest) == opening
+    rest = skew, ratio, scale, reward
+    opening = model.opening_value(size, worth.pnl, price, stable, *rest)
+    assert modules.opening_value(size, worth.pnl, price, stable, *rest) == opening
     low, high = min(price, stable), max(price, stable)
     for found, at, valued, depth in (
         (worth, price, price, abs(size)),
         (opening, low if size > 0 else high, high, max(abs(size), abs(skew))),
     ):
-        assert 0 <= Fraction(size * (at - index), WAD) - basis - found.pnl < 1
+        assert 0 <= Fraction(size * (at - index), WAD) - basis - found.pnl < 2  # two floors
         share = Fraction(ratio, PPM) + Fraction(depth, 2 * scale)
         exact = Fraction(abs(size) * valued, WAD) * share
         # Two ceilings: the notional's and the requirement's.
         assert 0 <= found.required - reward - exact < 1 + share
     assert opening.pnl <= worth.pnl
     assert opening.required >= worth.required >= reward
-    assert model.opening_value(size, basis, price, price, *rest).pnl == worth.pnl
+    assert model.opening_value(size, worth.pnl, price, price, *rest).pnl == worth.pnl
     bigger = size + (1 if size >= 0 else -1)
     grown = model.value(bigger, basis, price, index, ratio, scale, reward)
     assert grown.required >= worth.required
-    grown = model.opening_value(bigger, basis, price, stable, *rest)
+    grown = model.opening_value(bigger, worth.pnl, price, stable, *rest)
     assert grown.required >= opening.required
 
 

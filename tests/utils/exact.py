@@ -62,7 +62,7 @@ def steady_after(kept: int, max_price: int, price: int, seconds: int, ppm: int =
     """PRC-3: the same once it has followed the oracle's: 6 % of itself an hour, one hour at most."""
     stable = floor(Fraction(max_price * kept, 2**48))
     way = floor(Fraction(stable * ppm * min(seconds, 3_600), 3_600 * PPM))
-    high = stable + way + max_price // 2**48 + 1  # what storing has cut off is no distance
+    high = stable + way + max_price // 2**47  # what storing has cut off is no distance
     return steady(max(min(price, high), stable - way), max_price)
 
 
