@@ -67,7 +67,8 @@ abstract contract Venue {
         feed = new Feed();
         bytes memory code = abi.encodePacked(
             Code.CLEARINGHOUSE,
-            abi.encode(pool, pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether)
+            abi.encode(pool, 0, pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether),
+            abi.encode(pool, address(0), 60_000, 0, 0)
         );
         address made;
         assembly {
