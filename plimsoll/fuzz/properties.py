@@ -368,7 +368,7 @@ def a_trade_leaves_the_margin(step: Step) -> str | None:
     total, backing = model._value(account, header.bitmap), model._backing(account)
     weight_ppm = model.settings.profit_weight_ppm
     opening = equity(header.cash, total.opening_pnl, weight_ppm) + backing.initial
-    if not total.dead and opening >= total.initial:
+    if not total.dead and opening + packing(model, account) >= total.initial:
         return None
     now = header.cash + total.pnl + backing.maintenance
     then = before.cash + before.total.pnl + before.backing.maintenance
@@ -387,11 +387,23 @@ def a_withdrawal_leaves_the_margin(step: Step) -> str | None:
     header = model.header_of(account)
     total, backing = model._value(account, header.bitmap), model._backing(account)
     left = header.cash + min(total.opening_pnl, 0)
-    if total.dead or left + backing.initial < total.initial:
+    if total.dead or left + backing.initial + packing(model, account) < total.initial:
         return f"{left + backing.initial} is left, {total.initial} is needed"
     if step.op[3] == "token" and header.cash < 0:
         return f"a withdrawal left a debt of {-header.cash}"
     return None
+
+
+def packing(model: Model, account: str) -> int:
+    """What storing a stable price may take off an account's margin once the call is over [WAD quote].
+
+    The call's own check was made on the price as it was: see `model.follow`.
+    """
+    slack = 0
+    for market in markets_of(model.header_of(account).bitmap):
+        cut = (terms_of(model.markets[market].words).max_price >> 47) + 1
+        slack += 2 * (abs(model.leg(account, market).size) * cut // WAD + 1)
+    return slack
 
 
 @on_step("LIQ-1", "liquidate")

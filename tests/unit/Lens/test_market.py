@@ -50,7 +50,7 @@ def test_market__price_moves__stable_price_follows_by_6_percent_an_hour(stage, m
     elapsed = chain.blocks.head.timestamp - touched
     # 100 as stored, in 2**-48 of the greatest price: what is cut off does not count as a distance.
     stored = 10_000 * WAD * (100 * 2**48 // 10_000) // 2**48
-    cut = 10_000 * WAD // 2**48 + 1
+    cut = 10_000 * WAD // 2**47
     assert view.price == 150 * WAD
     assert view.stable_price == stored + cut + stored * 60_000 * elapsed // (3_600 * 10**6)
     chain.pending_timestamp = touched + 80_000
