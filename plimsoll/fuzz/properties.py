@@ -395,7 +395,7 @@ def a_withdrawal_leaves_the_margin(step: Step) -> str | None:
 
 
 def packing(model: Model, account: str) -> int:
-    """What storing a stable price may take off an account's margin once the call is over [WAD quote].
+    """What storing a stable price may take off a margin once the call is over [WAD quote].
 
     The call's own check was made on the price as it was: see `model.follow`.
     """
