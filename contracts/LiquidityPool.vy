@@ -809,10 +809,7 @@ def _space(v: ILiquidityPool.Valuation) -> uint256:
     """
     @notice How much more the Clearinghouse may hold [raw], if an entry is open at all; in a settlement none is.
     """
-    share: uint256 = 0
-    outflow: uint256 = 0
-    share, outflow = staticcall CLEARINGHOUSE.exits()
-    if share != 0 or not v.live or self._is_broke(v):
+    if self._is_settling() or not v.live or self._is_broke(v):
         return 0
     custody: uint256 = 0
     book: uint256 = 0
@@ -833,7 +830,7 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     book: uint256 = 0
     topped_up: uint256 = 0
     custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-    if not v.live or self._stays(v) <= 0:
+    if self._is_settling() or not v.live or self._stays(v) <= 0:
         return (0, custody)
     nav: int256 = 0
     exposure: uint256 = 0
@@ -854,7 +851,21 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
 
 @internal
 @view
+def _is_settling() -> bool:
+    """
+    @notice Whether a settlement pays claims, or will: what debtors repay meanwhile is theirs first, not the pool's.
+    """
+    share: uint256 = 0
+    outflow: uint256 = 0
+    share, outflow = staticcall CLEARINGHOUSE.exits()
+    return share != 0
+
+
+@internal
+@view
 def _check_live(v: ILiquidityPool.Valuation):
+    if self._is_settling():
+        fixed_point.fail(reasons.WITHDRAW_SETTLEMENT_WAITS)
     if not v.live:
         calm: bool = staticcall CLEARINGHOUSE.is_calm()
         fixed_point.fail(reasons.POOL_A_PRICE_IS_NOT_LIVE if calm else reasons.VENUE_FROZEN_OR_IN_GRACE)

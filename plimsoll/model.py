@@ -3251,7 +3251,7 @@ class Model:
 
         Whether there is so much at all is another question: see `custody`.
         """
-        if not v.live or v.stays <= 0:
+        if self.share or not v.live or v.stays <= 0:
             return 0
         stays = 0
         if self.book.exposure:
@@ -3264,6 +3264,8 @@ class Model:
         return v.nav < 0 or (v.nav == 0 and self.supply != 0)
 
     def _check_live(self, v: Valuation) -> None:
+        # What debtors repay meanwhile is the claims' first, not the pool's.
+        require(self.share == 0, "withdraw: settlement waits")
         calm = self.is_calm()
         require(v.live, "pool: a price is not live" if calm else "venue: frozen or in grace")
 

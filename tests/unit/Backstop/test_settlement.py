@@ -387,3 +387,22 @@ def test_settlement__lot_whose_rest_is_a_traders__is_sold_all_the_same():
     cost = b.do("buy", "bob", 0, "all", None, "bob").value
     assert cost == 61_200 * b.raw  # 1.02 times 60,000
     assert b.cash("alice") > 30_000 * WAD
+
+
+def test_settlement__pool__lets_nobody_in_or_out_until_claims_are_paid(b: Broke):
+    """What a debtor repays after the share is fixed would else be the first lender's who leaves."""
+    b.market_price(3_000)
+    b.do("request", "lender", 10**6 * b.raw, "lender", "lender")
+    b.wait(DAY)
+    b.market_price(6_000)
+    declared(b)
+    b.do("mint", "bob", b.raw)
+    for op in (
+        ["redeem", "lender", 1, "lender", "lender"],
+        ["request", "lender", 1, "lender", "lender"],
+        ["pool_deposit", "bob", b.raw, "bob"],
+        ["refresh", "keeper"],
+    ):
+        assert b.refusal(*op) == "withdraw: settlement waits"
+    assert b.pool.view("maxRedeem", b.at("lender")) == 0
+    assert b.pool.view("maxWithdraw", b.at("lender")) == 0
