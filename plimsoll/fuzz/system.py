@@ -210,18 +210,16 @@ class System:
                 names[f"{wallet}.{sub}"] = f"0x{int(chain.wallet(i), 16) ^ sub:040x}"
 
         token = chain.deploy(artifacts.token, "Quote", "QUOTE", setup.quote_decimals)
-        home = created_by(
-            chain.deployer, chain.nonce(chain.deployer) + (4 if setup.grace is None else 6)
-        )
-        configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
-        pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
-        auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
-        backstop = chain.deploy(artifacts.backstop, home, setup.deleverage_to)
         uptime = guard = None
         if setup.grace is not None:
             uptime = chain.deploy(artifacts.feed, 0, 0)
             assert uptime.call("set_round", 0, 0).ok
             guard = chain.deploy(artifacts.guard, uptime.address, setup.grace)
+        home = created_by(chain.deployer, chain.nonce(chain.deployer) + 4)
+        configurator = chain.deploy(artifacts.configurator, home, setup.keeper_share_ppm)
+        pool = chain.deploy(artifacts.pool, home, token.address, "Pool", "POOL", setup.cooldown)
+        auction = chain.deploy(artifacts.auction, home, configurator.address, token.address)
+        backstop = chain.deploy(artifacts.backstop, home, setup.deleverage_to)
         settings = Settings(
             quote=token.address,
             unit=10 ** (18 - setup.quote_decimals),
