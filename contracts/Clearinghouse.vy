@@ -159,7 +159,7 @@ def deposit(account: address, token: address, amount: uint256) -> uint256:
     @custom:access anyone, with his own tokens
     @custom:reverts "ledger: zero amount", "account: system", "ledger: unknown token", "account: not yours",
                     "prices: ...", "collateral: being delisted", "ledger: transfer failed", "caps: collateral",
-                    "ledger: deposit too large"
+                    "ledger: deposit too large", "deposit: in a settlement"
     @custom:spec ACC-6, LED-9, COL-1
     """
     return self._deposit(account, token, amount)
@@ -203,9 +203,10 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
     @param receiver [address]
     @custom:access owner of the account
     @custom:reverts "account: not yours", "ledger: zero amount", "withdraw: bad receiver", "margin: not enough cash",
-                    "ledger: unknown token", "margin: not enough tokens", "margin: dead leg", "margin: below initial",
-                    "caps: debt", "ledger: transfer failed"
-    @custom:spec MGN-5, MGN-7, PRC-5, COL-2
+                    "ledger: unknown token", "margin: not enough tokens", "venue: frozen or in grace",
+                    "margin: dead leg", "margin: below initial", "caps: debt", "withdraw: outflow limit",
+                    "withdraw: settlement waits", "ledger: transfer failed"
+    @custom:spec MGN-5, MGN-7, PRC-4, PRC-5, COL-2, LIQ-8, LIQ-11, GOV-4
     """
     self._check_owner(account)
     self._check_amount(amount)
@@ -268,8 +269,8 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     @custom:access owner of the account; the Backstop
     @custom:reverts "account: not yours", "account: system", "trade: zero size", "market: unknown", "prices: ...",
                     "trade: size out of range", "trade: past limit price", "market: reduce only",
-                    "account: 32 markets at most", "caps: ...", "margin: dead leg", "margin: below initial",
-                    "margin: health would fall"
+                    "account: 32 markets at most", "market: paused", "caps: ...", "venue: frozen or in grace",
+                    "margin: dead leg", "margin: below initial", "margin: health would fall"
     @custom:spec QTE-1 to QTE-5, MGN-7, LED-6, LED-7, LIQ-9, PRC-6
     """
     flat: bool = msg.sender == BACKSTOP
@@ -370,7 +371,8 @@ def liquidate(account: address) -> uint256:
     @param account [address]
     @return [WAD quote] the reward, credited to the caller's account
     @custom:access anyone
-    @custom:reverts "account: system", "liquidation: account is healthy", "prices: too little gas"
+    @custom:reverts "account: system", "venue: frozen or in grace", "liquidation: account is healthy",
+                    "prices: too little gas"
     @custom:spec LIQ-1 to LIQ-6
     """
     return self._must(account, False)
@@ -383,7 +385,7 @@ def liquidate_many(accounts: DynArray[address, MAX_BATCH]) -> uint256:
     @param accounts [address] at most 64
     @return [WAD quote] the rewards together
     @custom:access anyone
-    @custom:reverts "prices: too little gas"
+    @custom:reverts "venue: frozen or in grace", "prices: too little gas"
     @custom:spec LIQ-1
     """
     total: uint256 = 0
@@ -404,7 +406,7 @@ def convert_collateral(account: address) -> uint256:
     @param account [address]
     @return [WAD quote] the keeper's share of the fee, credited to the caller's account
     @custom:access anyone
-    @custom:reverts "account: system", "convert: not called", "prices: too little gas"
+    @custom:reverts "account: system", "venue: frozen or in grace", "convert: not called", "prices: too little gas"
     @custom:spec COL-3
     """
     return self._must(account, True)

@@ -85,7 +85,7 @@ def ordinary() -> list[CoinSetup]:
 
 
 class Backed:
-    """A deployment with two markets at 3,000 and some tokens; amounts in raw units, prices in quote."""
+    """A deployment with some markets at 3,000 and some tokens; amounts in raw units, prices in quote."""
 
     def __init__(
         self,
@@ -94,12 +94,13 @@ class Backed:
         market: dict[str, Any] | None = None,
         artifacts: Artifacts | None = None,
         compare: bool = True,
+        markets: int = 2,
         **options: Any,
     ) -> None:
         self.compare = compare
         terms = {**PLAIN, **(market or {})}
         setup = Setup(
-            [MarketSetup(PRICE * 10**8, 8, terms) for _ in range(2)],
+            [MarketSetup(PRICE * 10**8, 8, terms) for _ in range(markets)],
             coins=ordinary() if coins is None else coins,
             credit=None if credit is NO_CREDIT else {**CREDIT, **(credit or {})},
             **options,

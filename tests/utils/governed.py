@@ -10,6 +10,7 @@ from plimsoll.slots import WAD, Terms
 
 DAY, HOUR = 86_400, 3_600
 PRICE = 100 * 10**8  # of the feed, 8 decimals
+NOT_OWNER = "ownable: caller is not the owner"
 BASE: dict[str, Any] = {
     "max_age": 3_600,
     "min_price": WAD,

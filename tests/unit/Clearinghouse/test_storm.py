@@ -162,12 +162,55 @@ def test_holding__token_that_jumps__counts_the_lower_for_opening_and_the_oracle_
     assert down.stable > 2_990 * WAD
 
 
-# ------------------------------------------------------------------ calm (LIQ-8, GOV-1)
+# ------------------------------------------------------------------ one dead leg among eight (PRC-5)
 
 
 @pytest.fixture
-def tense(b: Backed) -> Backed:
-    """Alice holds a position she can lose, bob is under the line, carol's account is flat."""
+def eight() -> Backed:
+    """Alice is long 1 in each of eight markets at 3,000, with 3,000 behind them."""
+    b = Backed(markets=8, coins=[])
+    b.fund("alice", 3_000)
+    for market in range(8):
+        b.do("trade", "alice", "alice", market, WAD)
+    return b
+
+
+@pytest.mark.parametrize("mode", ["revert", "burn", "short", "empty"])
+def test_trade__one_dead_leg_among_eight__the_other_seven_close(eight, mode):
+    eight.do("fault", 7, mode)
+    eight.fund("alice", 100)
+    assert eight.refusal("trade", "alice", "alice", 0, WAD) == "margin: dead leg"
+    assert eight.refusal("withdraw", "alice", "alice", "token", 1, "alice") == "margin: dead leg"
+    assert eight.refusal("trade", "alice", "alice", 7, -WAD) == "prices: feed failed"
+    for market in range(7):
+        eight.do("trade", "alice", "alice", market, -WAD)
+    eight.do("fault", 7, "ok")
+    eight.do("trade", "alice", "alice", 7, -WAD)
+    eight.do("withdraw", "alice", "alice", "token", "all", "alice")
+
+
+@pytest.mark.parametrize("mode", ["revert", "burn", "short", "empty"])
+def test_liquidate__one_dead_leg_among_eight__seven_close_and_the_eighth_when_it_is_back(
+    eight, mode
+):
+    eight.do("fault", 7, mode)
+    for market in range(7):
+        eight.market_price(2_700, market)
+    eight.do("liquidate", "keeper", "alice")
+    assert eight.model.header_of(eight.at("alice")).bitmap == 1 << 7
+    # What is left carries the one that is valued as it was.
+    assert eight.refusal("liquidate", "keeper", "alice") == "liquidation: account is healthy"
+    eight.do("fault", 7, "ok")
+    eight.market_price(2_300, 7)
+    eight.do("liquidate", "keeper", "alice")
+    assert eight.model.header_of(eight.at("alice")).bitmap == 0
+
+
+# ------------------------------------------------------------------ calm (LIQ-8, GOV-1)
+
+
+def strained(b: Backed) -> Backed:
+    """Alice has a position and can keep it, bob is under the line, mallory's account is flat."""
     b.fund("alice", 2_000)
     b.do("trade", "alice", "alice", 0, WAD)
     b.fund("bob", 400)
@@ -176,6 +219,12 @@ def tense(b: Backed) -> Backed:
     b.wait(60)
     b.market_price(2_700)
     return b
+
+
+@pytest.fixture
+def tense(b: Backed) -> Backed:
+    """A venue that can be frozen."""
+    return strained(b)
 
 
 def waits(b: Backed) -> bool:
@@ -238,16 +287,8 @@ def test_set_nav__while_frozen__keeps_the_freeze(tense):
 
 @pytest.fixture
 def rollup() -> Backed:
-    """The same with a sequencer and an hour of grace, and the same accounts as `tense`."""
-    b = Backed(grace=HOUR)
-    b.fund("alice", 2_000)
-    b.do("trade", "alice", "alice", 0, WAD)
-    b.fund("bob", 400)
-    b.do("trade", "bob", "bob", 0, WAD)
-    b.fund("mallory", 1_000)
-    b.wait(60)
-    b.market_price(2_700)
-    return b
+    """The same with a sequencer and an hour of grace."""
+    return strained(Backed(grace=HOUR))
 
 
 @pytest.mark.parametrize(

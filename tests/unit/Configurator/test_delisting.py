@@ -12,6 +12,7 @@ from tests.utils.governed import (
     BASE,
     DAY,
     HOUR,
+    NOT_OWNER,
     PRICE,
     do,
     governed,
@@ -23,8 +24,6 @@ from tests.utils.governed import (
     wait,
     walk,
 )
-
-NOT_OWNER = "ownable: caller is not the owner"
 
 
 def delisted(size: int = 10 * WAD) -> System:

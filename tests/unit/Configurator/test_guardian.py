@@ -15,6 +15,7 @@ from tests.utils.backed import CREDIT, Backed, coin
 from tests.utils.governed import (
     DAY,
     HOUR,
+    NOT_OWNER,
     do,
     everything,
     governed,
@@ -27,7 +28,7 @@ from tests.utils.governed import (
     walk,
 )
 
-NOT_OWNER, NOT_GUARDIAN = "ownable: caller is not the owner", "configurator: guardian only"
+NOT_GUARDIAN = "configurator: guardian only"
 WEEK = 7 * DAY
 SKEW, INTEREST = 10_000 * WAD, 14_000 * WAD
 

@@ -16,6 +16,7 @@ from tests.utils.governed import (
     BASE,
     DAY,
     HOUR,
+    NOT_OWNER,
     do,
     everything,
     governed,
@@ -28,7 +29,6 @@ from tests.utils.governed import (
     walk,
 )
 
-NOT_OWNER = "ownable: caller is not the owner"
 CENT = WAD // 100
 HARDER = {
     "im_ppm": 80_000,

@@ -15,26 +15,8 @@ from plimsoll.fuzz.chain import Outcome
 from plimsoll.fuzz.system import MarketSetup, Setup, System, compiled
 from plimsoll.model import LIVE, MAX_UINT
 from plimsoll.slots import WAD
+from tests.utils.governed import BASE, PRICE
 
-BASE: dict[str, Any] = {
-    "max_age": 3_600,
-    "min_price": WAD,
-    "max_price": 10_000 * WAD,
-    "skew_scale": 1_000_000 * WAD,
-    "max_skew": 10_000 * WAD,
-    "max_open_interest": 14_000 * WAD,
-    "im_ppm": 50_000,
-    "mm_ppm": 25_000,
-    "liquidation_fee_ppm": 10_000,
-    "reward": 5 * WAD,
-    "taker_fee_ppm": 500,
-    "spread_ppm": 1_000,
-    "otc_band_ppm": 5_000,
-    "max_velocity_ppm": 500_000,
-    "max_rate_ppm": 10_000,
-    "reduce_only": False,
-}
-PRICE = 100 * 10**8  # of every feed, 8 decimals
 CENT = WAD // 100
 
 # (what is accepted, what is refused, by what name)
