@@ -262,11 +262,8 @@ def fix() -> uint256:
     if waits and block.timestamp < self.settled_at + PATIENCE:
         fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
 
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-    held: uint256 = custody * s.unit
+    known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
+    held: uint256 = known.custody * s.unit
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
     total: int256 = convert(held + (credit[0] & slots.MASK_128), int256)
     of_pool: int256 = self._cash(s.pool)
@@ -279,7 +276,7 @@ def fix() -> uint256:
     self.state = FIXED
     self.share = share
     extcall CLEARINGHOUSE.set_share(1 + share)
-    log IBackstop.ShareFixed(share=share, claims=claims, custody=custody)
+    log IBackstop.ShareFixed(share=share, claims=claims, custody=known.custody)
     return share
 
 

@@ -68,7 +68,7 @@ SEQUENCER: immutable(ISequencerGuard)  # zero: none
 
 # ------------------------------------------------------------------ STORAGE
 
-_outflow: uint256  # hour << 128 | [raw] quote that left in it
+_least_held: uint256  # hour << 128 | [raw] quote that is held to its end, whatever leaves
 _topped_up: uint256  # block << 128 | [WAD quote] paid in that block; never above TOP_UP_PER_BLOCK
 
 
@@ -227,17 +227,13 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
             fixed_point.fail(reasons.MARGIN_NOT_ENOUGH_CASH)
         if sent == 0:
             fixed_point.fail(reasons.WITHDRAW_SETTLEMENT_WAITS)
+        # Whatever it leaves by: what no rule foresees is slow, too.
+        least: uint256 = self._least_of_hour()
+        if unsafe_sub(custody, sent) < least:
+            fixed_point.fail(reasons.WITHDRAW_OUTFLOW_LIMIT)
         ledger.add_cash(account, unsafe_sub(0, taken))
         ledger.add_cash(ledger.POOL, convert(unsafe_mul(unsafe_sub(wide, sent), ledger.UNIT), int256))
         ledger._custody = unsafe_sub(word, sent)
-        if OUTFLOW != 0:  # whatever it leaves by: what no rule foresees is slow, too
-            hour: uint256 = block.timestamp // 3_600
-            spent: uint256 = self._spent(self._outflow, hour)
-            held: uint256 = unsafe_add(custody, spent)
-            spent = unsafe_add(spent, sent)
-            if spent > max(unsafe_mul(held, OUTFLOW & slots.MASK_20) // PPM, OUTFLOW >> 20):
-                fixed_point.fail(reasons.WITHDRAW_OUTFLOW_LIMIT)
-            self._outflow = (hour << 128) | spent
         header = ledger._headers[account]
     else:
         header = collateral.give(account, collateral.id_of(token), amount)
@@ -294,7 +290,7 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
         others = self._value(account, header & slots.MASK_128 & ~bit, True)
         prices.must_be_live(leg.status)
     stable: uint256 = markets.stable(leg, collateral.STABLE_SPEED_PPM)
-    scale: int256 = convert(leg.t1 & slots.MASK_96, int256)
+    scale: int256 = convert(convert(leg.t1 & slots.MASK_96, bytes32), int256)
     after: int256 = unsafe_add(leg.size, size_delta)
     dust: bool = after != 0 and fixed_point.magnitude(after) >> slots.LOT_BITS == 0
     reduces: bool = curve.only_reduces(leg.size, size_delta)
@@ -307,12 +303,12 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     fee_ppm: uint256 = 0
     if not flat:
         price = curve.fill_price(
-            leg.price, leg.skew, size_delta, convert(scale, uint256), (leg.t1 >> slots.SPREAD) + leg.surge_ppm
+            leg.price, leg.skew, size_delta, leg.t1 & slots.MASK_96, unsafe_add(leg.t1 >> slots.SPREAD, leg.surge_ppm)
         )
         fee_ppm = (leg.t1 >> slots.TAKER_FEE) & slots.MASK_20
     if price > limit_price if size_delta > 0 else price < limit_price:
         fixed_point.fail(reasons.TRADE_PAST_LIMIT_PRICE)
-    f: Filled = self._fill(account, leg, size_delta, price, leg.surge_ppm, markets.steady(leg, stable))
+    f: Filled = self._fill(account, leg, size_delta, price, flat, markets.steady(leg.t1, stable))
     if not reduces:
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
             fixed_point.fail(reasons.MARKET_REDUCE_ONLY)
@@ -328,12 +324,12 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
     # The fee, from cash.
     fee: uint256 = unsafe_mul(unsafe_mul(fixed_point.magnitude(size_delta), price), fee_ppm)
     fee = fixed_point.ceil_div(fee, WAD * PPM)
-    to_insurance: uint256 = unsafe_mul(fee, INSURANCE_SHARE_PPM) // PPM
-    cash_after: int256 = unsafe_sub(unsafe_add(cash, f.realised), convert(fee, int256))
+    to_insurance: uint256 = unsafe_div(unsafe_mul(fee, INSURANCE_SHARE_PPM), PPM)
+    cash_after: int256 = unsafe_sub(unsafe_add(cash, f.realised), convert(convert(fee, bytes32), int256))
     header = header | bit if leg.size != 0 else header & ~bit
     ledger.write_header(account, slots.with_cash(header, cash_after), was)
     ledger.add_cash(ledger.POOL, unsafe_add(f.cost, convert(unsafe_sub(fee, to_insurance), int256)))
-    ledger.add_cash(self, convert(to_insurance, int256))
+    ledger.add_cash(self, convert(convert(to_insurance, bytes32), int256))
     markets.book(f.exposure_change, 0)
     if flat:
         return price
@@ -473,7 +469,7 @@ def set_terms(market: uint256, terms: uint256[3]):
     if markets._markets[market].t0 != 0:
         leg: IClearinghouse.Leg = markets.load(market, 0)
         stable: uint256 = markets.stable(leg, collateral.STABLE_SPEED_PPM)
-        leg.t1 = terms[1]  # the stable price is stored by the greatest
+        leg.t1 = terms[1]  # the stable price is stored over the greatest
         markets.touch(leg, stable)
     markets._markets[market].t0 = terms[0]
     markets._markets[market].t1 = terms[1]
@@ -653,13 +649,21 @@ def settings() -> IClearinghouse.Settings:
 
 @external
 @view
-def globals() -> (uint256, uint256, uint256):
+def globals() -> IClearinghouse.Globals:
     """
-    @notice Quote held for accounts, the pool's book, and what this block paid for flat rewards.
-    @return [raw] custody, [packed] book and [packed] top-ups: see modules/slots.vy
+    @notice Quote held for accounts, the pool's book, and what bounds payments.
+    @return [struct] see IClearinghouse
     @custom:access anyone
+    @custom:spec LIQ-11, GOV-4
     """
-    return (ledger._custody & slots.MASK_128, markets._book, self._topped_up)
+    word: uint256 = ledger._custody
+    return IClearinghouse.Globals(
+        custody=word & slots.MASK_128,
+        book=markets._book,
+        topped_up=self._topped_up,
+        share=word >> slots.SHARE,
+        least_held=self._least_held,
+    )
 
 
 @external
@@ -672,18 +676,6 @@ def is_calm() -> bool:
     @custom:spec LIQ-8
     """
     return self._is_calm()
-
-
-@external
-@view
-def exits() -> (uint256, uint256):
-    """
-    @notice What claims on quote are paid, and what has left.
-    @return [WAD] 1 + the share in a settlement, 0 without one; [packed] hour and [raw] outflow in it
-    @custom:access anyone
-    @custom:spec LIQ-11, GOV-4
-    """
-    return (ledger._custody >> slots.SHARE, self._outflow)
 
 
 @external
@@ -792,6 +784,7 @@ def _deposit(account: address, token: address, amount: uint256) -> uint256:
         settling: bool = ledger._custody >> slots.SHARE != 0 and msg.sender != AUCTION.address
         if settling and account != self and ledger._headers[account] >> 255 == 0:
             fixed_point.fail(reasons.DEPOSIT_IN_A_SETTLEMENT)
+        self._least_of_hour()  # before the hour's first movement
         arrived = ledger.pull(ledger.QUOTE, amount)
         ledger.credit(account, arrived)
     else:
@@ -830,9 +823,21 @@ def _check_calm():
 
 
 @internal
-@pure
-def _spent(word: uint256, period: uint256) -> uint256:
-    return word & slots.MASK_128 if word >> 128 == period else 0
+def _least_of_hour() -> uint256:
+    """
+    @notice What of the quote held an hour leaves [raw], reckoned before its first movement: deposits that are taken back
+            use nothing up.
+    """
+    if OUTFLOW == 0:
+        return 0
+    hour: uint256 = block.timestamp // 3_600
+    word: uint256 = self._least_held
+    if word >> 128 != hour:
+        custody: uint256 = ledger._custody & slots.MASK_128
+        most: uint256 = max(unsafe_mul(custody, OUTFLOW & slots.MASK_20) // PPM, OUTFLOW >> 20)
+        word = (hour << 128) | unsafe_sub(custody, min(most, custody))
+        self._least_held = word
+    return word & slots.MASK_128
 
 
 @internal
@@ -946,23 +951,29 @@ def _value(account: address, bitmap: uint256, initial: bool) -> Sum:
 
 @internal
 def _fill(
-    account: address, leg: IClearinghouse.Leg, delta: int256, price: uint256, surge_ppm: uint256, steady: uint256
+    account: address, leg: IClearinghouse.Leg, delta: int256, price: uint256, forced: bool, steady: uint256
 ) -> Filled:
     """
     @notice The one way for a size to change: `account` takes `delta` from the pool at `price`.
     @dev Writes the position and the market. The pool's size is minus the skew, and its basis goes straight
          to its cash: the caller credits `cost` to it, once a transaction.
+         What is `forced` adds its size to the spread of whoever trades in the same second.
     """
     f: Filled = empty(Filled)
     f.size, f.basis, f.realised, f.cost = curve.fill(leg.size, leg.basis, delta, price, leg.index)
     f.skew = unsafe_add(leg.skew, delta)
     f.lots = unsafe_sub(
-        unsafe_add(leg.lots, convert(max(f.size, 0), uint256) >> slots.LOT_BITS),
-        convert(max(leg.size, 0), uint256) >> slots.LOT_BITS,
+        unsafe_add(leg.lots, convert(convert(max(f.size, 0), bytes32), uint256) >> slots.LOT_BITS),
+        convert(convert(max(leg.size, 0), bytes32), uint256) >> slots.LOT_BITS,
     )
     ledger._positions[ledger.key(account, leg.id)] = slots.pack_position(f.size, f.basis)
     a: uint256 = 0
     b: uint256 = 0
+    surge_ppm: uint256 = leg.surge_ppm
+    if forced:
+        own: uint256 = convert(convert(max(delta, unsafe_sub(0, delta)), bytes32), uint256)
+        part: uint256 = fixed_point.ceil_div(unsafe_mul(own, PPM), leg.t1 & slots.MASK_96)
+        surge_ppm = min(unsafe_add(surge_ppm, part), slots.MAX_SURGE)
     f.exposure_change, a, b = markets.store(leg, f.lots, f.skew, surge_ppm, steady)
     log IClearinghouse.Fill(
         account=account,
@@ -1042,12 +1053,10 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
             continue
         scale: uint256 = leg.t1 & slots.MASK_96
         own: uint256 = convert(convert(max(leg.size, unsafe_sub(0, leg.size)), bytes32), uint256)
-        surge_ppm: uint256 = fixed_point.ceil_div(unsafe_mul(own, PPM), scale)
-        surge_ppm = min(unsafe_add(leg.surge_ppm, surge_ppm), slots.MAX_SURGE)
         price: uint256 = curve.fill_price(leg.price, leg.skew, unsafe_sub(0, leg.size), scale, 0)
         # The stable price is left as it is: nobody opens here.
         f: Filled = self._fill(
-            account, leg, unsafe_sub(0, leg.size), price, surge_ppm, leg.state_b & slots.MASK_48
+            account, leg, unsafe_sub(0, leg.size), price, True, leg.state_b & slots.MASK_48
         )
         cash = unsafe_add(cash, f.realised)
         to_pool = unsafe_add(to_pool, f.cost)
@@ -1183,7 +1192,8 @@ def _top_up(wanted: uint256) -> uint256:
     """
     @notice As much of `wanted` as this block's allowance for topping up flat rewards still has.
     """
-    spent: uint256 = self._spent(self._topped_up, block.number)
+    word: uint256 = self._topped_up
+    spent: uint256 = word & slots.MASK_128 if word >> 128 == block.number else 0
     paid: uint256 = min(wanted, unsafe_sub(TOP_UP_PER_BLOCK, spent))
     self._topped_up = (block.number << 128) | unsafe_add(spent, paid)
     return paid

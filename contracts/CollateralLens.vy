@@ -244,10 +244,7 @@ def preview_liquidation(account: address) -> ICollateralLens.LiquidationPreview:
         for lot: ICollateralLens.LotPreview in rest.lots:
             p.lots.append(lot)
     if split.shortfall != 0:
-        custody: uint256 = 0
-        book: uint256 = 0
-        topped_up: uint256 = 0
-        custody, book, topped_up = reader.globals()
+        topped_up: uint256 = reader.globals().topped_up
         spent: uint256 = topped_up & slots.MASK_128 if topped_up >> 128 == block.number else 0
         p.top_up = min(min(split.shortfall, fund), s.top_up_per_block - spent)
         p.reward += p.top_up

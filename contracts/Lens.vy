@@ -356,20 +356,18 @@ def pool() -> ILens.PoolView:
         if leg.skew != 0:
             v.pnl += fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
             v.has_dead_market = v.has_dead_market or leg.status != prices.LIVE
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    v.custody, book, topped_up = reader.globals()
-    v.nav, v.exposure, v.nav_known_at = slots.unpack_book(book)
+    known: IClearinghouse.Globals = reader.globals()
+    v.custody = known.custody
+    v.share = known.share
+    v.nav, v.exposure, v.nav_known_at = slots.unpack_book(known.book)
     v.leverage = self._leverage(v.exposure, v.nav)
     v.max_leverage = s.max_pool_leverage_ppm * PPM_TO_WAD
     v.custody_wad = v.custody * s.unit
     v.traders = convert(v.custody_wad, int256) - v.cash - v.insurance
     v.balance = staticcall IERC20(s.quote).balanceOf(reader.CLEARINGHOUSE.address)
     v.calm = reader.is_calm()
-    v.calm_from = self._coming(book >> slots.CALM_FROM)
-    outflow: uint256 = 0
-    v.share, outflow = reader.exits()
-    v.outflow, v.outflow_left = self._outflow(v.custody, outflow, s)
+    v.calm_from = self._coming(known.book >> slots.CALM_FROM)
+    v.outflow_left = self._outflow_left(known, s)
     return v
 
 
@@ -446,17 +444,16 @@ def _leverage(amount: uint256, equity: int256) -> uint256:
 
 @internal
 @view
-def _outflow(custody: uint256, outflow: uint256, s: IClearinghouse.Settings) -> (uint256, uint256):
+def _outflow_left(known: IClearinghouse.Globals, s: IClearinghouse.Settings) -> uint256:
     """
-    @param custody [raw] held for accounts
-    @param outflow [packed] as stored
-    @return ([raw] quote that left in this hour, [raw] what a withdrawal may still take; max_value: no limit)
+    @return [raw] quote that a withdrawal may take in this hour; max_value: no limit
     """
-    spent: uint256 = outflow & slots.MASK_128 if outflow >> 128 == block.timestamp // 3_600 else 0
-    if s.outflow_ppm == 0 and s.outflow_floor == 0:
-        return (spent, max_value(uint256))
-    limit: uint256 = max((custody + spent) * s.outflow_ppm // PPM, s.outflow_floor)
-    return (spent, limit - min(spent, limit))
+    if s.outflow_ppm == 0:
+        return max_value(uint256)
+    if known.least_held >> 128 == block.timestamp // 3_600:
+        least: uint256 = known.least_held & slots.MASK_128
+        return known.custody - min(known.custody, least)
+    return min(known.custody, max(known.custody * s.outflow_ppm // PPM, s.outflow_floor))
 
 
 @internal
@@ -466,19 +463,11 @@ def _accepted(claim: uint256, s: IClearinghouse.Settings) -> uint256:
     @notice The most of a `claim` on quote [raw], which its account may give away, that `withdraw` accepts: custody, the
             hour's limit and, in a settlement, the share of a claim that is paid are in it.
     """
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = reader.globals()
-    share: uint256 = 0
-    outflow: uint256 = 0
-    share, outflow = reader.exits()
-    spent: uint256 = 0
-    left: uint256 = 0
-    spent, left = self._outflow(custody, outflow, s)
-    paid: uint256 = share - 1 if share != 0 else WAD  # of each claim
+    known: IClearinghouse.Globals = reader.globals()
+    left: uint256 = self._outflow_left(known, s)
+    paid: uint256 = known.share - 1 if known.share != 0 else WAD  # of each claim
     # The limit counts what is sent, rounded down.
-    most: uint256 = ((min(left, custody) + 1) * WAD - 1) // max(paid, 1)
+    most: uint256 = ((min(left, known.custody) + 1) * WAD - 1) // max(paid, 1)
     most = min(claim, most)
     return most if most * paid >= WAD else 0  # a claim for which nothing would be sent is refused
 
@@ -651,11 +640,7 @@ def _capped(leg: IClearinghouse.Leg, skew: int256, lots: uint256, max_leverage_p
     @notice Why the caps refuse a fill that leaves the market of `leg` with this skew and these lots, if they do.
     """
     words: IClearinghouse.Words = reader.words(leg.id)
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = reader.globals()
-    return self._cap_reason(leg, skew, lots, max_leverage_ppm, words.t2, book)
+    return self._cap_reason(leg, skew, lots, max_leverage_ppm, words.t2, reader.globals().book)
 
 
 @internal
@@ -714,10 +699,7 @@ def _room(
 def _market(market: uint256, s: IClearinghouse.Settings) -> ILens.MarketView:
     words: IClearinghouse.Words = reader.words(market)
     leg: IClearinghouse.Leg = reader.leg(empty(address), market)
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = reader.globals()
+    book: uint256 = reader.globals().book
     v: ILens.MarketView = empty(ILens.MarketView)
     v.market = market
     v.name = staticcall IConfigurator(s.configurator).market_name(market)

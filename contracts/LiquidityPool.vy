@@ -811,11 +811,8 @@ def _space(v: ILiquidityPool.Valuation) -> uint256:
     """
     if self._is_settling() or not v.live or self._is_broke(v):
         return 0
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-    return ledger.MAX_CUSTODY // UNIT - custody
+    known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
+    return ledger.MAX_CUSTODY // UNIT - known.custody
 
 
 @internal
@@ -826,24 +823,21 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
             an exit is closed. And how much there is in all.
     @return (room [raw], custody [raw])
     """
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-    if self._is_settling() or not v.live or self._stays(v) <= 0:
-        return (0, custody)
+    known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
+    if known.share != 0 or not v.live or self._stays(v) <= 0:
+        return (0, known.custody)
     nav: int256 = 0
     exposure: uint256 = 0
     known_at: uint256 = 0
-    nav, exposure, known_at = slots.unpack_book(book)
+    nav, exposure, known_at = slots.unpack_book(known.book)
     stays: uint256 = 0
     if exposure != 0:
         settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
         if settings.max_pool_leverage_ppm == 0:
-            return (0, custody)
+            return (0, known.custody)
         stays = self._up(exposure * PPM, settings.max_pool_leverage_ppm)
     has: uint256 = convert(self._stays(v), uint256)
-    return ((has - stays) // UNIT if has > stays else 0, custody)
+    return ((has - stays) // UNIT if has > stays else 0, known.custody)
 
 
 # ------------------------------------------------------------------ INTERNAL: checks
@@ -855,10 +849,8 @@ def _is_settling() -> bool:
     """
     @notice Whether a settlement pays claims, or will: what debtors repay meanwhile is theirs first, not the pool's.
     """
-    share: uint256 = 0
-    outflow: uint256 = 0
-    share, outflow = staticcall CLEARINGHOUSE.exits()
-    return share != 0
+    known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
+    return known.share != 0
 
 
 @internal

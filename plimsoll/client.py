@@ -207,7 +207,6 @@ class Pool:
     calm: bool  # else: no liquidation, no added risk, no withdrawing with positions or debt
     calm_from: int  # [unix s] the end of a freeze and its grace; 0 and not calm: the sequencer's
     share: Decimal | None  # of each claim that is paid in a settlement; None: there is none
-    outflow: Decimal  # [quote] that left in this hour
     outflow_left: Decimal | None  # [quote] that may still leave in it; None: no limit
 
 
@@ -653,7 +652,7 @@ class Client:
     def pool(self) -> Pool:
         """The pool, the insurance fund and custody, as of now."""
         view = self._lens("pool")
-        raw, left = ("custody", "balance", "outflow"), int(view.outflow_left)
+        raw, left = ("custody", "balance"), int(view.outflow_left)
         values = _decimals(Pool, view, raw=raw, ends=self.deployment)
         now = self.chain.view(self.deployment.pool, "valuation")
         values.update(
@@ -1125,7 +1124,7 @@ def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) 
             word, _ = chain.view(house, "backing", account)
             for number in bits(slots.unpack_backing(int(word))[0]):
                 held[number] += int(chain.view(house, "holding", account, number).own)
-    custody = int(chain.view(house, "globals")[0])
+    custody = int(chain.view(house, "globals").custody)
     balance = int(chain.view(deployment.quote, "balanceOf", address_of(house)))
     unit = int(chain.view(house, "settings").unit)
     return Conservation(

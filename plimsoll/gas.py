@@ -39,8 +39,7 @@ TARGETS: dict[str, dict[str, int]] = {
     "liquidate.chainlink": {"16": 775_000, "32": 1_480_000},
     "trade_open": {"1": 132_000, "16": 450_000},
     "trade_open.chainlink": {"16": 650_000},
-    # 400,000 before the stable price, which costs 1,340 a leg here, and calm, 2,400.
-    "withdraw": {"16": 405_000},
+    "withdraw": {"16": 400_000},
     "withdraw.chainlink": {"16": 620_000},
 }
 

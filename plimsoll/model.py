@@ -1241,7 +1241,7 @@ class Model:
     book: Book = Book()
     custody: int = 0  # [raw]
     share: int = 0  # in a settlement: 1 + the share of each claim that is paid [WAD]
-    outflow: tuple[int, int] = (0, 0)  # hour, [raw] quote that left in it
+    least_held: tuple[int, int] = (0, 0)  # hour, [raw] quote that is held to its end
     topped_up: tuple[int, int] = (0, 0)  # block, [WAD quote] paid in it
     settlement: Settlement = Settlement()
     sequencer: Sequencer = Sequencer()
@@ -1281,7 +1281,7 @@ class Model:
             self.book,
             self.custody,
             self.share,
-            self.outflow,
+            self.least_held,
             self.topped_up,
             self.settlement,
             self.balances.copy(),
@@ -1321,7 +1321,7 @@ class Model:
             self.book,
             self.custody,
             self.share,
-            self.outflow,
+            self.least_held,
             self.topped_up,
             self.settlement,
             self.balances,
@@ -1363,6 +1363,7 @@ class Model:
             helps = account == self.address or self.header_of(account).cash < 0
             helps = helps or sender == self.settings.auction
             require(self.share == 0 or helps, "deposit: in a settlement")
+            self._least_of_hour()
             self._transfer_from(token, self.address, sender, self.address, amount_raw)
             require(
                 self.custody + amount_raw <= MAX_CUSTODY // self.settings.unit,
@@ -1416,9 +1417,9 @@ class Model:
             require(sent <= self.custody, "margin: not enough cash")
             require(not trader or header.cash >= amount, "margin: not enough cash")
             require(sent != 0, "withdraw: settlement waits")
+            require(self.custody - sent >= self._least_of_hour(), "withdraw: outflow limit")
             self._add_cash(account, -amount)
             self._add_cash(self.settings.pool, amount - sent * self.settings.unit)
-            self._count_outflow(sent)
             self.custody -= sent
         else:
             id = self._token_id(token)
@@ -1439,16 +1440,26 @@ class Model:
         """What is sent for a claim: all of it, or in a settlement its share (LIQ-11)."""
         return floor_div(amount_raw * (self.share - 1), WAD) if self.share else amount_raw
 
-    def _count_outflow(self, amount_raw: int) -> None:
-        """Bound what leaves in an hour (GOV-4)."""
+    def _least_of_hour(self) -> int:
+        """What of the quote held an hour leaves, reckoned before its first movement (GOV-4)."""
         if self.settings.outflow_ppm == 0:
-            return
-        hour = self.now // HOUR
-        spent = self.outflow[1] if self.outflow[0] == hour else 0
-        share = floor_div((self.custody + spent) * self.settings.outflow_ppm, PPM)
-        spent += amount_raw
-        require(spent <= max(share, self.settings.outflow_floor), "withdraw: outflow limit")
-        self.outflow = (hour, spent)
+            return 0
+        if self.least_held[0] != self.now // HOUR:
+            self.least_held = (self.now // HOUR, max(self.custody - self._most_leaving(), 0))
+        return self.least_held[1]
+
+    def _most_leaving(self) -> int:
+        """What an hour may take of what is held now [raw]."""
+        share = floor_div(self.custody * self.settings.outflow_ppm, PPM)
+        return max(share, self.settings.outflow_floor)
+
+    def outflow_left(self) -> int | None:
+        """What may still leave in this hour [raw]; None: no limit."""
+        if self.settings.outflow_ppm == 0:
+            return None
+        if self.least_held[0] == self.now // HOUR:
+            return max(self.custody - self.least_held[1], 0)
+        return min(self._most_leaving(), self.custody)
 
     # -------------------------------------------------------------- trading
 
@@ -1490,7 +1501,7 @@ class Model:
             fee_ppm = terms.taker_fee_ppm
         within = price <= limit_price if size_delta > 0 else price >= limit_price
         require(within, "trade: past limit price")
-        filled, after = self._filled(leg, size_delta, price, leg.surge_ppm)
+        filled, after = self._filled(leg, size_delta, price, forced=flat)
         if not reduces:
             require(terms.status == OPEN, "market: reduce only")
             require(others.legs < MAX_LEGS, "account: 32 markets at most")
@@ -1642,9 +1653,8 @@ class Model:
             if leg.status != LIVE:
                 continue
             terms = terms_of(self.markets[leg.id].words)
-            seen = leg.surge_ppm + ceil_div(abs(leg.size) * PPM, terms.skew_scale)
             price = fill_price(leg.price, leg.skew, -leg.size, terms.skew_scale)
-            filled, after = self._filled(leg, -leg.size, price, min(seen, MAX_SURGE_PPM))
+            filled, after = self._filled(leg, -leg.size, price, forced=True)
             self._fill(account, leg, after, price, slots.unpack_state_b(leg.state_b).steady)
             cash += filled.realised
             to_pool += filled.cost
@@ -1789,7 +1799,7 @@ class Model:
         old = self.markets.get(market, Market())
         if old.words[0]:
             leg = self.leg(NOWHERE, market)
-            # The stable price is stored by the greatest, which may change.
+            # The stable price is stored over the greatest, which may change.
             self._touch(leg, self._steady(leg, terms_of(words).max_price))
         self.markets[market] = self.markets.get(market, Market())._replace(words=words)
         self._emit(self.address, MarketConfigured(market, words))
@@ -1930,16 +1940,14 @@ class Model:
         stored = self.markets.get(market, Market())
         return (*stored.words, slots.pack_state_a(stored.a), slots.pack_state_b(stored.b))
 
-    def globals(self) -> tuple[int, int, int]:
-        """Custody [raw], the packed book, what was topped up in which block."""
-        return self.custody, slots.pack_book(self.book), slots.pack_topped_up(*self.topped_up)
-
-    def exits(self) -> tuple[int, int]:
-        """In a settlement 1 + the share paid [WAD]; the hour and what left in it, packed."""
-        return self.share, slots.pack_topped_up(*self.outflow)
+    def globals(self) -> tuple[int, int, int, int, int]:
+        """What is held, the book, and what bounds payments, as the Clearinghouse packs them."""
+        topped_up = slots.pack_period(*self.topped_up)
+        least_held = slots.pack_period(*self.least_held)
+        return self.custody, slots.pack_book(self.book), topped_up, self.share, least_held
 
     def stable_price(self, leg: Leg) -> int:
-        """A market's stable price as of now (PRC-3) [WAD quote/base]."""
+        """A market's stable price as of now; a price not live moves it no further (PRC-3) [WAD]."""
         stored, most = slots.unpack_state_b(leg.state_b), self._terms(leg.id).max_price
         if stored.steady == 0:
             return leg.price
@@ -1947,14 +1955,12 @@ class Model:
             most * stored.steady >> 48,
             most >> 47,
             leg.price,
-            self.now - stored.touched_at,
+            self.now - stored.touched_at if leg.status == LIVE else 0,
             self.settings.stable_speed_ppm,
         )
 
     def _steady(self, leg: Leg, most: int = 0) -> int:
         """A market's stable price as it is stored: over the greatest, by default today's."""
-        if leg.status != LIVE:
-            return slots.unpack_state_b(leg.state_b).steady
         greatest = most or self._terms(leg.id).max_price
         return min((self.stable_price(leg) << 48) // greatest, 2**48 - 1)
 
@@ -2128,8 +2134,10 @@ class Model:
             total = self._plus(total, self.leg(account, market))
         return total
 
-    def _filled(self, leg: Leg, delta: int, price: int, surge_ppm: int) -> tuple[Fill, Leg]:
-        """What taking `delta` from the pool makes of a leg."""
+    def _filled(self, leg: Leg, delta: int, price: int, forced: bool) -> tuple[Fill, Leg]:
+        """What taking `delta` from the pool makes of a leg; `forced`, it leaves a surge (QTE-2)."""
+        scale = self._terms(leg.id).skew_scale
+        surge = leg.surge_ppm + (ceil_div(abs(delta) * PPM, scale) if forced else 0)
         filled = fill(leg.size, leg.basis, delta, price, leg.funding_index)
         fits_signed(filled.size, 128)
         fits_signed(filled.basis, 128)
@@ -2138,7 +2146,7 @@ class Model:
             basis=filled.basis,
             skew=leg.skew + delta,
             lots=leg.lots + max(filled.size, 0) // slots.LOT - max(leg.size, 0) // slots.LOT,
-            surge_ppm=surge_ppm,
+            surge_ppm=min(surge, MAX_SURGE_PPM),
         )
 
     def _fill(self, account: str, before: Leg, after: Leg, price: int, steady: int) -> None:

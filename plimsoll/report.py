@@ -215,8 +215,7 @@ def pool_table(pool: Pool, symbol: str) -> RenderableType:
     made.add_row("open interest over NAV", leverage)
     made.add_row("held for accounts", money(pool.custody, 2))
     if pool.outflow_left is not None:
-        made.add_row("that left in this hour", money(pool.outflow, 2))
-        made.add_row("that may still leave in it", money(pool.outflow_left, 2))
+        made.add_row("that may still leave in this hour", money(pool.outflow_left, 2))
     return made
 
 

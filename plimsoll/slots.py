@@ -563,6 +563,6 @@ def unpack_credit(credit: int, seizing: int) -> CreditTerms:
     )
 
 
-def pack_topped_up(block_number: int, amount: int) -> int:
-    """Block 128 | what the insurance fund paid in it toward flat rewards [WAD quote] 128."""
-    return put(block_number, 128, 128) | put(amount, 0, 128)
+def pack_period(period: int, amount: int) -> int:
+    """Block or hour 128 | what was paid in it, or is held to its end 128."""
+    return put(period, 128, 128) | put(amount, 0, 128)

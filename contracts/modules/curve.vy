@@ -21,13 +21,14 @@ def fill_price(price: uint256, skew: int256, delta: int256, scale: uint256, extr
     @dev One division, rounded against the taker. Below zero it stops at zero.
          Widths: price, skew, delta, scale 96 bits, extra 22: products stay under 2**220.
     """
-    doubled: int256 = convert(scale << 1, int256)
+    doubled: int256 = convert(convert(scale << 1, bytes32), int256)
     tilted: int256 = unsafe_mul(unsafe_add(unsafe_add(doubled, unsafe_mul(2, skew)), delta), 10**6)
-    extra: int256 = unsafe_mul(doubled, convert(extra_ppm, int256))
+    extra: int256 = unsafe_mul(doubled, convert(convert(extra_ppm, bytes32), int256))
     divisor: uint256 = unsafe_mul(scale, 2 * 10**6)
     if delta > 0:
         return fixed_point.ceil_div(unsafe_mul(price, convert(unsafe_add(tilted, extra), uint256)), divisor)
-    return unsafe_div(unsafe_mul(price, convert(max(unsafe_sub(tilted, extra), 0), uint256)), divisor)
+    left: uint256 = convert(convert(max(unsafe_sub(tilted, extra), 0), bytes32), uint256)
+    return unsafe_div(unsafe_mul(price, left), divisor)
 
 
 @internal
@@ -36,7 +37,7 @@ def cost_of(delta: int256, price: uint256, index: int256) -> int256:
     """
     @notice What the taker owes for `delta` at `price`, funding index taken off: rounded up.
     """
-    gap: int256 = unsafe_sub(index, convert(price, int256))
+    gap: int256 = unsafe_sub(index, convert(convert(price, bytes32), int256))
     return unsafe_sub(0, fixed_point.floor_div(unsafe_mul(delta, gap), SWAD))
 
 

@@ -37,12 +37,13 @@ def accrue(
          Widths: skew, scale and price 96 bits, elapsed 32, velocity 24: products stay under 2**200.
     @return (index [WAD quote/base], rate [WAD/day])
     """
-    dt: int256 = convert(elapsed, int256)
-    depth: int256 = convert(scale, int256)
-    limit: int256 = convert(unsafe_mul(max_rate_ppm, 10**12), int256)
+    dt: int256 = convert(convert(elapsed, bytes32), int256)
+    depth: int256 = convert(convert(scale, bytes32), int256)
+    limit: int256 = convert(convert(unsafe_mul(max_rate_ppm, 10**12), bytes32), int256)
     lowest: int256 = unsafe_sub(0, limit)
     r0: int256 = max(min(rate, limit), lowest)
-    pull: int256 = unsafe_mul(max(min(skew, depth), unsafe_sub(0, depth)), convert(max_velocity_ppm, int256))
+    velocity: int256 = convert(convert(max_velocity_ppm, bytes32), int256)
+    pull: int256 = unsafe_mul(max(min(skew, depth), unsafe_sub(0, depth)), velocity)
     change: int256 = fixed_point.floor_div(
         unsafe_mul(unsafe_mul(pull, 10**12), dt), unsafe_mul(depth, DAY)
     )
@@ -55,10 +56,10 @@ def accrue(
     moved: int256 = unsafe_add(
         index,
         fixed_point.floor_div(
-            unsafe_mul(unsafe_mul(twice_mean, dt), convert(price, int256)), 2 * DAY * SWAD
+            unsafe_mul(unsafe_mul(twice_mean, dt), convert(convert(price, bytes32), int256)), 2 * DAY * SWAD
         ),
     )
-    bound: int256 = convert(min(unsafe_mul(64, max_price), 2**95 - 1), int256)
+    bound: int256 = convert(convert(min(unsafe_mul(64, max_price), 2**95 - 1), bytes32), int256)
     if (moved > bound and moved > index) or (moved < unsafe_sub(0, bound) and moved < index):
         moved = index
     return (moved, r1)

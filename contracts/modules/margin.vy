@@ -38,15 +38,13 @@ def value(
     @return (unrealised PnL, maintenance) [WAD quote]
     """
     own: uint256 = convert(convert(max(size, unsafe_sub(0, size)), bytes32), uint256)
+    gap: int256 = unsafe_sub(convert(convert(price, bytes32), int256), index)
     doubled: uint256 = scale << 1
     weight: uint256 = unsafe_add(unsafe_mul(mm_ppm, doubled), unsafe_mul(own, PPM))
+    worth: uint256 = unsafe_div(unsafe_add(unsafe_mul(own, price), WAD - 1), WAD)  # `notional`, without the call
     return (
-        unsafe_sub(
-            fixed_point.floor_div(unsafe_mul(size, unsafe_sub(convert(price, int256), index)), SWAD), basis
-        ),
-        unsafe_add(
-            fixed_point.ceil_div(unsafe_mul(self.notional(own, price), weight), unsafe_mul(doubled, PPM)), reward
-        ),
+        unsafe_sub(fixed_point.floor_div(unsafe_mul(size, gap), SWAD), basis),
+        unsafe_add(fixed_point.ceil_div(unsafe_mul(worth, weight), unsafe_mul(doubled, PPM)), reward),
     )
 
 
@@ -77,12 +75,11 @@ def opening_value(
     weight: uint256 = unsafe_add(unsafe_mul(im_ppm, doubled), unsafe_mul(depth, PPM))
     worst: int256 = pnl
     if gap != 0:
-        worst = unsafe_sub(pnl, convert(self.notional(own, gap), int256))
+        worst = unsafe_sub(pnl, convert(convert(self.notional(own, gap), bytes32), int256))
+    worth: uint256 = unsafe_div(unsafe_add(unsafe_mul(own, high), WAD - 1), WAD)
     return (
         worst,
-        unsafe_add(
-            fixed_point.ceil_div(unsafe_mul(self.notional(own, high), weight), unsafe_mul(doubled, PPM)), reward
-        ),
+        unsafe_add(fixed_point.ceil_div(unsafe_mul(worth, weight), unsafe_mul(doubled, PPM)), reward),
     )
 
 

@@ -83,26 +83,26 @@ def load(id: uint256, position: uint256) -> IClearinghouse.Leg:
 def stable(m: IClearinghouse.Leg, speed_ppm: uint256) -> uint256:
     """
     @notice The stable price as of now: it follows the oracle's at `speed_ppm` of itself an hour, and by no more than
-            an hour's way since the market was last touched.
+            an hour's way since the market was last touched; not at all where the oracle's is not valid (PRC-3).
     """
     steady: uint256 = m.state_b & slots.MASK_48
     if steady == 0:
         return m.price
     most: uint256 = self._max_price(m.t1)
-    elapsed: uint256 = unsafe_sub(block.timestamp, (m.state_b >> slots.TOUCHED_AT) & slots.MASK_32)
+    elapsed: uint256 = 0
+    if m.status == prices.LIVE:
+        elapsed = unsafe_sub(block.timestamp, (m.state_b >> slots.TOUCHED_AT) & slots.MASK_32)
     # What packing has cut off is not a distance.
     return prices.follow(unsafe_mul(most, steady) >> 48, most >> 47, m.price, elapsed, speed_ppm)
 
 
 @internal
 @pure
-def steady(m: IClearinghouse.Leg, stable_price: uint256) -> uint256:
+def steady(t1: uint256, stable_price: uint256) -> uint256:
     """
-    @notice A stable price as it is stored; what is stored already, where the oracle's is not valid (PRC-3).
+    @notice A stable price as it is stored: over the greatest.
     """
-    if m.status != prices.LIVE:
-        return m.state_b & slots.MASK_48
-    return min(unsafe_div(stable_price << 48, self._max_price(m.t1)), slots.MASK_48)
+    return min(unsafe_div(stable_price << 48, self._max_price(t1)), slots.MASK_48)
 
 
 @internal
@@ -136,7 +136,7 @@ def touch(m: IClearinghouse.Leg, stable_price: uint256):
     exposure_change: int256 = 0
     a: uint256 = 0
     b: uint256 = 0
-    exposure_change, a, b = self.store(m, m.lots, m.skew, m.surge_ppm, self.steady(m, stable_price))
+    exposure_change, a, b = self.store(m, m.lots, m.skew, m.surge_ppm, self.steady(m.t1, stable_price))
     self.book(exposure_change, 0)
     log IClearinghouse.MarketMoved(market=m.id, state_a=a, state_b=b)
 

@@ -82,33 +82,14 @@ def settings() -> IClearinghouse.Settings:
 
 @internal
 @view
-def globals() -> (uint256, uint256, uint256):
-    """
-    @return (custody [raw], book [packed], top-ups [packed])
-    """
-    custody: uint256 = 0
-    book: uint256 = 0
-    topped_up: uint256 = 0
-    custody, book, topped_up = staticcall CLEARINGHOUSE.globals()
-    return (custody, book, topped_up)
+def globals() -> IClearinghouse.Globals:
+    return staticcall CLEARINGHOUSE.globals()
 
 
 @internal
 @view
 def is_calm() -> bool:
     return staticcall CLEARINGHOUSE.is_calm()
-
-
-@internal
-@view
-def exits() -> (uint256, uint256):
-    """
-    @return (1 + the share paid in a settlement [WAD], outflow [packed])
-    """
-    share: uint256 = 0
-    outflow: uint256 = 0
-    share, outflow = staticcall CLEARINGHOUSE.exits()
-    return (share, outflow)
 
 
 @internal

@@ -19,7 +19,6 @@ from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import Report, play
 from plimsoll.fuzz.system import STRANGER, Op, Setup, System
 from plimsoll.model import (
-    HOUR,
     LIVE,
     MAX_MARKETS,
     MAX_TOKENS,
@@ -747,11 +746,7 @@ class Lens:
         legs = [model.leg(NOWHERE, m) for m in range(len(model.listed))]
         cash = model.header_of(model.settings.pool).cash
         insurance = model.header_of(model.address).cash
-        settings, custody, book = model.settings, model.custody * model.settings.unit, model.book
-        spent = model.outflow[1] if model.outflow[0] == model.now // HOUR else 0
-        limited = settings.outflow_ppm or settings.outflow_floor
-        held = (model.custody + spent) * settings.outflow_ppm // PPM
-        limit = max(held, settings.outflow_floor)
+        custody, book, left = model.custody * model.settings.unit, model.book, model.outflow_left()
         self._compare(
             "pool",
             "",
@@ -773,8 +768,7 @@ class Lens:
                 "calm": model.is_calm(),
                 "calm_from": self._coming(book.calm_from),
                 "share": model.share,
-                "outflow": spent,
-                "outflow_left": max(limit - spent, 0) if limited else MAX_UINT,
+                "outflow_left": MAX_UINT if left is None else left,
             },
         )
 

@@ -137,7 +137,6 @@ def compare_state(system: System, full: bool = True) -> None:
         for a in (accounts if full else [model.address, model.settings.pool])
     }
     _same(house, "is_calm", (), model.is_calm)
-    _same(house, "exits", (), model.exits)
     supply = _same(system.pool, "totalSupply", (), lambda: model.supply)
     _same(system.pool, "valuation", (), model.valuation)
     positions = {key: slots.Position(leg[3], leg[4]) for key, leg in legs.items() if leg[3]}
@@ -188,7 +187,6 @@ def _compare_collateral(system: System, accounts: list[str], full: bool) -> None
 
 def _compare_backstop(system: System, accounts: list[str], full: bool) -> None:
     model, house, backstop = system.model, system.clearinghouse, system.backstop
-    _same(house, "exits", (), model.exits)
     _same(house, "is_calm", (), model.is_calm)
     _same(backstop, "pool_margin", (), model.pool_margin)
     _same(backstop, "state", (), lambda: model.settlement.state)

@@ -174,7 +174,7 @@ class Hostile:
                 "set_nav": (0,),
                 "set_calm": (0,),
                 "set_share": (0,),
-                **dict.fromkeys(("is_calm", "exits"), ()),
+                "is_calm": (),
                 "health": (victim,),
                 "header": (address_of(v.pool),),
                 "leg": (victim, 1),

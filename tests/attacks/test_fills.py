@@ -480,7 +480,6 @@ ACCESS: dict[str, dict[str, str]] = {
         "set_calm(uint256)": CONFIGURATOR,
         "set_share(uint256)": BACKSTOP,
         "is_calm()": VIEW,
-        "exits()": VIEW,
         "health(address)": VIEW,
         "header(address)": VIEW,
         "leg(address,uint256)": VIEW,

@@ -922,7 +922,7 @@ def test_118__whoever_reads_the_events_alone__knows_every_account_and_market(ven
         last = max(moved, key=lambda e: e.block).args
         w = chain.view(house, "market_words", number)
         assert (last["state_a"], last["state_b"]) == (w.a, w.b)
-    nav = slots.unpack_book(int(chain.view(house, "globals")[1])).nav
+    nav = slots.unpack_book(int(chain.view(house, "globals").book)).nav
     assert nav == slots.kept_nav(logs(venue, "NavKnown")[-1].args["nav"])
 
 

@@ -44,12 +44,12 @@ ALL_OF_THE_FEE = (
 )
 NO_SURGE_PAID = (
     "Clearinghouse.vy",
-    "(leg.t1 >> slots.SPREAD) + leg.surge_ppm",
-    "(leg.t1 >> slots.SPREAD)",
+    "unsafe_add(leg.t1 >> slots.SPREAD, leg.surge_ppm)",
+    "leg.t1 >> slots.SPREAD",
 )
 NO_SURGE_KEPT = (
     "Clearinghouse.vy",
-    "surge_ppm = min(unsafe_add(leg.surge_ppm, surge_ppm), slots.MAX_SURGE)",
+    "surge_ppm = min(unsafe_add(surge_ppm, part), slots.MAX_SURGE)",
     "surge_ppm = 0",
 )
 
@@ -1370,8 +1370,10 @@ def test_41__accounts_of_next_to_nothing__are_topped_up_by_next_to_nothing(venue
 
 @pytest.mark.defence(
     "modules/margin.vy",
-    "unsafe_mul(self.notional(own, price), weight), unsafe_mul(doubled, PPM)), reward\n",
-    "unsafe_mul(self.notional(own, price), weight), unsafe_mul(doubled, PPM)), 0\n",
+    "        unsafe_sub(fixed_point.floor_div(unsafe_mul(size, gap), SWAD), basis),\n"
+    "        unsafe_add(fixed_point.ceil_div(unsafe_mul(worth, weight), unsafe_mul(doubled, PPM)), reward),",
+    "        unsafe_sub(fixed_point.floor_div(unsafe_mul(size, gap), SWAD), basis),\n"
+    "        unsafe_add(fixed_point.ceil_div(unsafe_mul(worth, weight), unsafe_mul(doubled, PPM)), 0),",
 )
 @pytest.mark.parametrize("size", ["0.0000000043", "0.00001", "0.001", "0.01"])
 def test_42__position_too_small_to_pay_a_keeper__keeps_his_reward_until_the_line(venue, size):

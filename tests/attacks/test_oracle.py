@@ -22,7 +22,11 @@ from tests.utils.calls import refusal
 
 D = Decimal
 
-SPREAD_UNDONE = ("Clearinghouse.vy", "(leg.t1 >> slots.SPREAD) + leg.surge_ppm", "leg.surge_ppm")
+SPREAD_UNDONE = (
+    "Clearinghouse.vy",
+    "unsafe_add(leg.t1 >> slots.SPREAD, leg.surge_ppm)",
+    "leg.surge_ppm",
+)
 FLOOR_UNDONE = (
     "modules/prices.vy",
     "elif answer >= 2**96 or told <= min_price or told >= max_price:",

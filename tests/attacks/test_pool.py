@@ -36,11 +36,8 @@ NAV_COUNTS_STRAYS = (
     "LiquidityPool.vy",
     "    count: uint256 = staticcall IConfigurator(settings.configurator).market_count()\n",
     """    count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
-    held: uint256 = 0
-    book: uint256 = 0
-    paid: uint256 = 0
-    held, book, paid = staticcall CLEARINGHOUSE.globals()
-    v.nav += convert((staticcall QUOTE.balanceOf(CLEARINGHOUSE.address) - held) * UNIT, int256)
+    known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
+    v.nav += convert((staticcall QUOTE.balanceOf(CLEARINGHOUSE.address) - known.custody) * UNIT, int256)
 """,
 )
 NO_PREMIUM = (

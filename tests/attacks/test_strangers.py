@@ -228,7 +228,7 @@ class Scene:
             words,
             [house("token_words", n)[:3] for n in range(3)],
             [view(name) for name in (*names, "credit_terms", "calm_from")],
-            house("exits")[0],
+            house("globals")[3],
             house("is_calm"),
         )
 

@@ -39,7 +39,7 @@ def held(venue: Venue) -> D:
 
 def owed(venue: Venue) -> D:
     """The quote that it holds for accounts, by its books."""
-    return venue.system.from_raw(int(venue.view(venue.house, "globals")[0]))
+    return venue.system.from_raw(int(venue.view(venue.house, "globals").custody))
 
 
 def all_of(amount: D, decimals: int = 6) -> D:

@@ -145,14 +145,14 @@ FAULTS = [
     Fault("a pause has no end", "return at if at > block.timestamp else 0", "return at"),
     Fault(
         "an hour's outflow counts in the next",
-        "outflow & slots.MASK_128 if outflow >> 128 == block.timestamp // 3_600 else 0",
-        "outflow & slots.MASK_128",
+        "if known.least_held >> 128 == block.timestamp // 3_600:",
+        "if known.least_held != 0:",
     ),
-    Fault("what has left is no part of what is held", "(custody + spent) *", "custody *"),
+    Fault("the hour's share is reckoned anew", "if known.least_held >> 128 ==", "if 1 =="),
     Fault(
         "a settlement's limit is of claims",
-        "(min(left, custody) + 1) * WAD - 1) // max(paid, 1)",
-        "(min(left, custody) + 1) * WAD - 1) // WAD",
+        "(min(left, known.custody) + 1) * WAD - 1) // max(paid, 1)",
+        "(min(left, known.custody) + 1) * WAD - 1) // WAD",
     ),
     Fault("a claim of nothing is paid", "most if most * paid >= WAD else 0", "most"),
     Fault(

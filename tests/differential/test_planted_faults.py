@@ -45,8 +45,8 @@ FAULTS = [
         "longs pay funding that shorts do not get",
         HOUSE,
         "modules/margin.vy",
-        "unsafe_mul(size, unsafe_sub(convert(price, int256), index))",
-        "unsafe_mul(size, unsafe_sub(convert(price, int256), max(index, 0) if size > 0 else 0))",
+        "gap: int256 = unsafe_sub(convert(convert(price, bytes32), int256), index)",
+        "gap: int256 = unsafe_sub(convert(price, int256), max(index, 0) if size > 0 else 0)",
     ),
     Fault(
         "the funding of a fill is the trader's alone",
@@ -195,8 +195,8 @@ FAULTS = [
         "the cap on top-ups is for ever",
         HOUSE,
         "Clearinghouse.vy",
-        "spent: uint256 = self._spent(self._topped_up, block.number)",
-        "spent: uint256 = self._topped_up & slots.MASK_128",
+        "spent: uint256 = word & slots.MASK_128 if word >> 128 == block.number else 0",
+        "spent: uint256 = word & slots.MASK_128",
     ),
     Fault(
         "a stable price knows no hour's bound",
@@ -216,8 +216,8 @@ FAULTS = [
         "an hour's outflow never ends",
         HOUSE,
         "Clearinghouse.vy",
-        "spent: uint256 = self._spent(self._outflow, hour)",
-        "spent: uint256 = self._outflow & slots.MASK_128",
+        "if word >> 128 != hour:",
+        "if word == 0:",
     ),
     Fault(
         "an exit leaves no reported loss behind",

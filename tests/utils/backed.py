@@ -319,7 +319,6 @@ class Backed:
             view("credit")[4],
             [self.lot(id) for id in range(self.lots())],
             self.system.auction.view("owed_to_pool"),
-            view("exits"),
             [self.system.backstop.view(v) for v in ("state", "declared_at", "settled_at", "share")],
         )
 

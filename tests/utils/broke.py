@@ -65,7 +65,7 @@ class Broke(Backed):
 
     def share(self) -> int:
         """What the Clearinghouse pays of a claim [WAD] plus one; 0: all."""
-        return int(self.house.view("exits")[0])
+        return int(self.house.view("globals")[3])
 
     def settled(self, price: float = 6_000) -> None:
         """The crowd wins more than the pool has, and all is settled and closed."""

@@ -354,7 +354,7 @@ class System:
 
     def book(self) -> slots.Book:
         """What is known of the pool."""
-        return slots.unpack_book(self.clearinghouse.globals()[1])
+        return slots.unpack_book(self.clearinghouse.globals().book)
 
     def digest(self) -> tuple[bytes, ...]:
         """The storage roots of the contracts: equal if and only if nothing that they remember has changed.
@@ -403,11 +403,10 @@ class System:
         assert headers[self.pool.address].bitmap == 0
         assert headers[house.address].bitmap == 0
         assert headers[house.address].cash >= 0, "the insurance fund is below zero"
-        custody, book, _ = globals_
         cash = sum(h.cash for h in headers.values())
         basis = sum(leg.basis for leg in legs.values())
-        assert cash - basis == custody * self.unit, "LED-3"
-        assert custody <= in_custody, "LED-3"
+        assert cash - basis == globals_.custody * self.unit, "LED-3"
+        assert globals_.custody <= in_custody, "LED-3"
         exposure = 0
         for market, word in zip(self.markets, words, strict=True):
             sizes = [leg.size for (_, m), leg in legs.items() if m == market.id]
@@ -415,7 +414,7 @@ class System:
             assert a.skew == sum(sizes), "LED-2"
             assert a.lots == sum(size >> 32 for size in sizes if size > 0)
             exposure += max(a.lots << 32, (a.lots << 32) - a.skew, a.skew) * a.last_price // WAD
-        assert slots.unpack_book(book).exposure == exposure
+        assert slots.unpack_book(globals_.book).exposure == exposure
 
 
 ZERO = ZERO_ADDRESS

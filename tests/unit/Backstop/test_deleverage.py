@@ -63,6 +63,18 @@ def test_deleverage__any__is_at_the_oracles_price_without_a_fee(b: Broke):
     assert 0 <= equity - told.args[5] <= 1
 
 
+def test_deleverage__surge__is_paid_in_the_same_second_alone(b: Broke):
+    """As after a liquidation (QTE-2), and the closed account itself pays none."""
+    b.fund("mallory", 100_000)
+    closed = b.do("deleverage", "keeper", "alice", 0).value
+    scale = b.system.model.listed[0][1].skew_scale
+    surge = -(-closed * 10**6 // scale)
+    assert b.house.view("leg", b.at("zero"), 0)[9] == surge > 0
+    assert b.do("trade", "mallory", "mallory", 0, -WAD).ok  # the model's price has it
+    b.wait(1)
+    assert b.house.view("leg", b.at("zero"), 0)[9] == 0
+
+
 def test_deleverage__victims_health__rises(b: Broke):
     before = b.health("alice")
     b.do("deleverage", "keeper", "alice", 0)

@@ -39,11 +39,11 @@ def test_deposit__own_account__credits_it_and_tells(system, house, trader, purse
 
 
 def test_deposit__again__adds_to_the_cash(system, house, trader, purse):
-    custody = house.globals()[0]
+    custody = house.globals().custody
     house.deposit(trader, purse, 1, sender=trader)
     receipt = house.deposit(trader, purse, 999, sender=trader)
     assert events(receipt)[1] == event("CashMoved", trader, wad("0.001"))
-    assert house.globals()[0] == custody + 1_000
+    assert house.globals().custody == custody + 1_000
 
 
 def test_deposit__anothers_account__is_paid_by_the_sender(system, house, trader, stranger, purse):
@@ -139,12 +139,12 @@ def test_deposit__without_an_allowance__is_refused(system, house, stranger, purs
 
 def test_deposit__custody_at_its_limit__takes_that_and_no_more(system, house, trader, purse):
     limit = 2**100 // 10**12  # [raw], with 6 decimals
-    room = limit - house.globals()[0]
+    room = limit - house.globals().custody
     purse.mint(trader, room + 1, sender=trader)
     with system.refuses("ledger: deposit too large"):
         house.deposit(trader, purse, room + 1, sender=trader)
     house.deposit(trader, purse, room, sender=trader)
-    assert house.globals()[0] == limit
+    assert house.globals().custody == limit
     with system.refuses("ledger: deposit too large"):
         house.deposit(trader, purse, 1, sender=trader)
 
@@ -154,7 +154,7 @@ def test_deposit__tokens_sent_without_a_call__are_nobodys(system, house, trader,
     assert system.cash(trader) == 0
     receipt = house.deposit(trader, purse, 1_000_000, sender=trader)
     assert events(receipt)[1] == event("CashMoved", trader, wad(1))  # not 401
-    assert purse.balanceOf(house) == house.globals()[0] + 400 * 10**6
+    assert purse.balanceOf(house) == house.globals().custody + 400 * 10**6
     with system.refuses("margin: not enough cash"):
         house.withdraw(trader, purse, 1_000_001, trader, sender=trader)
 
@@ -249,7 +249,7 @@ def test_deposit__token_that_takes_a_fee__credits_what_arrived(
         event("CashMoved", trader, arrived * 10**12),
         event("Deposited", trader, system.token, system.deployer, arrived),
     ]
-    assert house.globals()[0] == system.token.balanceOf(house) == arrived
+    assert house.globals().custody == system.token.balanceOf(house) == arrived
     system.check_conservation()
 
 

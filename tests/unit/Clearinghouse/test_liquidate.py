@@ -393,7 +393,7 @@ def test_liquidate__many_in_one_block__share_the_blocks_allowance(
     receipt = house.liquidate_many(subs, sender=keeper)
     assert [e[-1] for e in named(receipt, "Liquidated")] == [wad(5)] * 4 + [0, 0]
     assert system.cash(keeper) == wad(20)
-    assert house.globals()[2] == slots.pack_topped_up(receipt.block_number, wad(20))
+    assert house.globals().topped_up == slots.pack_period(receipt.block_number, wad(20))
 
 
 def test_liquidate__next_block__has_an_allowance_of_its_own(system, house, still, trader, keeper):
@@ -405,7 +405,7 @@ def test_liquidate__next_block__has_an_allowance_of_its_own(system, house, still
     house.liquidate_many(subs[:4], sender=keeper)
     receipt = system.liquidate(subs[4], keeper)
     assert named(receipt, "Liquidated")[0][-1] == wad(5)
-    assert house.globals()[2] == slots.pack_topped_up(receipt.block_number, wad(5))
+    assert house.globals().topped_up == slots.pack_period(receipt.block_number, wad(5))
 
 
 # ------------------------------------------------------------------ several legs

@@ -41,11 +41,11 @@ def test_settings__are_what_was_deployed(system, house):
 
 def test_globals__custody_book_and_top_up(system, house, still, trader):
     system.deposit(trader, 10)
-    custody, book, topped_up = house.globals()
-    assert custody == system.raw(10_000_000 + 1_000 + 10)
-    known = slots.unpack_book(book)
-    assert (known.nav, known.exposure) == (wad(10_000_000), 0)
-    assert topped_up == 0
+    known = house.globals()
+    assert known.custody == system.raw(10_000_000 + 1_000 + 10)
+    book = slots.unpack_book(known.book)
+    assert (book.nav, book.exposure) == (wad(10_000_000), 0)
+    assert known.topped_up == known.share == known.least_held == 0
     system.trade(trader, still, "-0.000000123456789")
     assert system.book().exposure == 123_456_789_000 * 100
 

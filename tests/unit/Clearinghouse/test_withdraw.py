@@ -13,7 +13,7 @@ from tests.utils.system import DAY, MAX_UINT, ZERO, System, wad
 
 def test_withdraw__own_cash__pays_and_tells(system, house, trader):
     system.deposit(trader, 100)
-    custody = house.globals()[0]
+    custody = house.globals().custody
     receipt = house.withdraw(trader, system.token, 40_000_001, trader, sender=trader)
     assert events(receipt) == [
         event("CashMoved", trader, wad("59.999999")),
@@ -22,7 +22,7 @@ def test_withdraw__own_cash__pays_and_tells(system, house, trader):
     ]
     assert system.cash(trader) == wad("59.999999")
     assert system.token.balanceOf(trader) == 40_000_001
-    assert house.globals()[0] == custody - 40_000_001
+    assert house.globals().custody == custody - 40_000_001
 
 
 def test_withdraw__everything__leaves_an_empty_account(system, house, trader):
@@ -120,7 +120,7 @@ def test_withdraw__account_with_nothing__is_refused(system, house, stranger):
 
 
 def test_withdraw__more_than_custody_by_the_pool__is_refused(system, house):
-    custody = house.globals()[0]
+    custody = house.globals().custody
     call = (house.withdraw, system.pool.address, system.token.address)
     with system.refuses("margin: not enough cash"):
         system.perform(system.pool, (*call, custody + 1, system.pool.address))

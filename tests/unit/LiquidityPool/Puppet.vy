@@ -25,6 +25,14 @@ struct Settings:
     outflow_floor: uint256
 
 
+struct Globals:
+    custody: uint256
+    book: uint256
+    topped_up: uint256
+    share: uint256
+    least_held: uint256
+
+
 struct Leg:
     id: uint256
     t0: uint256
@@ -114,8 +122,8 @@ def settings() -> Settings:
 
 @external
 @view
-def globals() -> (uint256, uint256, uint256):
-    return (self._custody, self._book, 0)
+def globals() -> Globals:
+    return Globals(custody=self._custody, book=self._book, topped_up=0, share=0, least_held=0)
 
 
 @external
@@ -139,9 +147,3 @@ def withdraw(account: address, token: address, amount: uint256, receiver: addres
 @view
 def is_calm() -> bool:
     return True
-
-
-@external
-@view
-def exits() -> (uint256, uint256):
-    return (0, 0)

@@ -202,12 +202,12 @@ class Stage:
 
     def known_nav(self) -> int:
         """The NAV in the Clearinghouse's book [WAD quote]."""
-        word = self.clearinghouse.globals()[1] >> 176
+        word = self.clearinghouse.globals().book >> 176
         return (word - 2**80 if word >> 79 else word) << 24
 
     def exposure(self) -> int:
         """The exposure in the Clearinghouse's book [WAD quote]."""
-        return (self.clearinghouse.globals()[1] >> 64) & (2**112 - 1)
+        return (self.clearinghouse.globals().book >> 64) & (2**112 - 1)
 
 
 def kept(nav: int) -> int:

@@ -93,5 +93,5 @@ def test_markets_table__stable_prices__only_those_that_differ_as_shown() -> None
 
 def test_pool_table__outflow__only_where_it_is_limited() -> None:
     assert "leave" not in shown(report.pool_table(CALM, "USDC"))
-    slow = replace(CALM, outflow=D(5), outflow_left=D(7))
-    assert "that may still leave in it 7.00" in shown(report.pool_table(slow, "USDC"))
+    slow = replace(CALM, outflow_left=D(7))
+    assert "that may still leave in this hour 7.00" in shown(report.pool_table(slow, "USDC"))
