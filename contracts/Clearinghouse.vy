@@ -23,6 +23,7 @@ from modules import ledger
 from modules import liquidation
 from modules import margin
 from modules import markets
+from modules import outflow
 from modules import prices
 from modules import reasons
 from modules import slots
@@ -825,18 +826,13 @@ def _check_calm():
 @internal
 def _least_of_hour() -> uint256:
     """
-    @notice What of the quote held an hour leaves [raw], reckoned before its first movement: deposits that are taken back
-            use nothing up.
+    @notice What must be held to the end of this hour [raw]; kept with the hour's first movement, before it.
     """
     if OUTFLOW == 0:
         return 0
-    hour: uint256 = block.timestamp // 3_600
-    word: uint256 = self._least_held
-    if word >> 128 != hour:
-        custody: uint256 = ledger._custody & slots.MASK_128
-        most: uint256 = max(unsafe_mul(custody, OUTFLOW & slots.MASK_20) // PPM, OUTFLOW >> 20)
-        word = (hour << 128) | unsafe_sub(custody, min(most, custody))
-        self._least_held = word
+    custody: uint256 = ledger._custody & slots.MASK_128
+    word: uint256 = outflow.least_held(self._least_held, custody, OUTFLOW & slots.MASK_20, OUTFLOW >> 20)
+    self._least_held = word
     return word & slots.MASK_128
 
 
@@ -1032,9 +1028,9 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
     if converting:
         terms: uint256 = ledger._seizing
         line: uint256 = unsafe_mul(total.maintenance, (terms >> slots.CALL_LINE) & slots.MASK_24)
-        called: bool = unsafe_mul(equity, 10**6) < convert(line, int256)
+        called: bool = unsafe_mul(equity, 10**6) < convert(convert(line, bytes32), int256)
         bound: uint256 = unsafe_mul((terms >> slots.CONVERT_BOUND) & slots.MASK_32, WAD)
-        debt = max(debt, unsafe_sub(0, convert(bound, int256)))
+        debt = max(debt, unsafe_sub(0, convert(convert(bound, bytes32), int256)))
         # By what others cannot move: his own depth, his own cap.
         owes: uint256 = fixed_point.magnitude(min(unsafe_add(cash, total.pnl), 0))
         called = called or self._over_ratio(owes, backing.maintenance)

@@ -20,6 +20,7 @@ from modules import curve
 from modules import fixed_point
 from modules import funding
 from modules import margin
+from modules import outflow
 from modules import markets as shelf
 from modules import prices
 from modules import reader
@@ -367,7 +368,9 @@ def pool() -> ILens.PoolView:
     v.balance = staticcall IERC20(s.quote).balanceOf(reader.CLEARINGHOUSE.address)
     v.calm = reader.is_calm()
     v.calm_from = self._coming(known.book >> slots.CALM_FROM)
-    v.outflow_left = self._outflow_left(known, s)
+    v.outflow_left = max_value(uint256)
+    if s.outflow_ppm != 0:
+        v.outflow_left = outflow.left(known, s.outflow_ppm, s.outflow_floor)
     return v
 
 
@@ -444,30 +447,16 @@ def _leverage(amount: uint256, equity: int256) -> uint256:
 
 @internal
 @view
-def _outflow_left(known: IClearinghouse.Globals, s: IClearinghouse.Settings) -> uint256:
-    """
-    @return [raw] quote that a withdrawal may take in this hour; max_value: no limit
-    """
-    if s.outflow_ppm == 0:
-        return max_value(uint256)
-    if known.least_held >> 128 == block.timestamp // 3_600:
-        least: uint256 = known.least_held & slots.MASK_128
-        return known.custody - min(known.custody, least)
-    return min(known.custody, max(known.custody * s.outflow_ppm // PPM, s.outflow_floor))
-
-
-@internal
-@view
 def _accepted(claim: uint256, s: IClearinghouse.Settings) -> uint256:
     """
     @notice The most of a `claim` on quote [raw], which its account may give away, that `withdraw` accepts: custody, the
             hour's limit and, in a settlement, the share of a claim that is paid are in it.
     """
     known: IClearinghouse.Globals = reader.globals()
-    left: uint256 = self._outflow_left(known, s)
+    left: uint256 = outflow.left(known, s.outflow_ppm, s.outflow_floor)
     paid: uint256 = known.share - 1 if known.share != 0 else WAD  # of each claim
     # The limit counts what is sent, rounded down.
-    most: uint256 = ((min(left, known.custody) + 1) * WAD - 1) // max(paid, 1)
+    most: uint256 = ((left + 1) * WAD - 1) // max(paid, 1)
     most = min(claim, most)
     return most if most * paid >= WAD else 0  # a claim for which nothing would be sent is refused
 

@@ -27,6 +27,7 @@ from modules import collateral
 from modules import fixed_point
 from modules import ledger
 from modules import markets
+from modules import outflow
 from modules import prices
 from modules import reasons
 from modules import share_token
@@ -258,7 +259,8 @@ def redeem(shares: uint256, receiver: address, controller: address, min_assets: 
     @custom:access the controller or his operator
     @custom:reverts pool: not your request; pool: no request; pool: cooling down; pool: request has lapsed;
          pool: more than requested; pool: a price is not live; pool: no equity; pool: zero assets;
-         pool: too few assets; pool: exposure too high; pool: bad receiver; margin: not enough cash
+         pool: too few assets; pool: exposure too high; pool: bad receiver; margin: not enough cash;
+         withdraw: outflow limit
     @custom:spec LPV-2, LPV-3, LPV-4
     """
     self._check_controller(controller)
@@ -289,7 +291,8 @@ def withdraw(
     @custom:access the controller or his operator
     @custom:reverts pool: not your request; pool: no request; pool: cooling down; pool: request has lapsed;
          pool: more than requested; pool: a price is not live; pool: no equity; pool: zero assets;
-         pool: too many shares; pool: exposure too high; pool: bad receiver; margin: not enough cash
+         pool: too many shares; pool: exposure too high; pool: bad receiver; margin: not enough cash;
+         withdraw: outflow limit
     @custom:spec LPV-2, LPV-3, LPV-4
     """
     self._check_controller(controller)
@@ -480,7 +483,7 @@ def maxRedeem(controller: address) -> uint256:
     """
     @notice The most shares of the request of `controller` that a claim could burn now.
     @dev None before the cooldown ends, after it lapsed, while a price is not live or there is no equity; and no
-         more than the pool's exposure lets go.
+         more than the pool's exposure and the hour's outflow let go.
     @param controller [address] whose request
     @return [shares]
     @custom:access anyone
@@ -491,9 +494,9 @@ def maxRedeem(controller: address) -> uint256:
         return 0
     v: ILiquidityPool.Valuation = self._value()
     room: uint256 = 0
-    custody: uint256 = 0
-    room, custody = self._room(v)
-    room = min(room, custody)
+    lets_go: uint256 = 0
+    room, lets_go = self._room(v)
+    room = min(room, lets_go)
     if room == 0:
         return 0
     amount: uint256 = request.shares
@@ -515,7 +518,7 @@ def maxWithdraw(controller: address) -> uint256:
     """
     @notice The most that a claim on the request of `controller` could be paid now.
     @dev None before the cooldown ends, after it lapsed, while a price is not live or there is no equity; and no
-         more than the pool's exposure lets go.
+         more than the pool's exposure and the hour's outflow let go.
     @param controller [address] whose request
     @return [raw quote]
     @custom:access anyone
@@ -526,9 +529,9 @@ def maxWithdraw(controller: address) -> uint256:
         return 0
     v: ILiquidityPool.Valuation = self._value()
     room: uint256 = 0
-    custody: uint256 = 0
-    room, custody = self._room(v)
-    room = min(room, custody)
+    lets_go: uint256 = 0
+    room, lets_go = self._room(v)
+    room = min(room, lets_go)
     if room == 0:
         return 0
     return min(self._payout(request.shares, request, v), room)
@@ -820,24 +823,25 @@ def _space(v: ILiquidityPool.Valuation) -> uint256:
 def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     """
     @notice How much may leave before the exposure is more than max_pool_leverage times what stays; nothing while
-            an exit is closed. And how much there is in all.
-    @return (room [raw], custody [raw])
+            an exit is closed. And how much the Clearinghouse lets go in this hour, which is all that there is or less.
+    @return (room [raw], lets go [raw])
     """
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
+    settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
+    lets_go: uint256 = outflow.left(known, settings.outflow_ppm, settings.outflow_floor)
     if known.share != 0 or not v.live or self._stays(v) <= 0:
-        return (0, known.custody)
+        return (0, lets_go)
     nav: int256 = 0
     exposure: uint256 = 0
     known_at: uint256 = 0
     nav, exposure, known_at = slots.unpack_book(known.book)
     stays: uint256 = 0
     if exposure != 0:
-        settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
         if settings.max_pool_leverage_ppm == 0:
-            return (0, known.custody)
+            return (0, lets_go)
         stays = self._up(exposure * PPM, settings.max_pool_leverage_ppm)
     has: uint256 = convert(self._stays(v), uint256)
-    return ((has - stays) // UNIT if has > stays else 0, known.custody)
+    return ((has - stays) // UNIT if has > stays else 0, lets_go)
 
 
 # ------------------------------------------------------------------ INTERNAL: checks
@@ -976,8 +980,8 @@ def _leave(
     if receiver == self:
         fixed_point.fail(reasons.POOL_BAD_RECEIVER)
     room: uint256 = 0
-    custody: uint256 = 0
-    room, custody = self._room(v)
+    lets_go: uint256 = 0
+    room, lets_go = self._room(v)
     if assets > room:
         fixed_point.fail(reasons.POOL_EXPOSURE_TOO_HIGH)
     left: uint256 = request.shares - burned

@@ -32,6 +32,10 @@ ANSWER = 10**8  # one quote, in the feeds' decimals
 COINS = (1, 4)  # collateral tokens of an account that is liquidated
 COIN_LEGS = 8  # and its positions
 BACKING = Decimal("8.8")  # of tokens at `PRICE` each: liquidated at `CRASH`, it pays all its fee
+# A pool of `SEED` a market, of which two traders hold `SIZE` each, long: broke, then insolvent.
+RESORT = (2, 16)  # markets
+SEED = Decimal(2_000)
+BROKE, INSOLVENT = Decimal(197), Decimal(210)
 
 # What the design allows [gas]; `over_target` names the figures beyond it.
 TARGETS: dict[str, dict[str, int]] = {
@@ -55,9 +59,16 @@ class Bench:
         feeds: their kind.
         markets: how many.
         coins: how many collateral tokens.
+        seed: [quote] what the pool has.
     """
 
-    def __init__(self, feeds: str, markets: int = max(LEGS), coins: int = 0) -> None:
+    def __init__(
+        self,
+        feeds: str,
+        markets: int = max(LEGS),
+        coins: int = 0,
+        seed: Decimal = Decimal(100_000_000),
+    ) -> None:
         self.chain = ApeChain()
         signers = self.chain.signers
         self.owner, self.trader, self.other, self.keeper, self.lender = signers[:5]
@@ -77,7 +88,7 @@ class Bench:
             collateral(f"T{i}", PRICE, feed=address_of(self._feed(feeds)[0]), max_age=10**6)
             for i in range(coins)
         )
-        pool = PoolSpec(seed=Decimal(100_000_000))
+        pool = PoolSpec(seed=seed)
         insurance = Decimal(1_000_000)
         table = Table(markets=specs, pool=pool, insurance=insurance, collateral=tokens)
         self.venue: Deployment = deploy(table, self.chain, self.owner)
@@ -154,6 +165,9 @@ def measure(progress: Callable[[str], None] = lambda _: None) -> Snapshot:
         _measure(Bench(kind), kind, found, progress)
         progress(f"{kind} feeds, collateral")
         _measure_collateral(Bench(kind, COIN_LEGS, max(COINS)), kind, found)
+    for count in RESORT:
+        progress(f"a broke pool, {count} markets")
+        _measure_last_resort(Bench("one_slot", count, seed=SEED * count), count, found)
     return {name: _shaped(name, value) for name, value in found.items()}
 
 
@@ -258,6 +272,29 @@ def _measure_collateral(bench: Bench, kind: str, found: Snapshot) -> None:
         raw = int(venue.chain.view(auction, "lot", 0).amount) // part
         args = (0, raw, 2**256 - 1, address_of(bench.lender))
         note(name, 1, bench.send(auction, "buy_collateral", *args, sender=bench.lender))
+
+
+def _measure_last_resort(bench: Bench, count: int, found: Snapshot) -> None:
+    """A pool of `count` markets that a rise breaks; the winner is in all of them."""
+    backstop = bench.venue.backstop
+    winner, other = bench.sub(1), address_of(bench.other)
+
+    def note(operation: str, *args: Any) -> None:
+        gas = bench.send(backstop, operation, *args, sender=bench.keeper)
+        found.setdefault(operation, {}).setdefault("one_slot", {})[str(count)] = gas
+
+    bench.deposit(winner, 1_000 * count)
+    for i in range(count):
+        bench.trade(bench.trader, i, SIZE, winner)
+    bench.prices(BROKE, count)
+    note("deleverage", winner, 0)
+    bench.prices(INSOLVENT, count)
+    note("declare")
+    bench.chain.advance(60 * MINUTE)
+    note("settle", list(range(count)))
+    for i in range(count):
+        note("close_settled", i, [winner, other])
+    note("fix")
 
 
 # ------------------------------------------------------------------ the snapshot
@@ -400,6 +437,7 @@ def document(snapshot: Snapshot) -> str:
         f"Deposit into a new account {snapshot['deposit']:,}, again {snapshot['deposit_again']:,}.",
         "",
         *_collateral_section(snapshot),
+        *_last_resort_section(snapshot),
     ]
     return "\n".join(lines)
 
@@ -429,6 +467,33 @@ def _collateral_section(snapshot: Snapshot) -> list[str]:
     for label, (name, count) in rows.items():
         cells = [f"{of_kind(snapshot, name, kind)[count]:,}" for kind in FEEDS]
         lines.append(f"| {label} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _last_resort_section(snapshot: Snapshot) -> list[str]:
+    """What the Backstop costs, if the snapshot has it."""
+    if "deleverage" not in snapshot:
+        return []
+    rows = {
+        "deleverage one position": "deleverage",
+        "declare a settlement": "declare",
+        "settle all markets": "settle",
+        "close two positions in a settled market": "close_settled",
+        "fix the share": "fix",
+    }
+    counts = [str(n) for n in RESORT]
+    lines = [
+        "## The last resort",
+        "",
+        "By the number of markets that the pool is in, one-slot feeds. The account that is",
+        "deleveraged has a position in each of them, and so has who is closed in the end.",
+        "",
+        f"| | {' | '.join(counts)} |",
+        "|---|" + "--:|" * len(counts),
+    ]
+    for label, name in rows.items():
+        figures = of_kind(snapshot, name, "one_slot")
+        lines.append(f"| {label} | {' | '.join(f'{figures[n]:,}' for n in counts)} |")
     return [*lines, ""]
 
 

@@ -1453,13 +1453,17 @@ class Model:
         share = floor_div(self.custody * self.settings.outflow_ppm, PPM)
         return max(share, self.settings.outflow_floor)
 
-    def outflow_left(self) -> int | None:
-        """What may still leave in this hour [raw]; None: no limit."""
+    def _lets_go(self) -> int:
+        """What may still leave in this hour [raw], never more than there is."""
         if self.settings.outflow_ppm == 0:
-            return None
+            return self.custody
         if self.least_held[0] == self.now // HOUR:
             return max(self.custody - self.least_held[1], 0)
         return min(self._most_leaving(), self.custody)
+
+    def outflow_left(self) -> int:
+        """`_lets_go`, boundless without a limit."""
+        return self._lets_go() if self.settings.outflow_ppm else MAX_UINT
 
     # -------------------------------------------------------------- trading
 
@@ -3198,7 +3202,7 @@ class Model:
         if not self._is_claimable(request):
             return 0
         valuation = self.valuation()
-        room = min(self._room(valuation), self.custody)
+        room = min(self._room(valuation), self._lets_go())
         if room == 0:
             return 0
         shares = request.shares
@@ -3218,7 +3222,7 @@ class Model:
         if not self._is_claimable(request):
             return 0
         valuation = self.valuation()
-        room = min(self._room(valuation), self.custody)
+        room = min(self._room(valuation), self._lets_go())
         return min(self._payout(request.shares, request, valuation), room) if room else 0
 
     def pending(self, controller: str) -> int:
@@ -3257,7 +3261,7 @@ class Model:
     def _room(self, v: Valuation) -> int:
         """How much may leave [raw] before the exposure is too high for what stays (LPV-3).
 
-        Whether there is so much at all is another question: see `custody`.
+        Whether so much is there, and let go, is another question: see `_lets_go`.
         """
         if self.share or not v.live or v.stays <= 0:
             return 0

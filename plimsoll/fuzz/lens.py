@@ -746,7 +746,7 @@ class Lens:
         legs = [model.leg(NOWHERE, m) for m in range(len(model.listed))]
         cash = model.header_of(model.settings.pool).cash
         insurance = model.header_of(model.address).cash
-        custody, book, left = model.custody * model.settings.unit, model.book, model.outflow_left()
+        custody, book = model.custody * model.settings.unit, model.book
         self._compare(
             "pool",
             "",
@@ -768,7 +768,7 @@ class Lens:
                 "calm": model.is_calm(),
                 "calm_from": self._coming(book.calm_from),
                 "share": model.share,
-                "outflow_left": MAX_UINT if left is None else left,
+                "outflow_left": model.outflow_left(),
             },
         )
 

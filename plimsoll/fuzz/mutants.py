@@ -57,6 +57,7 @@ SUBJECTS = (
     "modules/liquidation.vy",
     "modules/margin.vy",
     "modules/markets.vy",
+    "modules/outflow.vy",
     "modules/prices.vy",
     "modules/share_token.vy",
     "modules/slots.vy",

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plimsoll import slots
+from plimsoll.fuzz import erc4626
 from plimsoll.fuzz.chain import Chain, Contract, Outcome
 from plimsoll.fuzz.properties import Before, Books, Mismatch, Step, check_state, check_step
 from plimsoll.fuzz.system import Artifacts, Op, Setup, System
@@ -157,6 +158,7 @@ def compare_state(system: System, full: bool = True) -> None:
         _compare_pool(system, accounts)
         _compare_settings(system)
         _try_everybody(system, unpacked)
+        _try_pool(system)
 
 
 def _compare_collateral(system: System, accounts: list[str], full: bool) -> None:
@@ -251,6 +253,14 @@ def _try_everybody(system: System, headers: dict[str, slots.Header]) -> None:
                 if paid.reason or not more.reason:
                     why = f"{wallet}: {amount} of {token}: {paid.reason}, {more.reason}"
                     raise Mismatch("flat account", why)
+
+
+def _try_pool(system: System) -> None:
+    """What ERC-4626 and ERC-7540 promise of the pool as it stands; nothing stays."""
+    wallets = [system.address(name) for name in system.wallets]
+    controllers = [wallet for wallet in wallets if wallet in system.model.requests]
+    amounts = 1, 1_234 * 10**system.setup.quote_decimals + 1, system.model.supply
+    erc4626.check(system.pool, system.token, wallets[0], controllers, amounts)
 
 
 def _compare_settings(system: System) -> None:

@@ -145,14 +145,20 @@ FAULTS = [
     Fault("a pause has no end", "return at if at > block.timestamp else 0", "return at"),
     Fault(
         "an hour's outflow counts in the next",
-        "if known.least_held >> 128 == block.timestamp // 3_600:",
-        "if known.least_held != 0:",
+        "if word >> 128 == hour:",
+        "if word != 0:",
+        "modules/outflow.vy",
     ),
-    Fault("the hour's share is reckoned anew", "if known.least_held >> 128 ==", "if 1 =="),
+    Fault(
+        "the hour's share is reckoned anew",
+        "if word >> 128 == hour:",
+        "if word >> 128 == hour + 1:",
+        "modules/outflow.vy",
+    ),
     Fault(
         "a settlement's limit is of claims",
-        "(min(left, known.custody) + 1) * WAD - 1) // max(paid, 1)",
-        "(min(left, known.custody) + 1) * WAD - 1) // WAD",
+        "((left + 1) * WAD - 1) // max(paid, 1)",
+        "((left + 1) * WAD - 1) // WAD",
     ),
     Fault("a claim of nothing is paid", "most if most * paid >= WAD else 0", "most"),
     Fault(
@@ -284,8 +290,8 @@ def a_pause(system: System) -> Iterator[Op]:
 
 def an_hour_of_outflow(system: System) -> Iterator[Op]:
     """Less and less may leave; with the hour, all of it anew."""
-    yield ["wait", 3_600 - system.model.now % 3_600, 1]
     yield from everybody(system)
+    yield ["wait", 3_600 - system.model.now % 3_600, 1]
     for amount in (10**6, 30_000 * 10**6, 3_000 * 10**6):
         yield ["withdraw", "mallory", "mallory", "token", amount, "mallory"]
     yield ["withdraw", "alice", "alice", "token", 10_000 * 10**6, "alice"]

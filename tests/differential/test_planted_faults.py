@@ -215,9 +215,9 @@ FAULTS = [
     Fault(
         "an hour's outflow never ends",
         HOUSE,
-        "Clearinghouse.vy",
-        "if word >> 128 != hour:",
-        "if word == 0:",
+        "modules/outflow.vy",
+        "if word >> 128 == hour:",
+        "if word != 0:",
     ),
     Fault(
         "an exit leaves no reported loss behind",

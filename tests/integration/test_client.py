@@ -242,6 +242,7 @@ def test_pool__sequencer_and_limit_in_the_table__told_as_they_are(
     venue = deploy(slow, ape_chain, owner)
     client = Client(venue, trader)
     client.deposit(200_000)
+    ape_chain.advance(3_600)  # into the next hour, in which nothing has moved
     pool = client.pool()
     assert pool.calm and pool.outflow_left == pool.custody / 100
     assert client.account(trader).withdrawable == pool.outflow_left
@@ -249,6 +250,8 @@ def test_pool__sequencer_and_limit_in_the_table__told_as_they_are(
     pool = client.pool()
     assert pool.outflow_left == (pool.custody + 100_000) / 100 - 100_000
     assert refusal(lambda: client.withdraw(10_000)) == "withdraw: outflow limit"
+    venue.set_price("BTC", 60_000)
+    venue.set_price("ETH", 3_000)
     client.trade("BTC", "0.5")
     client.trade("ETH", -1)
     ape_chain.send(uptime, "set_round", 1, ape_chain.now, sender=owner)
