@@ -32,6 +32,7 @@ ANSWER = 10**8  # one quote, in the feeds' decimals
 COINS = (1, 4)  # collateral tokens of an account that is liquidated
 COIN_LEGS = 8  # and its positions
 BACKING = Decimal("8.8")  # of tokens at `PRICE` each: liquidated at `CRASH`, it pays all its fee
+BURNT = (8, 16)  # live positions beside one whose feed eats all its gas
 # A pool of `SEED` a market, of which two traders hold `SIZE` each, long: broke, then insolvent.
 RESORT = (2, 16)  # markets
 SEED = Decimal(2_000)
@@ -60,6 +61,7 @@ class Bench:
         markets: how many.
         coins: how many collateral tokens.
         seed: [quote] what the pool has.
+        burner: whether there is one market more, whose feed can be made to eat all its gas.
     """
 
     def __init__(
@@ -68,11 +70,15 @@ class Bench:
         markets: int = max(LEGS),
         coins: int = 0,
         seed: Decimal = Decimal(100_000_000),
+        burner: bool = False,
     ) -> None:
         self.chain = ApeChain()
         signers = self.chain.signers
         self.owner, self.trader, self.other, self.keeper, self.lender = signers[:5]
         self.feeds = [self._feed(feeds) for _ in range(markets)]
+        if burner:
+            faulty = self.chain.deploy("FaultyFeedMock", 8, int(PRICE * ANSWER), sender=self.owner)
+            self.feeds.append((faulty, faulty))
         specs = tuple(
             market(
                 f"M{i}",
@@ -165,6 +171,8 @@ def measure(progress: Callable[[str], None] = lambda _: None) -> Snapshot:
         _measure(Bench(kind), kind, found, progress)
         progress(f"{kind} feeds, collateral")
         _measure_collateral(Bench(kind, COIN_LEGS, max(COINS)), kind, found)
+    progress("a feed that burns gas")
+    _measure_burner(Bench("one_slot", max(BURNT), burner=True), found)
     for count in RESORT:
         progress(f"a broke pool, {count} markets")
         _measure_last_resort(Bench("one_slot", count, seed=SEED * count), count, found)
@@ -272,6 +280,22 @@ def _measure_collateral(bench: Bench, kind: str, found: Snapshot) -> None:
         raw = int(venue.chain.view(auction, "lot", 0).amount) // part
         args = (0, raw, 2**256 - 1, address_of(bench.lender))
         note(name, 1, bench.send(auction, "buy_collateral", *args, sender=bench.lender))
+
+
+def _measure_burner(bench: Bench, found: Snapshot) -> None:
+    """Liquidations beside a leg whose feed eats what it gets: it is valued, and left."""
+    house, (burner, _) = bench.venue.clearinghouse, bench.feeds[-1]
+    for count in BURNT:
+        account = bench.sub(count)
+        bench.chain.send(burner, "set_mode", 0, sender=bench.owner)
+        bench.deposit(account, 100 * (count + 1))
+        for i in (*range(count), len(bench.feeds) - 1):
+            bench.trade(bench.trader, i, SIZE, account)
+        bench.chain.send(burner, "set_mode", 2, sender=bench.owner)
+        bench.prices(CRASH, count)
+        gas = bench.send(house, "liquidate", account, sender=bench.keeper)
+        found.setdefault("liquidate_beside_burner", {}).setdefault("one_slot", {})[str(count)] = gas
+        bench.prices(PRICE, count)
 
 
 def _measure_last_resort(bench: Bench, count: int, found: Snapshot) -> None:
@@ -436,6 +460,7 @@ def document(snapshot: Snapshot) -> str:
         "",
         f"Deposit into a new account {snapshot['deposit']:,}, again {snapshot['deposit_again']:,}.",
         "",
+        *_burner_lines(snapshot),
         *_collateral_section(snapshot),
         *_last_resort_section(snapshot),
     ]
@@ -468,6 +493,16 @@ def _collateral_section(snapshot: Snapshot) -> list[str]:
         cells = [f"{of_kind(snapshot, name, kind)[count]:,}" for kind in FEEDS]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def _burner_lines(snapshot: Snapshot) -> list[str]:
+    """What a feed that eats its gas costs a keeper, if the snapshot has it."""
+    if "liquidate_beside_burner" not in snapshot:
+        return []
+    beside = of_kind(snapshot, "liquidate_beside_burner", "one_slot")
+    more = {n: beside[n] - snapshot["liquidate"]["one_slot"][n] for n in beside}
+    told = " and ".join(f"{more[n]:,} beside {n} others" for n in beside)
+    return [f"A position whose feed eats all the gas it gets costs a liquidation {told}.", ""]
 
 
 def _last_resort_section(snapshot: Snapshot) -> list[str]:
