@@ -2,7 +2,7 @@
 
 In the manner of the public property suites for vaults: entries, views, and claims of requests that
 have matured. No model is asked: each property compares what the pool tells with what it then does.
-The fuzzer tries them wherever it compares every getter; by hand:
+The fuzzer tries them at the end of each list; by hand:
 
 >>> check(pool, quote, holder="0x…", controllers=["0x…"], amounts=[1, 10**6])
 
