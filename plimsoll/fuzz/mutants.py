@@ -363,12 +363,15 @@ def _corpus() -> list[tuple[Setup, list[Op]]]:
 
 def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:
     """How the corpus or the fuzzer tells one mutated contract from the model; empty if not."""
-    for run in _runs(path, made, budget):
+    scripts = _corpus()
+    for number, run in enumerate(_runs(path, made, budget)):
         try:
             mismatch = run().mismatch
         except (AssertionError, ValueError) as error:
             return f"set-up: {error!s:.100}"
         if mismatch:
+            if number < len(scripts):
+                scripts.insert(0, scripts.pop(number))  # it may find the next one, too
             return f"{mismatch!s:.100}"
     return ""
 
@@ -379,13 +382,13 @@ def _runs(path: str, made: Artifact, budget: Budget) -> Iterator[Callable[[], Re
     if role not in FUZZED:  # it only looks on
         every = LOOKS * budget.every
         lenses = (made, None) if role == "lens" else (None, made)
-        for script in _corpus():
+        for script in _corpus().copy():
             yield functools.partial(lens.replayed, *script, every, *lenses)
         for seed in range(budget.seeds):
             yield functools.partial(lens.watched, seed, budget.operations, every, *lenses)
         return
     artifacts: Artifacts = replace(compiled(), **{role: made})
-    for script in _corpus():
+    for script in _corpus().copy():
         yield functools.partial(replay, *script, budget.every, artifacts)
     for seed in range(budget.seeds):
         yield functools.partial(fuzz, seed, budget.operations, budget.every, artifacts)
