@@ -25,7 +25,7 @@ from plimsoll.deployment import Deployment
 from plimsoll.errors import ChainError, PlimsollError, Reverted
 from plimsoll.units import decimal
 
-# What to do about the refusals that people meet.
+# What to do about the refusals that people meet; by what was called too, where that matters.
 HINTS = {
     "margin: below initial": "deposit more, or trade less",
     "margin: health would fall": "reduce something else first, or deposit",
@@ -39,6 +39,7 @@ HINTS = {
     "caps: pool NAV is old": "run: ape run markets --refresh",
     "prices: stale": "on a local chain, run: ape run markets --refresh",
     "liquidation: account is healthy": "its health is 1.0 or more",
+    "prices: feed failed": "its feed is dead, or it is settled; see `ape run markets`",
     "account: not yours": "sign with its owner: --signer",
     "market: reduce only": "positions in it can only be reduced",
     "margin: not enough tokens": "withdraw less; `ape run account` tells how much",
@@ -48,6 +49,28 @@ HINTS = {
     "settle: no net loss": "only a net unrealised loss can be settled",
     "convert: not called": "its debt is within its cap and its health above the call line",
     "auction: cost above maximum": "its price rose; see `ape run markets`",
+    "venue: frozen or in grace": "wait until the venue is calm; `ape run markets` tells when",
+    "account: system": "it is one of the venue's own; name a trader's",
+    "withdraw: settlement waits": "wait for the share; `ape run backstop` tells how far it is",
+    "deposit: in a settlement": "nothing is paid in until it is called off; see `ape run backstop`",
+    "backstop: pool is healthy": "nobody is deleveraged while the pool's health is 1.0 or more",
+    "backstop: a price is not live": "the pool is in a market without one; see `ape run markets`",
+    "backstop: account is unhealthy": "it is to be liquidated, not deleveraged",
+    "backstop: not opposite the pool": "only positions on the pool's other side are closed",
+    "backstop: not profitable": "only profitable positions are closed",
+    "backstop: nothing to close": "the pool has less than a lot left there",
+    "backstop: health would fall": "the account's other positions need this one; take the next",
+    "backstop: pool is solvent": "only a pool with an equity below zero is settled",
+    "backstop: pool is insolvent": "it is called off once the pool is solvent, or after two days",
+    "backstop: too early": "wait an hour from the declaration; `ape run backstop` tells until when",
+    "backstop: positions are open": "close them first: --close all",
+    "backstop: lots are not sold": "buy them, or wait for 30 days; see `ape run markets`",
+    "close_settled: backstop: market not settled": "it still trades; settle it first: --settle",
+    "fix: backstop: market not settled": "settle every market first: --settle all",
+    "declare: backstop: wrong state": "it is declared already; see `ape run backstop`",
+    "call_off: backstop: wrong state": "none is declared, or it has begun, which is for good",
+    "settle: backstop: wrong state": "it must be declared, and not be fixed; declare it first",
+    "fix: backstop: wrong state": "once, after markets are settled: --settle all",
 }
 
 quiet = verbosity_option(default="WARNING")
@@ -66,15 +89,25 @@ class Mistake(click.ClickException):
         click.secho(f"Error: {self.format_message()}", fg="red", err=True, file=file)
 
 
+def hinted(reason: str, method: str = "") -> str:
+    """A refusal's reason and, in brackets, what to do about it.
+
+    Args:
+        reason: the contract's.
+        method: what was called.
+    """
+    hint = HINTS.get(f"{method}: {reason}", HINTS.get(reason))
+    return f"{reason} ({hint})" if hint else reason
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
     """Turn what a user can mend into a `Mistake`."""
     try:
         yield
     except Reverted as error:
-        hint = HINTS.get(error.reason)
         what = f"{error.method} was refused: " if error.method else ""
-        raise Mistake(f"{what}{error}{f' ({hint})' if hint else ''}") from error
+        raise Mistake(what + hinted(str(error), error.method)) from error
     except (PlimsollError, ValueError) as error:
         raise Mistake(str(error)) from error
     except Abort:

@@ -38,6 +38,8 @@ PAGE = 16  # markets in one call: a view reads a feed for each
 ACCOUNTS_PER_CALL = 32
 LOTS_PER_CALL = 64  # that the auction looks at
 NOBODY = "0x" + "00" * 20
+STRANGER = "0x" + "00" * 19 + "01"  # no owner can sign for it: it never has a position
+STATES = ("none", "declared", "settling", "fixed")  # of a settlement, by the Backstop's number
 
 
 def sub_account(owner: Any, number: int) -> str:
@@ -211,6 +213,62 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Backstop:
+    """The last resort, as of now; see IBackstop."""
+
+    equity: Decimal  # [quote] of the pool's own account
+    maintenance: Decimal  # [quote] likewise
+    health: Decimal | None  # the one over the other; None: nothing to maintain
+    target: Decimal  # the health to which deleveraging brings the pool back
+    owed: Decimal  # [quote] by lots for sale to the pool; counts for a settlement alone
+    reason: str  # why nobody may be deleveraged now; empty: somebody may
+    state: str  # of the settlement, one of `STATES`
+    declared_at: int  # [unix s] 0: it is not
+    settled_at: int  # [unix s] of the first market; 0: none is
+    share: Decimal | None  # of each claim; None: not fixed
+
+    @property
+    def deleveraging(self) -> bool:
+        """Whether it is allowed now."""
+        return not self.reason
+
+    @property
+    def solvent(self) -> bool:
+        """Whether the pool, with what lots owe it, has no less than nothing."""
+        return self.equity + self.owed >= 0
+
+    @property
+    def settles_from(self) -> int:
+        """When the first market may be settled [unix s], once it is declared."""
+        return self.declared_at + model.SETTLE_DELAY
+
+    @property
+    def lapses_at(self) -> int:
+        """When it may be called off even by an insolvent pool [unix s], once it is declared."""
+        return self.declared_at + model.DECLARATION_LAPSE
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An account that a pool below its maintenance may deleverage; see IBackstop.Candidate."""
+
+    account: str
+    size: Decimal  # [base]
+    pnl: Decimal  # [quote] of the position
+    notional: Decimal  # [quote] of the position
+    equity: Decimal  # [quote] of the account
+    exposure: Decimal  # [quote] the notional of all its positions
+    rank: Decimal  # profit over notional, times leverage
+    closed: Decimal  # [base] what a deleveraging would close now
+    reason: str  # why it would be refused now; empty: it would not
+
+    @property
+    def leverage(self) -> Decimal | None:
+        """Exposure over equity; None without equity."""
+        return _ratio(self.exposure, self.equity) if self.equity > 0 else None
+
+
+@dataclass(frozen=True)
 class Token:
     """A collateral token as of now."""
 
@@ -326,6 +384,19 @@ class LiquidationPreview:
 
 
 @dataclass(frozen=True)
+class DeleveragePreview:
+    """What a deleveraging would do now; see IBackstop.Plan."""
+
+    allowed: bool
+    reason: str
+    closed: Decimal  # [base]
+    price: Decimal  # [quote/base]
+    equity: Decimal  # [quote] the pool's
+    maintenance: Decimal  # [quote] the pool's, before
+    maintenance_after: Decimal  # [quote]
+
+
+@dataclass(frozen=True)
 class Words:
     """A market's packed words, taken apart; integers in the contract's units."""
 
@@ -368,6 +439,20 @@ class Liquidation:
     def health(self) -> Decimal:
         """Equity over maintenance, before."""
         return self.equity / self.maintenance if self.maintenance else Decimal(0)
+
+
+@dataclass(frozen=True)
+class Deleveraging:
+    """A deleveraging that went through."""
+
+    account: str
+    market: str
+    closed: Decimal  # [base]
+    size: Decimal  # [base] resulting
+    equity: Decimal  # [quote] the pool's
+    maintenance: Decimal  # [quote] the pool's, resulting
+    health: Decimal | None  # the pool's, resulting
+    gas: int
 
 
 @dataclass(frozen=True)
@@ -665,6 +750,76 @@ class Client:
         )
         return Pool(**values)
 
+    def backstop(self) -> Backstop:
+        """The pool's margin, whether winners may be deleveraged, and how far a settlement is."""
+        equity, maintenance = map(int, self._of_backstop("pool_margin"))
+        state = STATES[int(self._of_backstop("state"))]
+        share = int(self._of_backstop("share"))
+        owed = int(self.chain.view(self.deployment.auction, "owed_to_pool"))
+        return Backstop(
+            equity=from_wad(equity),
+            maintenance=from_wad(maintenance),
+            health=_bounded(model.health(equity, maintenance)),
+            target=from_wad(int(self._of_backstop("target"))),
+            owed=from_wad(owed),
+            reason=self._no_deleveraging(),
+            state=state,
+            declared_at=int(self._of_backstop("declared_at")),
+            settled_at=int(self._of_backstop("settled_at")),
+            share=from_wad(share) if state == "fixed" else None,
+        )
+
+    def _no_deleveraging(self) -> str:
+        """Why nobody may be deleveraged in any market, by the contract; empty if somebody may."""
+        reason = "every market is settled"
+        for market in self.markets():
+            if not market.settled:
+                reason = self.preview_deleverage(STRANGER, market.id).reason
+                if not reason.startswith("prices:"):  # else it is that market's alone
+                    break
+        return "" if reason == "backstop: not opposite the pool" else reason
+
+    def preview_deleverage(self, account: Any, market: str | int) -> DeleveragePreview:
+        """What a deleveraging would do now, or why it would be refused."""
+        number = self.deployment.market_id(market)
+        plan = self._of_backstop("preview_deleverage", address_of(account), number)
+        reason = int(plan.why).to_bytes(32, "big").strip(b"\0").decode()
+        values = _decimals(DeleveragePreview, plan)
+        return DeleveragePreview(allowed=not reason, reason=reason, **values)
+
+    def ranking(self, market: str | int, accounts: Iterable[Any] | None = None) -> list[Candidate]:
+        """Who may be deleveraged in a market, in the order in which a keeper should take them.
+
+        Args:
+            market: name or id.
+            accounts: of whom to choose; by default all that the events tell of.
+        """
+        number = self.deployment.market_id(market)
+        addresses = _accounts(self.deployment, accounts)
+        found: list[Candidate] = []
+        for at in range(0, len(addresses), ACCOUNTS_PER_CALL):
+            page = addresses[at : at + ACCOUNTS_PER_CALL]
+            for view in self._of_backstop("rank", number, page):
+                values = _decimals(Candidate, view)
+                values["account"] = account = address_of(view.account)
+                preview = self.preview_deleverage(account, number)
+                found.append(Candidate(closed=preview.closed, reason=preview.reason, **values))
+        # Each page is in order; who is equal keeps his place, as in the contract.
+        return sorted(found, key=lambda candidate: -candidate.rank)
+
+    def first_candidate(self, market: str | int) -> Candidate:
+        """The first of the ranking whose deleveraging would go through.
+
+        Raises:
+            Reverted: if nobody's would, with the contract's reason.
+        """
+        ranked = self.ranking(market)
+        for candidate in ranked:
+            if not candidate.reason:
+                return candidate
+        nobody = self.preview_deleverage(STRANGER, market)
+        raise Reverted(ranked[0].reason if ranked else nobody.reason, "deleverage")
+
     def preview_trade(
         self, account: Any, market: str | int, size: Number, limit: Number | None = None
     ) -> TradePreview:
@@ -904,6 +1059,83 @@ class Client:
         receipt = self._send("convert_collateral", address, signer=self._signer(signer))
         return liquidations(receipt)[0]
 
+    def deleverage(self, account: Any, market: str | int, signer: Any = None) -> Deleveraging:
+        """Close of a winner's position what brings the pool back to its target; anybody may.
+
+        Args:
+            account: whose; `ranking` tells in which order.
+            market: name or id.
+            signer: who sends it.
+        """
+        number = self.deployment.market_id(market)
+        receipt = self._send_to_backstop("deleverage", address_of(account), number, signer=signer)
+        done = receipt.event("Deleveraged").args
+        equity, maintenance = int(done["equity"]), int(done["maintenance"])
+        return Deleveraging(
+            account=address_of(done["account"]),
+            market=self.deployment.market_name(number),
+            closed=from_wad(int(done["closed"])),
+            size=from_wad(int(done["size"])),
+            equity=from_wad(equity),
+            maintenance=from_wad(maintenance),
+            health=_bounded(model.health(equity, maintenance)),
+            gas=receipt.gas,
+        )
+
+    def declare(self, signer: Any = None) -> Receipt:
+        """Declare a settlement of the venue, as its pool is insolvent: claims on quote wait."""
+        return self._send_to_backstop("declare", signer=signer)
+
+    def call_off(self, signer: Any = None) -> Receipt:
+        """Call a declared settlement off: the pool is solvent again, or two days have passed."""
+        return self._send_to_backstop("call_off", signer=signer)
+
+    def settle_markets(self, *markets: str | int, signer: Any = None) -> list[str]:
+        """Settle these markets, or all, for good: an hour after the declaration or later.
+
+        Returns:
+            The names of those that were not settled before.
+        """
+        ids = [self.deployment.market_id(m) for m in markets or self.deployment.names]
+        settled = []
+        for at in range(0, len(ids), PAGE):
+            receipt = self._send_to_backstop("settle", ids[at : at + PAGE], signer=signer)
+            settled += [e.args["market"] for e in receipt.events if e.name == "MarketSettled"]
+        return [self.deployment.market_name(int(number)) for number in settled]
+
+    def close_settled(
+        self, market: str | int, accounts: Iterable[Any] | None = None, signer: Any = None
+    ) -> list[str]:
+        """Close positions in a settled market at its price, without a fee; anybody may.
+
+        Args:
+            market: name or id.
+            accounts: whose; by default everybody's.
+            signer: who sends it.
+
+        Returns:
+            Whose were closed.
+        """
+        number = self.deployment.market_id(market)
+        among = _accounts(self.deployment, accounts)
+        holders = [a for a in among if self.header(a).bitmap >> number & 1]
+        closed: list[str] = []
+        for at in range(0, len(holders), ACCOUNTS_PER_CALL):
+            page = holders[at : at + ACCOUNTS_PER_CALL]
+            receipt = self._send_to_backstop("close_settled", number, page, signer=signer)
+            fills = (event for event in receipt.events if event.name == "Fill")
+            closed += [address_of(event.args["account"]) for event in fills]
+        return closed
+
+    def fix(self, signer: Any = None) -> Decimal:
+        """Fix the share of each claim, once everybody is flat and lots are sold.
+
+        Returns:
+            The share.
+        """
+        receipt = self._send_to_backstop("fix", signer=signer)
+        return from_wad(int(receipt.event("ShareFixed").args["share"]))
+
     def poke_token(self, token: str | int, signer: Any = None) -> Receipt:
         """Keep a token's price, or report that its feed is dead."""
         address = address_of(self.deployment.tokens[self.deployment.token_symbol(token)])
@@ -976,6 +1208,13 @@ class Client:
 
     def _lens(self, method: str, *args: Any) -> Any:
         return self.chain.view(self.deployment.lens, method, *args)
+
+    def _of_backstop(self, method: str, *args: Any) -> Any:
+        return self.chain.view(self.deployment.backstop, method, *args)
+
+    def _send_to_backstop(self, method: str, *args: Any, signer: Any) -> Receipt:
+        sender = self._signer(signer)
+        return self.chain.send(self.deployment.backstop, method, *args, sender=sender)
 
     def _send(self, method: str, *args: Any, signer: Any) -> Receipt:
         return self.chain.send(self.deployment.clearinghouse, method, *args, sender=signer)
@@ -1094,6 +1333,13 @@ def known_accounts(deployment: Deployment) -> list[str]:
     return list(dict.fromkeys(address_of(event.args["account"]) for event in events))
 
 
+def _accounts(deployment: Deployment, accounts: Iterable[Any] | None) -> list[str]:
+    """The addresses of these accounts, or of all that the events tell of."""
+    if accounts is None:
+        return known_accounts(deployment)
+    return [address_of(a) for a in accounts]
+
+
 def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) -> Conservation:
     """Add up what the Clearinghouse has stored, to the wei.
 
@@ -1103,11 +1349,10 @@ def conservation(deployment: Deployment, accounts: Iterable[Any] | None = None) 
             the insurance fund and, if there is collateral, the auction are added.
     """
     chain, house = deployment.chain, deployment.clearinghouse
-    found = known_accounts(deployment) if accounts is None else [address_of(a) for a in accounts]
     system = [address_of(deployment.pool), deployment.insurance]
     if deployment.token_ids:
         system.append(address_of(deployment.auction))
-    everyone = list(dict.fromkeys([*found, *system]))
+    everyone = list(dict.fromkeys([*_accounts(deployment, accounts), *system]))
     client = Client(deployment)
     held = [0] * len(deployment.token_ids)
     longs, shorts = [0] * len(deployment.ids), [0] * len(deployment.ids)

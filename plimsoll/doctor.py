@@ -13,7 +13,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from plimsoll.chain import Chain, project_root
-from plimsoll.client import Client
+from plimsoll.client import Backstop, Client
 from plimsoll.deployment import Deployment, path_of, stale_feeds
 from plimsoll.errors import PlimsollError
 from plimsoll.units import plain
@@ -139,7 +139,8 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
         yield Finding(False, f"no live price: {some}", mend_of_feeds(deployment, dead, network))
     else:
         yield Finding(True, "every market and collateral token has a live price")
-    pool = Client(deployment).pool()
+    client = Client(deployment)
+    pool = client.pool()
     age = chain.now - pool.known_at
     if age > 86_400:
         yield Finding(
@@ -150,6 +151,23 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
     if pool.nav > 0 and pool.exposure > pool.nav * pool.max_leverage:
         text = f"the pool carries {pool.exposure / pool.nav:.1f} times its worth"
         yield Finding(False, text, "wait: only trades that lower a skew pass", grave=False)
+    yield check_backstop(client.backstop(), f"ape run backstop {network}")
+
+
+def check_backstop(backstop: Backstop, mend: str) -> Finding:
+    """Whether the pool has its margin and no settlement is declared.
+
+    Args:
+        backstop: as the client gives it.
+        mend: the command that tells what anybody may do next.
+    """
+    if backstop.state != "none":
+        where = {"declared": "claims wait", "settling": "positions are closed, claims wait"}
+        what = where.get(backstop.state, "each claim is paid its share")
+        return Finding(False, f"a settlement of the venue is {backstop.state}: {what}", mend)
+    if backstop.health is not None and backstop.health < 1:
+        return Finding(False, f"the pool's health is {backstop.health:.3f}, below 1", mend)
+    return Finding(True, "the pool has its margin, and no settlement is declared")
 
 
 def mend_of_feeds(deployment: Deployment, dead: Mapping[str, str], network: str) -> str:

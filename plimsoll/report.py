@@ -16,6 +16,8 @@ from rich.text import Text
 from plimsoll.chain import address_of
 from plimsoll.client import (
     Account,
+    Backstop,
+    Candidate,
     Conservation,
     Credit,
     Entry,
@@ -217,6 +219,61 @@ def pool_table(pool: Pool, symbol: str) -> RenderableType:
     if pool.outflow_left is not None:
         made.add_row("that may still leave in this hour", money(pool.outflow_left, 2))
     return made
+
+
+def backstop_table(backstop: Backstop, symbol: str) -> RenderableType:
+    """The pool's margin, how far a settlement is, and what anybody may do about either."""
+    made = table("backstop", symbol)
+    made.add_row("pool's equity", money(backstop.equity, 2))
+    if backstop.owed:
+        made.add_row("owed to it by lots for sale", money(backstop.owed, 2))
+    made.add_row("pool's maintenance margin", money(backstop.maintenance, 2))
+    made.add_row("pool's health", health(backstop.health))
+    allowed = f"allowed, to a health of {number(backstop.target)}"
+    why_not = f"no: {backstop.reason.removeprefix('backstop: ')}"
+    made.add_row("deleveraging", allowed if backstop.deleveraging else why_not)
+    made.add_row("settlement", backstop.state)
+    for what, at in (("declared", backstop.declared_at), ("begun", backstop.settled_at)):
+        if at:
+            made.add_row(f"  {what}, UTC", date(at))
+    if backstop.share is not None:
+        made.add_row("  share of each claim", percent(backstop.share))
+    return Group(made, *_steps(backstop))
+
+
+def _steps(backstop: Backstop) -> Iterator[Text]:
+    """What may be done next: nothing, on most days."""
+    if backstop.deleveraging:
+        text = "Below 1.0: anyone may close a winner's position: --deleverage MARKET."
+        yield Text(text, style="bold red")
+    if backstop.state == "none" and not backstop.solvent:
+        yield Text("Insolvent: anyone may declare a settlement: --declare.", style="bold red")
+    elif backstop.state == "declared":
+        now, later = f"{date(backstop.settles_from)} UTC", f"{date(backstop.lapses_at)} UTC"
+        text = (
+            f"If the pool is insolvent then, anyone may settle markets from {now}: --settle all. "
+            f"Once it is solvent, and from {later} in any case, anyone may call it off: --call-off."
+        )
+        yield Text(text, style="yellow")
+    elif backstop.state == "settling":
+        text = "For good: settle what is left, close every position, then fix the share:"
+        yield Text(f"{text} --settle all --close all --fix.", style="yellow")
+
+
+def ranking_table(market: str, ranking: Sequence[Candidate], symbol: str) -> RenderableType:
+    """Whose position in a market may be closed, the first first."""
+    made = table("account", "size", "profit", "leverage", "rank", "would close")
+    for c in ranking:
+        made.add_row(
+            c.account,
+            number(c.size),
+            money(c.pnl, 2),
+            times(c.leverage),
+            number(c.rank, 4),
+            Text(c.reason.partition(": ")[2], "red") if c.reason else number(c.closed),
+        )
+    title = headline(f"{market}: who may be deleveraged, the first first; profits in {symbol}")
+    return Group(title, made)
 
 
 def account_table(

@@ -32,6 +32,8 @@ def cli(account, signer, deposit, withdraw):
         amount, token = shared.payment_of(withdraw, "--withdraw")
         if token is None:
             most = client.account(address).withdrawable
+            if amount > most and client.pool().share == 0:
+                raise shared.Mistake(shared.hinted("withdraw: settlement waits"))
             if amount > most:
                 raise shared.Mistake(f"no more than {report.money(most, 2)} can be taken out now")
         client.withdraw(amount, address, signer=owner, token=token)

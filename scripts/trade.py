@@ -38,10 +38,7 @@ def cli(market, size, limit, signer, account, dry_run):
     worst = shared.amount_of(limit, "--limit") if limit else None
     preview = client.preview_trade(address, name, delta, worst)
     if not preview.allowed:
-        hint = shared.HINTS.get(preview.reason)
-        raise shared.Mistake(
-            f"the trade would be refused: {preview.reason}{f' ({hint})' if hint else ''}"
-        )
+        raise shared.Mistake(f"the trade would be refused: {shared.hinted(preview.reason)}")
     symbol = deployment.table.quote.symbol
     screen = report.console()
     made = report.table(f"{name} {plain(delta):+f}", "before", "after")

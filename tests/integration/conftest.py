@@ -11,7 +11,9 @@ import pytest
 from ape.managers.project import LocalProject
 from click.testing import CliRunner, Result
 
+from plimsoll import deployment as deployments
 from plimsoll.chain import ApeChain, RevmChain, compiled_by_ape
+from plimsoll.deployment import Deployment
 
 Run = Callable[..., Result]
 
@@ -27,6 +29,13 @@ def revm(project: LocalProject) -> RevmChain:
     """A new chain on pyrevm."""
     pytest.importorskip("pyrevm")
     return RevmChain(compiled_by_ape(project))
+
+
+@pytest.fixture
+def saved(system: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`system`, where the scripts look for it."""
+    monkeypatch.setattr(deployments, "project_root", lambda: tmp_path)
+    return system.save()
 
 
 @pytest.fixture
@@ -48,3 +57,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
             snapshots.update(kept)
 
     return invoke
+
+
+def refuses(result: Result, why: str) -> None:
+    """A script's mistake: a line that says so, and exit code 2."""
+    assert result.exit_code == 2, result.output
+    assert why in result.output
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    assert "Traceback" not in result.output

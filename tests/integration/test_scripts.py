@@ -22,14 +22,7 @@ from plimsoll.client import Client
 from plimsoll.deployment import Deployment
 from plimsoll.errors import ChainError
 from plimsoll.table import Table
-from tests.integration.conftest import Run
-
-
-@pytest.fixture
-def saved(system: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`system`, where the scripts look for it."""
-    monkeypatch.setattr(deployments, "project_root", lambda: tmp_path)
-    return system.save()
+from tests.integration.conftest import Run, refuses
 
 
 @pytest.fixture
@@ -330,13 +323,6 @@ def test_commands__mistakes__one_line_and_exit_code_2(
 def test_commands__nothing_deployed__say_what_to_run(run: Run, nothing: Path, command: str) -> None:
     more = {"trade": ("BTC", "1"), "shock": ("1",)}.get(command, ())
     refuses(run(command, *more), "nothing is deployed on chain 1337")
-
-
-def refuses(result, why: str) -> None:  # type: ignore[no-untyped-def]
-    assert result.exit_code == 2, result.output
-    assert why in result.output
-    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
-    assert "Traceback" not in result.output
 
 
 # ------------------------------------------------------------------ the doctor

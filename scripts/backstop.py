@@ -1,0 +1,75 @@
+"""The last resort: deleverage a pool that is short of margin, settle a venue that is broke."""
+
+import click
+
+from plimsoll import cli as shared
+
+
+@click.command(cls=shared.Command)
+@shared.signer_option
+@click.option(
+    "--deleverage",
+    metavar="BTC",
+    help="Close what the pool needs of --account's position, or of the first in the ranking.",
+)
+@click.option("--declare", is_flag=True, help="Declare a settlement: the pool is insolvent.")
+@click.option("--call-off", is_flag=True, help="Call it off: solvent again, or two days later.")
+@click.option("--settle", multiple=True, metavar="BTC", help="Settle a market for good, or `all`.")
+@click.option(
+    "--close",
+    multiple=True,
+    metavar="BTC",
+    help="Close --account's position, or everybody's, in a settled market, or in `all`.",
+)
+@click.option("--fix", is_flag=True, help="Fix the share of each claim: everybody is flat.")
+@click.option("--account", help="Address, or 0 to 255: the signer's sub-account.")
+@shared.quiet
+def cli(signer, deleverage, declare, call_off, settle, close, fix, account):
+    """Show the pool's margin, who would be deleveraged in which order, and how far a settlement is.
+
+    Anyone may do what the options say; they are done in the order of this list.
+    """
+    from plimsoll import report
+    from plimsoll.client import Client, known_accounts
+
+    deployment = shared.load()
+    client = Client(deployment)
+    payer = client.signer = shared.signer_of(signer)
+    address = shared.account_of(account, payer) if account else None
+    if address and not (deleverage or close):
+        raise shared.Mistake("--account goes with --deleverage or --close")
+    screen = report.console()
+    if deleverage:
+        first = address or client.first_candidate(deleverage).account
+        done = client.deleverage(first, deleverage)
+        closed, left = report.number(done.closed), report.number(done.size)
+        screen.print(f"{done.market}: closed {closed} of {done.account}, {left} left.")
+    if declare:
+        client.declare()
+        screen.print("Declared.")
+    if call_off:
+        client.call_off()
+        screen.print("Called off.")
+    if settle:
+        now = client.settle_markets(*(() if "all" in settle else settle))
+        screen.print(f"Settled: {', '.join(now) or 'nothing that was not before'}.")
+    if close:
+        settled = [market.name for market in client.markets() if market.settled]
+        names = settled if "all" in close else close
+        whose = [address] if address else None
+        counts = {name: len(client.close_settled(name, whose)) for name in names}
+        if not any(counts.values()):
+            raise shared.Mistake(f"no position in {', '.join(names) or 'any market'} to close")
+        screen.print(f"Closed: {', '.join(f'{counts[name]} in {name}' for name in names)}.")
+    if fix:
+        screen.print(f"Fixed: of each claim, {report.percent(client.fix())} is paid.")
+    symbol, view = deployment.table.quote.symbol, client.backstop()
+    for line in report.venue_lines(client.pool()):
+        screen.print(line)
+    screen.print(report.backstop_table(view, symbol))
+    if view.deleveraging:
+        accounts = known_accounts(deployment)
+        for market in client.markets():
+            ranking = [] if market.settled else client.ranking(market.id, accounts)
+            if ranking:
+                screen.print(report.ranking_table(market.name, ranking, symbol))
