@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
+from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
 from plimsoll.fuzz.artifacts import Artifact
@@ -309,7 +310,8 @@ def reason_of(output: bytes) -> str:
     if not output:
         return ""
     if output[:4] == ERROR:
-        return str(abi_decode(["string"], output[4:])[0])
+        with contextlib.suppress(DecodingError, UnicodeDecodeError):  # else it is no text
+            return str(abi_decode(["string"], output[4:])[0])
     return f"data: {output.hex()}"
 
 
