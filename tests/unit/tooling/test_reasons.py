@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from plimsoll.fuzz.artifacts import CONTRACTS
+from plimsoll.fuzz.chain import ERROR, reason_of
 
 FILE = CONTRACTS / "modules" / "reasons.vy"
 LINE = re.compile(r"([A-Z0-9_]+): constant\(bytes32\) = 0x([0-9a-f]{64})  # (.+)")
@@ -56,3 +57,11 @@ def test_fail__anywhere__takes_a_reason_of_the_list():
     one = r"reasons\.[A-Z0-9_]+"
     allowed = rf"{one}|{one} if \w+ else {one}|convert\(status, bytes32"
     assert [c for c in calls if not re.fullmatch(allowed, c)] == []
+
+
+def test_reason_of__text_with_more_than_it_says__is_told_by_its_bytes():
+    """As a mutant of `fail` gives it: no reader of reverts may fail over one."""
+    word = (1).to_bytes(32, "big")
+    told = reason_of(ERROR + (32).to_bytes(32, "big") + word + b"xy".ljust(32, b"\0"))
+    assert told.startswith("data: 08c379a0")
+    assert reason_of(ERROR + (32).to_bytes(32, "big") + word + b"x".ljust(32, b"\0")) == "x"
