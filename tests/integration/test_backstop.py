@@ -337,7 +337,10 @@ def test_script__lots_for_sale__shown_and_waited_for(
     client.trade("BTC", "0.48", signer=stranger)
     system.set_price("BTC", 1_000)
     client.liquidate(stranger, keeper)
-    assert client.lots()
+    (lot,) = client.lots()
+    assert client.backstop().owed == lot.to_pool > 0
+    owed = re.search(r"owed to it by lots for sale +([\d,.]+)", run("backstop").output)
+    assert owed and D(owed[1].replace(",", "")) == round(lot.to_pool, 2)
     system.set_price("ETH", INSOLVENT + 200)
     actions = [("--declare",), ("--settle", "all"), ("--close", "all")]
     for action in actions:
