@@ -93,6 +93,12 @@ BOUNDARIES: list[tuple[dict[str, int], dict[str, int], str]] = [
         {"max_open_interest": 15_000 * WAD + 1},
         "configurator: mm too low",
     ),
+    # Without any open interest no curve is to be paid for.
+    (
+        {"max_skew": 0, "max_open_interest": 0, "mm_ppm": 10_000, "max_rate_ppm": 10_000},
+        {"max_skew": 0, "max_open_interest": 0, "mm_ppm": 9_999, "max_rate_ppm": 9_999},
+        "configurator: mm too low",
+    ),
     ({"im_ppm": 37_500}, {"im_ppm": 37_499}, "configurator: im below 1.5 mm"),
     ({"otc_band_ppm": 24_999}, {"otc_band_ppm": 25_000}, "configurator: otc_band"),
     ({"max_rate_ppm": 25_000}, {"max_rate_ppm": 25_001}, "configurator: max_rate"),
