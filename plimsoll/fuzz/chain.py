@@ -208,10 +208,12 @@ class Chain(ABC):
     Attributes:
         deployer: who sends what names no sender.
         ticks: whether each call takes a block of its own, and so moves the clock.
+        quick: whether thousands of calls a second are to be had.
     """
 
     deployer = DEPLOYER
     ticks = False
+    quick = False
 
     def __init__(self, now: int = 1_750_000_000, number: int = 100) -> None:
         self.now = now

@@ -21,6 +21,8 @@ HALTED = re.compile(r"Halt \{ reason: (\w+)")
 class RevmChain(Chain):
     """A chain on pyrevm."""
 
+    quick = True
+
     def _start(self) -> None:
         config = pyrevm.CfgEnv(chain_id=CHAIN_ID)
         self.evm = pyrevm.EVM(spec_id="CANCUN", env=pyrevm.Env(cfg=config))

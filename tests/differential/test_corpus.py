@@ -29,8 +29,9 @@ def test_replay__corpus__contracts_equal_model(path):
     play(path, every=1)
 
 
-# What opens some thirty markets takes a quarter of a minute there: with PLIMSOLL_APE=all.
-SHORT = [p for p in SCRIPTS if len(json.loads(p.read_text())["setup"]["markets"]) < 30]
+# A second and more each, and a quarter of a minute what opens some thirty markets: all of them
+# with PLIMSOLL_APE=all, else every third of the others.
+SHORT = [p for p in SCRIPTS if len(json.loads(p.read_text())["setup"]["markets"]) < 30][::3]
 
 
 @pytest.mark.parametrize(
