@@ -124,7 +124,7 @@ contract Books is Venue {
         vm.assume(who != address(clearinghouse));
         unchecked {
             s.quote = low(TRADER) + low(pool) + low(KEEPER) + low(address(clearinghouse));
-            s.exposure = word(Code.BOOK) >> 40;
+            s.exposure = word(Code.BOOK) >> 64;
             for (uint256 id; id < markets; ++id) {
                 vm.assume(key != key_of(TRADER) | id);
                 uint256 held = position(key_of(TRADER) | id);

@@ -65,10 +65,11 @@ abstract contract Venue {
     function setUp() public {
         pool = address(new Peer());
         feed = new Feed();
+        // No sequencer and no limit on what leaves in an hour: each only refuses what is allowed here.
         bytes memory code = abi.encodePacked(
             Code.CLEARINGHOUSE,
             abi.encode(pool, 0, pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether),
-            abi.encode(pool, address(0), 60_000, 0, 0)
+            abi.encode(new Peer(), address(0), 60_000, 0, 0)
         );
         address made;
         assembly {
@@ -82,18 +83,21 @@ abstract contract Venue {
         write(Code.DEBTS, (1 ether << 168) | (block.timestamp << 128) | uint128(word(Code.DEBTS)));
         write(uint256(keccak256(abi.encode(Code.BACKINGS, TRADER))), 1 ether << 16);
         write(Code.CREDIT, 0); // nor may anybody open into a debt
+        write(Code.CUSTODY, uint128(word(Code.CUSTODY))); // and nothing is being settled
         vm.assume(header(KEEPER) >> 252 == 0);
         vm.assume(header(made) >> 252 == 0);
     }
 
     /// What is not left free: the market has a feed of 18 decimals with an answer of now, price bounds in
-    /// whole quote, an initial requirement, and its funding accrued in this second (the index is free).
+    /// whole quote, an initial requirement, and its funding accrued in this second (the index is free). It has no
+    /// stable price yet, so that the oracle's is the only one. From when on the venue is calm is free.
     /// The trader is in that market, with any size or none, and in no other.
     /// Against a mutant, one market of plain terms at one price and one position, and the rest as free as
     /// before: a counterexample among the few states is one among them all.
     function arrange(uint96 t0, int256 answer) internal returns (int256) {
         uint256 t1 = (word(MARKET + 1) & ~(uint256(31) << 188)) | (18 << 188);
         uint256 b = (word(MARKET + 3) & ~(uint256(type(uint32).max) << 68)) | (block.timestamp << 68);
+        b &= ~uint256(type(uint48).max);
         if (Code.MUTANT) {
             (t0, t1, b, answer) = (Code.PLAIN_T0, Code.PLAIN_T1, block.timestamp << 68, Code.PLAIN_PRICE);
             write(MARKET + 2, Code.PLAIN_A);
