@@ -502,7 +502,10 @@ def _burner_lines(snapshot: Snapshot) -> list[str]:
     beside = of_kind(snapshot, "liquidate_beside_burner", "one_slot")
     more = {n: beside[n] - snapshot["liquidate"]["one_slot"][n] for n in beside}
     told = " and ".join(f"{more[n]:,} beside {n} others" for n in beside)
-    return [f"A position whose feed eats all the gas it gets costs a liquidation {told}.", ""]
+    return [
+        f"A position whose feed eats all the gas it gets costs a liquidation so much more: {told}.",
+        "",
+    ]
 
 
 def _last_resort_section(snapshot: Snapshot) -> list[str]:
