@@ -3,7 +3,8 @@
 ``python -m plimsoll.fuzz.coverage`` runs every list in ``tests/corpus``, operations drawn from
 seeds, a Lens beside both (`lens`), and what no list does (`aside`). It records the program counters
 that the seven contracts pass and reads them back through the source map of the compiler. With
-``--least`` it fails below a percentage. Reached is not checked: what the checks are worth, `mutants` tells.
+``--least`` it fails below a percentage. Reached is not checked: what the checks are worth,
+`mutants` tells.
 
 How it sees. py-evm, with one class replaced: the stream that hands a contract's opcodes to the
 machine (`Footprints`), which notes each one and where each conditional jump went. The operations

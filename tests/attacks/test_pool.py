@@ -675,7 +675,7 @@ def test_74__nobody_liquidates_for_a_day__he_escapes_no_more_than_his_part_of_th
 # ------------------------------------------------------------------ leverage (75)
 
 
-@pytest.mark.defence("LiquidityPool.vy", "if assets > room:", "if assets > custody:")
+@pytest.mark.defence("LiquidityPool.vy", "if assets > room:", "if assets > lets_go:")
 def test_75__providers_run_before_traders_are_paid__what_stays_pays_a_gain_of_three_fifths(
     venue_of,
 ):
