@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 CONTRACTS = Path(
     os.environ.get("PLIMSOLL_CONTRACTS") or Path(__file__).resolve().parents[2] / "contracts"
 )
+IMPORTED = re.compile(r"^from (?:modules|\.|\.\.modules) import (\w+)", re.MULTILINE)
 
 
 class Artifact(NamedTuple):
@@ -41,11 +42,11 @@ def compile_contract(path: str, root: Path = CONTRACTS) -> Artifact:
         root: the folder of the contracts.
 
     Returns:
-        The artifact. A change to any source under `root` compiles anew.
+        The artifact. A change to any source it is made of, or to any interface, compiles anew.
     """
     cache = Path(tempfile.gettempdir()) / f"plimsoll-artifacts-{os.getuid()}"
     cache.mkdir(exist_ok=True)
-    kept = cache / f"{fingerprint(root)}-{path.replace('/', '.')}.json"
+    kept = cache / f"{fingerprint(root, path)}-{path.replace('/', '.')}.json"
     if kept.exists():
         out = json.loads(kept.read_text())
     else:
@@ -79,22 +80,38 @@ def compile_with_vyper(path: str, root: Path, signed: bool = True) -> dict[str, 
     return {"abi": out["abi"], "bytecode": out["bytecode"]}
 
 
+def parts(path: str, root: Path = CONTRACTS) -> set[str]:
+    """A contract and the modules it is made of, all relative to `root`; interfaces are left out."""
+    found: set[str] = set()
+    todo = [path]
+    while todo:
+        part = todo.pop()
+        if part not in found:
+            found.add(part)
+            names = IMPORTED.findall((root / part).read_text())
+            todo += [f"modules/{name}.vy" for name in names]
+    return found
+
+
 @functools.cache
 def is_part(file: str, path: str) -> bool:
     """Whether a source file is, or is imported by, another; both relative to ``contracts``."""
-    if file == path:
-        return True
-    text = (CONTRACTS / path).read_text()
-    names = re.findall(r"^from (?:modules|\.) import (\w+)", text, re.MULTILINE)
-    return any(is_part(file, f"modules/{name}.vy") for name in names)
+    return file in parts(path)
 
 
-def fingerprint(root: Path) -> str:
-    """A hash of the compiler's version and of every source under `root`."""
+def fingerprint(root: Path, path: str | None = None) -> str:
+    """A hash of the compiler's version and of the sources under `root`.
+
+    Args:
+        root: the folder of the contracts.
+        path: of a contract, to leave out the sources that it is not made of.
+    """
     import vyper
 
     digest = hashlib.sha256(vyper.__version__.encode())
+    made_of = None if path is None else {root / part for part in parts(path, root)}
     for source in sorted(root.rglob("*.vy*")):
-        digest.update(str(source.relative_to(root)).encode())
-        digest.update(source.read_bytes())
+        if made_of is None or source in made_of or source.suffix == ".vyi":
+            digest.update(str(source.relative_to(root)).encode())
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:24]

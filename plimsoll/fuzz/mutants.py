@@ -1,8 +1,9 @@
 """Breaks the contracts one small thing at a time, and counts what the fuzzer notices.
 
 A mutant is one edit of one source file: an operator, a comparison, a rounding direction, a
-constant, a condition, a statement that is gone. It is compiled, replayed on the corpus and fuzzed
-against the model; the first difference kills it. What lives on meets the fast tests (`SUITES`).
+constant, a condition, a statement that is gone (`edits`). The corpus is replayed on it and it is
+fuzzed against the model, many mutants in one compilation; the first difference kills it. What lives
+on is compiled for itself and meets the fast tests (`SUITES`).
 Comments, events and texts are left alone, and first values that are overwritten at once. What
 survives is either a missing test or a mutant that changes nothing, which `EQUIVALENT` then names
 with the reason.
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import hashlib
 import json
 import multiprocessing
 import os
@@ -32,12 +32,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from plimsoll.fuzz import lens
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper, is_part
+from plimsoll.fuzz.coverage import Reader
+from plimsoll.fuzz.edits import Mutant, mutants_of, switched, without_pure
+from plimsoll.fuzz.revm import RevmChain
 from plimsoll.fuzz.run import Report, fuzz, replay
 from plimsoll.fuzz.shrink import from_json
 from plimsoll.fuzz.system import Artifacts, Op, Setup, compiled
@@ -119,171 +121,6 @@ LOOKS = 5  # a look at all of the Lens's views costs so many at the whole state
 FUZZED = tuple(f.name for f in fields(Artifacts))
 EQUIVALENT = Path("tests/corpus/equivalent_mutants.json")  # {key: why it changes nothing}
 
-COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
-OPERATORS = {
-    "+": "-",
-    "-": "+",
-    "*": "//",
-    "//": "*",
-    "%": "//",
-    "&": "|",
-    "|": "&",
-    "^": "|",
-    "<<": ">>",
-    ">>": "<<",
-}
-STATEMENTS = ("Expr", "Assign", "AugAssign", "Assert", "Break", "Continue")
-CALLS = {
-    "unsafe_add": "unsafe_sub",
-    "unsafe_sub": "unsafe_add",
-    "unsafe_mul": "unsafe_div",
-    "unsafe_div": "unsafe_mul",
-    "min": "max",
-    "max": "min",
-    "fixed_point.ceil_div": "unsafe_div",
-    "fixed_point.floor_div": "unsafe_div",
-}
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One edit: `old` at [start, end) of a file becomes `new`."""
-
-    file: str
-    line: int
-    start: int
-    end: int
-    old: str
-    new: str
-    code: str  # the line, before
-    twin: int = 0  # so many mutants of the file before it are the same in words
-
-    @property
-    def key(self) -> str:
-        """A name that outlives edits elsewhere in the file."""
-        told = f"{self.told}|{self.twin}" if self.twin else self.told
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-    @property
-    def told(self) -> str:
-        """The edit in words."""
-        return f"{self.file}|{self.code.strip()}|{self.old}|{self.new}"
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}  {self.old!r} -> {self.new!r}  in  {self.code.strip()}"
-
-
-# ------------------------------------------------------------------ making them
-
-
-def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
-    """Every mutant of one source file, in the order of the text."""
-    from vyper.ast import parse_to_ast
-
-    text = (root / file).read_text()
-    lines = text.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-
-    def begin(node: Any) -> int:
-        return int(starts[node.lineno - 1] + node.col_offset)
-
-    def finish(node: Any) -> int:
-        return int(starts[node.end_lineno - 1] + node.end_col_offset)
-
-    found: dict[tuple[int, int, str], Mutant] = {}
-
-    def add(start: int, end: int, new: str) -> None:
-        number = text.count("\n", 0, start) + 1
-        old = text[start:end]
-        mutant = Mutant(file, number, start, end, old, new, lines[number - 1])
-        if old != new:
-            found.setdefault((start, end, new), mutant)
-
-    def between(left: Any, right: Any, table: dict[str, str]) -> None:
-        gap_start, gap_end = finish(left), begin(right)
-        gap = text[gap_start:gap_end]
-        sign = gap.strip(" ()\n")
-        if sign in table:
-            at = gap_start + gap.index(sign)
-            add(at, at + len(sign), table[sign])
-
-    overwritten: set[str] = set()  # in the function at hand: see `filled_by_tuples`
-
-    def visit(node: Any) -> None:
-        kind = type(node).__name__
-        if kind == "AnnAssign" and getattr(node.target, "id", None) in overwritten:
-            return
-        if kind in (
-            "Log",
-            "ImportFrom",
-            "Import",
-            "EventDef",
-            "InterfaceDef",
-            "StructDef",
-            "DocStr",
-        ):
-            return
-        if kind == "Compare":
-            between(node.left, node.right, COMPARISONS)
-        elif kind == "BinOp":
-            between(node.left, node.right, OPERATORS)
-        elif kind == "BoolOp":
-            for one, other in zip(node.values, node.values[1:], strict=False):
-                between(one, other, {"and": "or", "or": "and"})
-        elif kind == "UnaryOp":
-            sign = type(node.op).__name__
-            if sign in ("Not", "USub"):
-                add(begin(node), begin(node.operand), "")
-        elif kind == "Call":
-            name = text[begin(node.func) : finish(node.func)]
-            if name in CALLS:
-                add(begin(node.func), finish(node.func), CALLS[name])
-        elif kind == "Int":
-            add(begin(node), finish(node), str(node.value + 1))
-        elif kind == "NameConstant" and node.value in (True, False):
-            add(begin(node), finish(node), str(not node.value))
-        elif kind in {"IfExp", "If"}:
-            add(begin(node.test), finish(node.test), "True")
-            add(begin(node.test), finish(node.test), "False")
-        elif kind in STATEMENTS and "__init__" not in text[begin(node) : finish(node)]:
-            add(begin(node), finish(node), "pass")
-        if kind == "Hex":
-            return
-        for child in node.get_children():
-            visit(child)
-
-    for top in parse_to_ast(text).body:
-        if type(top).__name__ == "FunctionDef":
-            decorators = [text[begin(d) : finish(d)] for d in top.decorator_list]
-            if "deploy" in decorators:
-                continue
-            overwritten = filled_by_tuples(top)
-            for statement in top.body:
-                visit(statement)
-        elif type(top).__name__ == "VariableDecl" and top.is_constant:
-            visit(top.value)
-    before: Counter[str] = Counter()
-    numbered = []
-    for mutant in sorted(found.values(), key=lambda m: (m.start, m.end, m.new)):
-        numbered.append(replace(mutant, twin=before[mutant.told]))
-        before[mutant.told] += 1
-    return numbered
-
-
-def filled_by_tuples(function: Any) -> set[str]:
-    """The local variables that a call's several results go to.
-
-    Vyper wants them declared with a value first, which nothing reads: changing it changes nothing.
-    """
-    found: set[str] = set()
-    for statement in function.get_descendants():
-        if type(statement).__name__ == "Assign" and type(statement.target).__name__ == "Tuple":
-            found |= {part.id for part in statement.target.elements if hasattr(part, "id")}
-    return found
-
-
 # ------------------------------------------------------------------ judging them
 
 
@@ -294,7 +131,8 @@ class Budget:
     seeds: int = 6
     operations: int = 500
     every: int = 5
-    suites: bool = True  # whether the fast tests are run on what it does not find
+    fuzzing: bool = True  # whether it is replayed on and fuzzed
+    suites: bool = True  # whether the fast tests are run on what that does not find
 
 
 @dataclass(frozen=True)
@@ -307,22 +145,91 @@ class Verdict:
     seconds: float
 
 
-_workshop: Path | None = None
+TOGETHER = 100  # mutants in one compilation
+FEW = 4  # mutants that are as quick to compile one by one
+DEEP = 2  # of a compilation, how many may overlap with another
+ROOM = 2**20  # for the code of many mutants
+Task = tuple[Mutant, Budget]
 
 
-def judge(task: tuple[Mutant, Budget]) -> Verdict:
+def judge_together(task: tuple[list[Mutant], Budget]) -> tuple[list[Verdict], list[Task]]:
+    """Fuzz mutants of one file, compiled as one source; the kills, and what is left to `judge`."""
+    mutants, budget = task
+    file, verdicts, left = mutants[0].file, [], []
+    RevmChain.size_limit = ROOM
+    try:
+        for path in [path for path in DEPLOYED.values() if is_part(file, path)]:
+            inside = [mutant for mutant in mutants if _has(path, mutant)]
+            made, taken = _compile_together(path, inside)
+            RevmChain.switch = 0
+            if made and _fuzzed(path, made, replace(budget, seeds=0)):
+                taken = []  # something else than the mutants is wrong with it
+            left += [(mutant, budget) for mutant in inside if mutant not in taken]
+            mutants = [mutant for mutant in mutants if mutant not in inside]
+            for RevmChain.switch, mutant in enumerate(taken, 1):
+                started = time.perf_counter()
+                how = _fuzzed(path, made, budget) if made else ""
+                if how:
+                    seconds = time.perf_counter() - started
+                    verdicts.append(Verdict(mutant, "killed", how, seconds))
+                else:
+                    mutants.append(mutant)
+    finally:
+        RevmChain.switch, RevmChain.size_limit = 0, None
+    return verdicts, left + [(mutant, replace(budget, fuzzing=False)) for mutant in mutants]
+
+
+def _has(path: str, mutant: Mutant) -> bool:
+    """Whether a contract has code of the function that the mutant is in."""
+    return any((mutant.file, line) in _lines_of(path) for line in mutant.function)
+
+
+@functools.cache
+def _lines_of(path: str) -> set[tuple[str, int]]:
+    return set(Reader(path, CONTRACTS).read().lines.values())
+
+
+def _compile_together(path: str, mutants: list[Mutant]) -> tuple[Artifact | None, list[Mutant]]:
+    """A contract with all of these mutants that compile behind a switch, and which they are."""
+    if not mutants:
+        return None, []
+    root = _workshop(pure=False)
+    target = root / mutants[0].file
+    text = target.read_text()
+    try:
+        while mutants:
+            target.write_text(switched(text, mutants))
+            try:
+                return _compile(path, root), mutants
+            except Exception as error:
+                lines = {int(number) for number in re.findall(r"line (\d+)", str(error))}
+                fit = [m for m in mutants if not lines.intersection(m.lines)]
+                mutants = fit if len(fit) < len(mutants) else []
+    finally:
+        target.write_text(text)
+    return None, []
+
+
+@functools.cache
+def _workshop(pure: bool = True) -> Path:
+    """This process's own copy of the sources; not `pure`: for `switched` ones."""
+    root = Path(tempfile.mkdtemp(prefix="plimsoll-mutants-")) / "contracts"
+    shutil.copytree(CONTRACTS, root)
+    if not pure:
+        without_pure(root)
+    return root
+
+
+def judge(task: Task) -> Verdict:
     """Compile one mutant in this process's own copy of the sources, and try everything on it."""
-    global _workshop  # noqa: PLW0603  one copy of the sources a process
     mutant, budget = task
     started = time.perf_counter()
-    if _workshop is None:
-        _workshop = Path(tempfile.mkdtemp(prefix="plimsoll-mutants-")) / "contracts"
-        shutil.copytree(CONTRACTS, _workshop)
-    target = _workshop / mutant.file
+    root = _workshop()
+    target = root / mutant.file
     text = target.read_text()
-    target.write_text(text[: mutant.start] + mutant.new + text[mutant.end :])
+    target.write_text(mutant.made(text))
     try:
-        fate, how = _fate(mutant.file, _workshop, budget)
+        fate, how = _fate(mutant.file, root, budget)
     finally:
         target.write_text(text)
     return Verdict(mutant, fate, how, time.perf_counter() - started)
@@ -341,7 +248,7 @@ def _fate(file: str, root: Path, budget: Budget) -> tuple[str, str]:
         if made.bytecode == _sound(path).bytecode:
             continue
         changed = True
-        how = _fuzzed(path, made, budget)
+        how = _fuzzed(path, made, budget) if budget.fuzzing else ""
         if how:
             return "killed", how
     if not changed:
@@ -401,15 +308,14 @@ def _tested(suites: tuple[str, ...], root: Path) -> str:
         RuntimeError: if pytest neither passes nor fails, as with a path that is not there: that
             says nothing about a mutant.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-xq", "--no-header", "-p", "no:cacheprovider"]
-            + list(suites),
-            env={**os.environ, "PLIMSOLL_CONTRACTS": str(root), "TMPDIR": scratch},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-xq", "--no-header", "-p", "no:cacheprovider", *suites],
+        # What it compiles is kept beside the sources, for the next mutant.
+        env={**os.environ, "PLIMSOLL_CONTRACTS": str(root), "TMPDIR": str(root.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode == pytest.ExitCode.OK:
         return ""
     if done.returncode != pytest.ExitCode.TESTS_FAILED:
@@ -430,12 +336,44 @@ def _compile(path: str, root: Path) -> Artifact:
 
 def judge_all(mutants: list[Mutant], budget: Budget, jobs: int) -> Iterator[Verdict]:
     """Judge mutants on `jobs` processes, in whatever order they finish."""
-    tasks = [(m, budget) for m in mutants]
-    if jobs == 1:
-        yield from map(judge, tasks)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    batches, alone = batches_of(mutants)
+    tasks: list[Task] = [(mutant, budget) for mutant in alone]
+    with (
+        tempfile.TemporaryDirectory(prefix="plimsoll-mutants-") as scratch,
+        multiprocessing.get_context("spawn").Pool(jobs, _settle, (scratch,)) as pool,
+    ):
+        for verdicts, left in pool.imap_unordered(judge_together, [(b, budget) for b in batches]):
+            yield from verdicts
+            tasks += left
         yield from pool.imap_unordered(judge, tasks)
+
+
+def _settle(scratch: str) -> None:
+    """Let a process make its folders where they are removed at the end."""
+    tempfile.tempdir = scratch
+
+
+def batches_of(mutants: list[Mutant]) -> tuple[list[list[Mutant]], list[Mutant]]:
+    """Those that can be compiled together, a file at a time and few in each other, and the rest."""
+    batches: list[list[Mutant]] = []
+    alone = []
+    for mutant in mutants:
+        room = [batch for batch in batches if _fits(mutant, batch)]
+        if not mutant.whole:
+            alone.append(mutant)
+        elif room:
+            room[0].append(mutant)
+        else:
+            batches.append([mutant])
+    alone += [m for batch in batches if len(batch) < FEW for m in batch]
+    return [batch for batch in batches if len(batch) >= FEW], alone
+
+
+def _fits(mutant: Mutant, batch: list[Mutant]) -> bool:
+    """Choices within choices take the compiler's optimizer a time that doubles with each."""
+    if batch[0].file != mutant.file or len(batch) == TOGETHER:
+        return False
+    return sum(mutant.overlaps(other) for other in batch) < DEEP
 
 
 def known_equivalent(path: Path = EQUIVALENT) -> dict[str, str]:

@@ -22,14 +22,21 @@ class RevmChain(Chain):
     """A chain on pyrevm."""
 
     quick = True
+    switch = 0  # what PREVRANDAO answers on each chain of the process: the mutant that is on
+    size_limit: int | None = None  # of a contract's code, if not the EVM's own
 
     def _start(self) -> None:
-        config = pyrevm.CfgEnv(chain_id=CHAIN_ID)
+        config = pyrevm.CfgEnv(chain_id=CHAIN_ID, limit_contract_code_size=self.size_limit)
         self.evm = pyrevm.EVM(spec_id="CANCUN", env=pyrevm.Env(cfg=config))
         self.evm.set_balance(self.deployer, 10**24)
 
     def _set_block(self) -> None:
-        block = pyrevm.BlockEnv(number=self.number, timestamp=self.now, gas_limit=GAS_LIMIT)
+        block = pyrevm.BlockEnv(
+            number=self.number,
+            timestamp=self.now,
+            gas_limit=GAS_LIMIT,
+            prevrandao=self.switch.to_bytes(32, "big"),
+        )
         self.evm.set_block_env(block)
 
     def _create(self, sender: str, code: bytes) -> tuple[str, str | None]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.fuzz import mutants
+from plimsoll.fuzz import edits, mutants
 from plimsoll.fuzz.artifacts import CONTRACTS
+from plimsoll.fuzz.revm import RevmChain
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,3 +51,63 @@ def test_equivalents__each_is_a_mutant_with_a_reason():
     known = mutants.known_equivalent()
     assert not set(known) - keys, "these name no mutant any more"
     assert all(len(reason) > 20 for reason in known.values())
+
+
+# ------------------------------------------------------------------ many in one source
+
+
+def test_switched__each_number__is_the_mutant_of_that_number(tmp_path):
+    """A copy of the curve in which many edits wait: at 0 it is the original, at n it is the n-th."""
+    root = tmp_path / "contracts"
+    shutil.copytree(CONTRACTS, root)
+    edits.without_pure(root)
+    source = root / "modules" / "curve.vy"
+    text = source.read_text()
+    (batch, *_), _ = mutants.batches_of(mutants.mutants_of("modules/curve.vy"))
+    source.write_text(edits.switched(text, batch))
+    assert len(source.read_text().splitlines()) == len(text.splitlines())
+    together = compile_at(root)
+    for number, mutant in [(0, None), *list(enumerate(batch, 1))[::12]]:
+        source.write_text(mutant.made(text) if mutant else text)
+        assert answers(together, number) == answers(compile_at(root), 0), mutant
+    assert answers(together, 0) != answers(together, 1)
+
+
+def test_judge_together__killed_and_left__are_those_that_judge_kills_and_leaves(monkeypatch):
+    budget = mutants.Budget(seeds=0, suites=False)
+    few = mutants._corpus()[:3]
+    monkeypatch.setattr(mutants, "_corpus", lambda: few)
+    (batch, *_), _ = mutants.batches_of(mutants.mutants_of("modules/share_token.vy"))
+    verdicts, left = mutants.judge_together((batch, budget))
+    assert len(verdicts) > len(batch) // 2
+    assert {v.mutant.key for v in verdicts} | {m.key for m, _ in left} == {m.key for m in batch}
+    assert mutants.judge((verdicts[0].mutant, budget)).fate == "killed"
+    assert RevmChain.switch == 0
+    assert RevmChain.size_limit is None
+
+
+def test_mutants_of__beside_an_external_call__spans_are_whole():
+    """Vyper parses `extcall` as a shorter word, and forgets that where a space follows."""
+    found = mutants.mutants_of("Backstop.vy")
+    assert any(m.old == "1" and "set_share(1 + share)" in m.code for m in found)
+    assert not [m for m in found if not m.old.strip()]
+
+
+def compile_at(root):
+    return mutants._compile("mocks/ModulesMock.vy", root)
+
+
+def answers(artifact, number):
+    """What a deployed copy of the modules answers to a few calls of the curve."""
+    RevmChain.switch = number
+    try:
+        contract = RevmChain(1_750_000_000).deploy(artifact)
+        asked = []
+        for size, delta in ((0, 5), (5, -3), (5, -5), (5, -8), (-7, 3), (-7, -1)):
+            s, d = size * 10**18, delta * 10**18
+            asked.append(contract.call("only_reduces", s, d))
+            asked.append(contract.call("fill", s, -s * 99 // 7, d, 100 * 10**18 + 7, 10**16 + 1))
+            asked.append(contract.call("fill_price", 10**20 + 3, s, d, 10**21, 700))
+        return asked
+    finally:
+        RevmChain.switch = 0
