@@ -170,10 +170,12 @@ def deleverage(account: address, market: uint256) -> uint256:
 @external
 def declare():
     """
-    @notice Declare a settlement because the pool's equity, with what lots owe it, is below zero: from now on claims on
-            quote wait.
+    @notice Declare a settlement because the pool's equity, with what lots will bring it, is below zero: from now on
+            claims on quote wait.
+    @dev Neither a freeze nor a grace stops it: reductions and withdrawals go on in both, and who won would be paid in
+         full by who did not run. If the price was wrong it is called off.
     @custom:access anyone
-    @custom:reverts "backstop: wrong state", "venue: frozen or in grace", "backstop: pool is solvent"
+    @custom:reverts "backstop: wrong state", "backstop: pool is solvent"
     @custom:spec LIQ-11
     """
     self._check_state(NOTHING)
@@ -220,6 +222,9 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
         self._check_state(DECLARED)
         if block.timestamp < self.declared_at + DELAY:
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
+        calm: bool = staticcall CLEARINGHOUSE.is_calm()
+        if not calm:
+            fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
         worth: int256 = self._must_be_insolvent()
         self.state = SETTLING
         self.settled_at = block.timestamp
@@ -240,6 +245,8 @@ def fix() -> uint256:
     @dev Without positions the sum of all cash is custody (LED-3), so all claims together are custody, less the pool's
          and the insurance fund's cash, plus all debts. A withdrawal takes its whole claim off the books, and gives the
          pool what is not paid of it: so what custody has over what is still claimed stays what it is.
+         Where custody covers all claims the settlement is over with that: what it has beyond them is the pool's, which
+         pays nobody while there is a share.
     @return [WAD] the share, rounded down
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "backstop: market not settled", "backstop: positions are open",
@@ -258,8 +265,12 @@ def fix() -> uint256:
         # No long has less than a lot, and without longs and skew there are no shorts.
         if words.a >> slots.LOTS != 0 or words.a & slots.MASK_96 != 0:
             fixed_point.fail(reasons.BACKSTOP_POSITIONS_ARE_OPEN)
-    waits: bool = self._awaits_lots(s.auction)
-    if waits and block.timestamp < self.settled_at + PATIENCE:
+    # What they bring the insurance fund later would stay there.
+    owed: uint256 = 0
+    live_credit: uint256 = 0
+    live: bool = False
+    owed, live_credit, live = self._lots(s.auction)
+    if (owed != 0 or live) and block.timestamp < self.settled_at + PATIENCE:
         fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
 
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
@@ -273,9 +284,15 @@ def fix() -> uint256:
     share: uint256 = WAD
     if claims > held:
         share = held * WAD // claims
-    self.state = FIXED
-    self.share = share
-    extcall CLEARINGHOUSE.set_share(1 + share)
+    if share == WAD:
+        self.state = NOTHING
+        self.declared_at = 0
+        self.settled_at = 0
+        extcall CLEARINGHOUSE.set_share(0)
+    else:
+        self.state = FIXED
+        self.share = share
+        extcall CLEARINGHOUSE.set_share(1 + share)
     log IBackstop.ShareFixed(share=share, claims=claims, custody=known.custody)
     return share
 
@@ -501,20 +518,20 @@ def _pool() -> Pool:
 @view
 def _worth() -> int256:
     """
-    @notice The pool's equity, and what lots that are for sale owe it [WAD quote].
+    @notice The pool's equity, and what lots owe it of what they would bring: nothing while their feed is dead [WAD quote].
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     pool: Pool = self._pool()
-    owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
-    return pool.equity + convert(owed, int256)
+    owed: uint256 = 0
+    credit: uint256 = 0
+    live: bool = False
+    owed, credit, live = self._lots(s.auction)
+    return pool.equity + convert(min(owed, credit), int256)
 
 
 @internal
 @view
 def _must_be_insolvent() -> int256:
-    calm: bool = staticcall CLEARINGHOUSE.is_calm()
-    if not calm:
-        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
     worth: int256 = self._worth()
     if worth >= 0:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_SOLVENT)
@@ -562,11 +579,14 @@ def _is_opposite(leg: IClearinghouse.Leg) -> bool:
 
 @internal
 @view
-def _awaits_lots(auction: address) -> bool:
+def _lots(auction: address) -> (uint256, uint256, bool):
     """
-    @notice Whether lots will bring something that belongs to the claims: they owe the pool, or can be sold now.
-    @dev The auction's account holds what its lots have left. What they bring the insurance fund later would stay there.
+    @notice What lots owe the pool, what those with a live price bring at the least, and whether there are such.
+    @dev The auction's account holds what its lots have left.
+    @return (owed [WAD quote], credit [WAD quote], live)
     """
+    credit: uint256 = 0
+    live: bool = False
     owed: uint256 = staticcall ICollateralAuction(auction).owed_to_pool()
     tokens: uint256 = 0
     interest: uint256 = 0
@@ -575,8 +595,9 @@ def _awaits_lots(auction: address) -> bool:
         if (tokens >> id) & 1 != 0:
             h: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(auction, id)
             if h.status == prices.LIVE:
-                return True
-    return owed != 0
+                live = True
+                credit += h.credit
+    return (owed, credit, live)
 
 
 # ------------------------------------------------------------------ INTERNAL: deleveraging

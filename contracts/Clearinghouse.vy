@@ -311,7 +311,8 @@ def trade(account: address, market: uint256, size_delta: int256, limit_price: ui
         fixed_point.fail(reasons.TRADE_PAST_LIMIT_PRICE)
     f: Filled = self._fill(account, leg, size_delta, price, flat, markets.steady(leg.t1, stable))
     if not reduces:
-        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+        # In a settlement, too: it closes at the oracle's price, and who sold above it to be closed had the difference.
+        if unsafe_add((leg.t0 >> slots.STATUS) & 7, ledger._custody >> slots.SHARE) != slots.STATUS_OPEN:
             fixed_point.fail(reasons.MARKET_REDUCE_ONLY)
         if others.legs == MAX_LEGS:
             fixed_point.fail(reasons.ACCOUNT_32_MARKETS_AT_MOST)
@@ -782,8 +783,12 @@ def _deposit(account: address, token: address, amount: uint256) -> uint256:
             self._check_trader(account)
         # In a settlement only a share could be had back: debts are still repaid, the fund may still be helped, and lots
         # still bring what they bring.
-        settling: bool = ledger._custody >> slots.SHARE != 0 and msg.sender != AUCTION.address
-        if settling and account != self and ledger._headers[account] >> 255 == 0:
+        if (
+            ledger._custody >> slots.SHARE != 0
+            and msg.sender != AUCTION.address
+            and account != self
+            and ledger._headers[account] >> 255 == 0
+        ):
             fixed_point.fail(reasons.DEPOSIT_IN_A_SETTLEMENT)
         self._least_of_hour()  # before the hour's first movement
         arrived = ledger.pull(ledger.QUOTE, amount)
@@ -830,8 +835,9 @@ def _least_of_hour() -> uint256:
     """
     if OUTFLOW == 0:
         return 0
-    custody: uint256 = ledger._custody & slots.MASK_128
-    word: uint256 = outflow.least_held(self._least_held, custody, OUTFLOW & slots.MASK_20, OUTFLOW >> 20)
+    word: uint256 = outflow.least_held(
+        self._least_held, ledger._custody & slots.MASK_128, OUTFLOW & slots.MASK_20, OUTFLOW >> 20
+    )
     self._least_held = word
     return word & slots.MASK_128
 
@@ -1047,9 +1053,8 @@ def _liquidate(account: address, converting: bool) -> (bool, uint256):
         if leg.status != prices.LIVE:
             dead_pnl = unsafe_add(dead_pnl, self._with(empty(Sum), leg, 0).pnl)
             continue
-        scale: uint256 = leg.t1 & slots.MASK_96
         own: uint256 = convert(convert(max(leg.size, unsafe_sub(0, leg.size)), bytes32), uint256)
-        price: uint256 = curve.fill_price(leg.price, leg.skew, unsafe_sub(0, leg.size), scale, 0)
+        price: uint256 = curve.fill_price(leg.price, leg.skew, unsafe_sub(0, leg.size), leg.t1 & slots.MASK_96, 0)
         # The stable price is left as it is: nobody opens here.
         f: Filled = self._fill(
             account, leg, unsafe_sub(0, leg.size), price, True, leg.state_b & slots.MASK_48

@@ -199,7 +199,8 @@ def tick(lot: uint256) -> uint256:
 def write_off(lot: uint256) -> uint256:
     """
     @notice Forget what a lot still owes the pool, if its feed is dead and has not been seen live for a month: those
-            who enter the pool would pay for it for ever. The lot stays for sale, should its feed return.
+            who enter the pool would pay for it for ever. The lot stays for sale, should its feed return: what was due
+            to the pool is then the insurance fund's, not his whose debt it was.
     @param lot [id]
     @return [WAD quote] what the pool bears
     @custom:access anyone
@@ -217,7 +218,7 @@ def write_off(lot: uint256) -> uint256:
     if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
         fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
     dues: uint256 = self._lots[lot].dues
-    self._lots[lot].dues = dues & slots.MASK_128
+    self._lots[lot].dues = (dues & slots.MASK_128) + (dues >> 128)
     self.owed_to_pool -= dues >> 128
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
     return dues >> 128

@@ -251,7 +251,7 @@ def preview_trade(account: address, market: uint256, size_delta: int256, limit_p
         - (convert(max(leg.size, 0), uint256) >> slots.LOT_BITS)
     )
     if not t.reduces and len(t.reason) == 0:
-        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+        if not self._is_open(leg):
             t.reason = "market: reduce only"
         elif others.legs == MAX_LEGS:
             t.reason = "account: 32 markets at most"
@@ -662,6 +662,16 @@ def _cap_reason(
 
 @internal
 @view
+def _is_open(leg: IClearinghouse.Leg) -> bool:
+    """
+    @notice Whether more than a reduction goes in a market: its own state allows it, and no settlement is declared.
+    """
+    known: IClearinghouse.Globals = reader.globals()
+    return (leg.t0 >> slots.STATUS) & 7 == slots.STATUS_OPEN and known.share == 0
+
+
+@internal
+@view
 def _room(
     leg: IClearinghouse.Leg, side: int256, max_leverage_ppm: uint256, t2: uint256, book: uint256
 ) -> uint256:
@@ -669,7 +679,7 @@ def _room(
     @notice The most that an account without a position may take on one side (+1 buys, -1 sells) under the caps.
     @dev By bisection over the caps themselves: past a size that they refuse they allow none.
     """
-    if leg.status != prices.LIVE or (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+    if leg.status != prices.LIVE or not self._is_open(leg):
         return 0
     fits: uint256 = 0
     for i: uint256 in range(95):

@@ -704,6 +704,8 @@ def _value() -> ILiquidityPool.Valuation:
         divisor: uint256 = (leg.t1 & slots.MASK_96) * 2 * WAD
         premium: uint256 = notional // divisor * depth + self._up(notional % divisor * depth, divisor)
         v.nav -= convert(premium, int256)
+        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
+            v.spread += premium  # what is settled hands none back
         v.spread += self._up(notional * (leg.t1 >> slots.SPREAD), WAD * PPM)
     return v
 

@@ -1507,7 +1507,7 @@ class Model:
         require(within, "trade: past limit price")
         filled, after = self._filled(leg, size_delta, price, forced=flat)
         if not reduces:
-            require(terms.status == OPEN, "market: reduce only")
+            require(terms.status == OPEN and not self.share, "market: reduce only")
             require(others.legs < MAX_LEGS, "account: 32 markets at most")
             self._check_caps(terms, leg, after)
         self._fill(account, leg, after, price, self._steady(leg))
@@ -2390,7 +2390,10 @@ class Model:
 
     @atomic
     def declare(self, sender: str) -> None:
-        """Declare a settlement: the pool's equity is below zero, claims wait (LIQ-11)."""
+        """Declare a settlement: the pool's equity is below zero, claims wait (LIQ-11).
+
+        Neither a freeze nor a grace stops it.
+        """
         require(self.settlement.state == NOT_DECLARED, "backstop: wrong state")
         worth = self._must_be_insolvent()
         self.settlement = Settlement(DECLARED, self.now)
@@ -2398,11 +2401,11 @@ class Model:
         self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
 
     def _solvency(self) -> int:
-        """The pool's equity, and what lots that are for sale owe it [WAD quote]."""
-        return self.pool_margin()[0] + self.owed_to_pool()
+        """The pool's equity, and what lots owe it of what they would bring [WAD quote]."""
+        credit = sum(holding.credit for holding in self._live_lots())
+        return self.pool_margin()[0] + min(self.owed_to_pool(), credit)
 
     def _must_be_insolvent(self) -> int:
-        self._check_calm()
         worth = self._solvency()
         require(worth < 0, "backstop: pool is solvent")
         return worth
@@ -2426,6 +2429,7 @@ class Model:
             require(self.settlement.state == DECLARED, "backstop: wrong state")
             ripe = self.now >= self.settlement.declared_at + SETTLE_DELAY
             require(ripe, "backstop: too early")
+            self._check_calm()
             worth = self._must_be_insolvent()
             self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
             self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
@@ -2448,18 +2452,23 @@ class Model:
         of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
         claims = held + self.debts.total - of_pool - of_fund
         share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
-        self.settlement = self.settlement._replace(state=FIXED, share=share)
-        self.set_share(self.settings.backstop, 1 + share)
+        if share == WAD:  # over: what custody has beyond the claims is the pool's
+            self.settlement = Settlement()
+        else:
+            self.settlement = self.settlement._replace(state=FIXED, share=share)
+        self.set_share(self.settings.backstop, 0 if share == WAD else 1 + share)
         self._emit(self.settings.backstop, ShareFixed(share, claims, self.custody))
         return share
 
     def _awaits_lots(self) -> bool:
-        """Whether lots owe the pool, or can be sold now: the auction's account holds them."""
+        """Whether lots owe the pool, or can be sold now."""
+        return self.owed_to_pool() != 0 or bool(self._live_lots())
+
+    def _live_lots(self) -> list[Holding]:
+        """What lots can sell now, all lots of a token at once: the auction's account holds it."""
         auction = self.settings.auction
-        ids = _bits(self._token_bits(auction))
-        return self.owed_to_pool() != 0 or any(
-            self.holding(auction, id).status == LIVE for id in ids
-        )
+        held = [self.holding(auction, id) for id in _bits(self._token_bits(auction))]
+        return [holding for holding in held if holding.status == LIVE]
 
     # -------------------------------------------------------------- the Configurator
 
@@ -2874,7 +2883,7 @@ class Model:
         _, status = judge_price(feed.read() if feed else None, terms, 0, 0, self.now)
         gone = status != LIVE and self.now > was.seen_at + WRITE_OFF_AFTER
         require(gone, "auction: not to be written off")
-        self.lots[lot] = was._replace(to_pool=0)
+        self.lots[lot] = was._replace(to_pool=0, to_insurance=was.to_insurance + was.to_pool)
         self._emit(self.settings.auction, LotWrittenOff(lot, was.to_pool))
         return was.to_pool
 
@@ -3142,7 +3151,10 @@ class Model:
             nav += floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
             if terms.status == SETTLED:  # it closes at that price: there is no curve to unwind on
                 continue
-            nav -= ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
+            premium = ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
+            nav -= premium
+            if terms.status != OPEN:  # it may be settled next, and then the premium is the pool's
+                spread += premium
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
         return Valuation(nav, spread, due, doubtful, live)

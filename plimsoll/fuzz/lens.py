@@ -705,7 +705,7 @@ class Lens:
                 return False
             return True
 
-        if leg.status != LIVE or terms.status != OPEN:
+        if leg.status != LIVE or terms.status != OPEN or self.model.share:
             self._same("market.room", about, room, 0)
             return
         if room:

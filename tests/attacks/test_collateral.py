@@ -926,3 +926,33 @@ def test_list_collateral__before_any_terms_of_credit__refused(backed_of: Make):
     b.setup.coins.append(coin(3_000))
     refused = b.attempt("list_coin", "owner", "coin0", 0, {})
     assert refused.reason == "configurator: no credit terms"
+
+
+@pytest.mark.defence(
+    "CollateralAuction.vy",
+    "self._lots[lot].dues = (dues & slots.MASK_128) + (dues >> 128)",
+    "self._lots[lot].dues = dues & slots.MASK_128",
+)
+def test_lots__debtor_writes_off_what_his_lot_owes_the_pool__gains_nothing(backed_of: Make):
+    """The surplus of a lot is its debtor's. A month after its feed died he has the pool's due written
+    off, and when the feed is back the lot brings him 306,000 instead of 175,999: the pool's money. What
+    is written off is the insurance fund's from then on."""
+    b = backed_of(coins=[coin(3_000)], insurance_cash=0)
+    b.back("mallory", 0, 100 * WAD)
+    b.owe("mallory", 130_000 * WAD)
+    b.kill(0)
+    b.do("poke_token", "keeper", "coin0")
+    b.wait(DAY, fresh=False)
+    b.do("price", 0, 3_000 * 10**8, 0)
+    b.do("liquidate", "keeper", "mallory")
+    due = b.lot(0).to_pool
+    assert due > 130_000 * WAD
+    b.wait(31 * DAY, fresh=False)
+    assert b.do("write_off", "mallory", 0).value == due
+    assert b.system.auction.view("owed_to_pool") == 0
+    b.kill(0, "ok")
+    b.price(0, 3_000)
+    rich(b, "bob")
+    cost = b.do("buy", "bob", 0, 100 * WAD, MAX, "bob").value
+    assert b.cash("fund") >= due
+    assert b.cash("mallory") <= cost * (WAD // b.raw) - due

@@ -18,6 +18,11 @@ from tests.utils.backed import PLAIN, coin
 from tests.utils.broke import HOUR, WAD, Broke
 
 Make = Callable[..., Broke]
+SHALLOW = {
+    "skew_scale": 50_000 * WAD,
+    "max_skew": 1_000 * WAD,
+    "max_open_interest": 1_000 * WAD,
+}
 BACKSTOP = "Backstop.vy"
 
 
@@ -256,8 +261,8 @@ def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(br
 
 @pytest.mark.defence(
     BACKSTOP,
-    "return pool.equity + convert(owed, int256)",
-    "return pool.equity + convert(owed * 0, int256)",
+    "return pool.equity + convert(min(owed, credit), int256)",
+    "return pool.equity + convert(min(owed, credit) * 0, int256)",
 )
 def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
@@ -272,6 +277,136 @@ def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke
     b.market_price(300_000)
     assert b.margin()[0] < 0
     assert not b.attempt("declare", "bob").ok
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "return pool.equity + convert(min(owed, credit), int256)",
+    "return pool.equity + convert(owed, int256)",
+)
+def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
+    """A coin falls below its bound, so its feed is dead, and the lot that owes the pool 800,000 would
+    bring 1,200. Counted in full it kept the venue from settling: the winner took all that there was,
+    1.7m, and who had no position got nothing of 300,000."""
+    b = broke_of(
+        coins=[coin(3_000, scale=7 * 10**28)],
+        credit={"debt_cap": 7 * 10**28},
+        insurance_cash=0,
+        pool_cash=500_000,
+    )
+    b.back("bob", 0, 600 * WAD)
+    b.long("alice", 400, 900_000)
+    b.do("trade", "bob", "bob", 0, -400 * WAD)
+    b.fund("mallory", 300_000)
+    b.market_price(5_000)
+    b.do("trade", "bob", "bob", 0, 400 * WAD)
+    b.do("trade", "alice", "alice", 0, -400 * WAD)
+    b.price(0, 2)
+    b.do("poke_token", "keeper", "coin0")
+    b.wait(24 * HOUR)
+    b.do("liquidate", "keeper", "bob")
+    assert b.system.auction.view("owed_to_pool") > 800_000 * WAD > -b.margin()[0] > 300_000 * WAD
+    b.do("declare", "keeper")
+    assert not b.attempt("withdraw", "alice", "alice", "token", 1_700_000 * b.raw, "alice").ok
+
+
+@pytest.mark.parametrize("how", ["freeze", "restart"])
+@pytest.mark.defence(
+    BACKSTOP,
+    "    worth: int256 = self._must_be_insolvent()\n    self.state = DECLARED\n",
+    "    worth: int256 = self._must_be_insolvent()\n    self.state = DECLARED\n"
+    "    assert staticcall CLEARINGHOUSE.is_calm()\n",
+)
+def test_23__winner_runs_during_a_freeze__is_told_to_wait(broke_of: Make, how: str):
+    """In a freeze, and in the grace after the sequencer's return, who is flat may leave: a winner closes
+    and takes 1,570,046 where a settlement leaves him 1,236,111, and the others 0.27 of theirs instead
+    of 0.79. A declaration does not wait for the calm."""
+    b = broke_of(insurance_cash=0, grace=HOUR)
+    b.wait(2 * HOUR)
+    b.crowd()
+    b.market_price(6_000)
+    if how == "freeze":
+        b.do("freeze", "owner", 24 * HOUR)
+    else:
+        b.do("uptime", 1, 60)
+        b.wait(1)
+        b.do("uptime", 0, 0)
+    b.do("declare", "keeper")
+    b.do("trade", "alice", "alice", 0, -b.size("alice"))
+    assert not b.attempt("withdraw", "alice", "alice", "token", 1_000 * b.raw, "alice").ok
+    b.wait(25 * HOUR if how == "freeze" else HOUR)
+    b.do("settle_markets", "keeper", [0, 1])  # in time: a declaration lapses after two days
+
+
+@pytest.mark.defence(
+    "Clearinghouse.vy",
+    "unsafe_add((leg.t0 >> slots.STATUS) & 7, ledger._custody >> slots.SHARE) != slots.STATUS_OPEN",
+    "(leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN",
+)
+def test_settlement__selling_into_the_crowd_before_its_markets_settle__is_refused(broke_of: Make):
+    """All positions are closed at the oracle's price, so who sells above it to a pool that is short, has
+    the market settled and is closed in the same block has the curve's premium: 23,947 of the crowd's in
+    a major market at default terms, 2.2m where the skew may be a fifth of its scale."""
+    b = broke_of(coins=[coin(3_000, cap=10**6 * WAD)], market=SHALLOW)
+    b.long("alice", 480, 1_000_000)
+    b.market_price(7_000)
+    b.do("declare", "keeper")
+    b.wait(HOUR)
+    b.back("mallory", 0, 3_000 * WAD)  # coins can be paid in, quote no more
+    before = b.equity("mallory")
+    b.attempt("trade", "mallory", "mallory", 0, -400 * WAD)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["mallory", "alice"])
+    assert b.equity("mallory") == before
+    assert b.size("alice") == 0
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "    if share == WAD:\n        self.state = NOTHING",
+    "    if share > WAD:\n        self.state = NOTHING",
+)
+def test_settlement__begun_on_a_price_that_comes_back__leaves_nobodys_money_behind(broke_of: Make):
+    """The price is back in the next block, too late to call off: all claims are paid in full, and what
+    is left, a million, is the pool's. It paid nobody for ever, as a pool pays nobody of a share."""
+    b = broke_of()
+    b.crowd()
+    b.market_price(5_100)
+    b.do("declare", "mallory")
+    b.wait(HOUR)
+    b.do("settle_markets", "mallory", [])
+    b.market_price(3_000)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    assert b.do("fix", "keeper").value == WAD
+    for who in ("alice", "bob"):
+        b.do("withdraw", who, who, "token", "all", who)
+    b.do("request", "lender", "all", "lender", "lender")
+    b.wait(25 * HOUR)
+    worth = b.nav() // (WAD // b.raw)
+    assert worth > 990_000 * b.raw
+    b.do("redeem", "lender", "all", "lender", "lender")
+    assert b.purse("lender") > worth * 999 // 1_000
+
+
+@pytest.mark.defence(
+    "LiquidityPool.vy",
+    "            v.spread += premium",
+    "            v.spread += premium * 0",
+)
+def test_settled__entering_the_pool_just_before__earns_nothing(broke_of: Make):
+    """A market is closed at one price when it is settled, and the premium that the pool's NAV kept back
+    for the unwinding is the pool's: 7,906 in a day for who entered in the same second, and 711,674
+    where the skew may be a fifth of its scale. While a market is not open an entry pays for it."""
+    b = broke_of(pool_cash=10_000_000, insurance_cash=0, market=SHALLOW)
+    b.long("alice", 490, 900_000)
+    b.do("delist", "owner", 0, 3 * 24 * HOUR)
+    b.wait(3 * 24 * HOUR)
+    b.do("mint", "mallory", 10_000_000 * b.raw)
+    b.do("pool_deposit", "mallory", 10_000_000 * b.raw, "mallory")
+    b.do("settle_market", "mallory", 0)
+    b.do("close_settled", "keeper", 0, ["alice"])
+    assert b.wealth("mallory") <= 10_000_000 * WAD
 
 
 @pytest.mark.defence(BACKSTOP, "share = held * WAD // claims", "share = WAD + 0 * claims")

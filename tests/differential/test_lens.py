@@ -136,11 +136,12 @@ FAULTS = [
     ),
     Fault(
         "a freeze is looked at before the caps",
-        "        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:\n            t.reason",
+        "        if not self._is_open(leg):\n            t.reason",
         "        if not reader.is_calm():\n"
         '            t.reason = "venue: frozen or in grace"\n'
-        "        elif (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:\n            t.reason",
+        "        elif not self._is_open(leg):\n            t.reason",
     ),
+    Fault("a settlement is not known", " and known.share == 0", ""),
     Fault("a pause is not known", "    return until != 0", "    return until == 1"),
     Fault("a pause has no end", "return at if at > block.timestamp else 0", "return at"),
     Fault(

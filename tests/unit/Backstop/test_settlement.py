@@ -58,17 +58,17 @@ def test_declare__insolvent_pool__lets_claims_wait(b: Broke):
     assert b.refusal("deposit", "mallory", "mallory", "token", b.raw) == "deposit: in a settlement"
 
 
-def test_declare__solvent_pool_or_twice_or_in_a_freeze__is_refused(b: Broke):
+def test_declare__solvent_pool_or_twice__is_refused_and_in_a_freeze_is_not(b: Broke):
     b.market_price(5_000)
     assert b.margin()[0] >= 0
     assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
     b.market_price(6_000)
     b.do("guardian", "owner", "keeper")
     b.do("freeze", "keeper", HOUR)
-    assert b.refusal("declare", "keeper") == "venue: frozen or in grace"
-    b.wait(2 * HOUR)
     declared(b)
     assert b.refusal("declare", "keeper") == "backstop: wrong state"
+    b.wait(HOUR)
+    assert b.refusal("settle_markets", "keeper", [0]) == "venue: frozen or in grace"
 
 
 def test_declare__equity_of_nothing__is_solvent_and_a_wei_less_is_not():

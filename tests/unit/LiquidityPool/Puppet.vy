@@ -81,7 +81,8 @@ def say_owed(by_lots: uint256, debts: uint256, index: uint256, scaled: uint256):
 
 
 @external
-def say_leg(id: uint256, t1: uint256, price: uint256, status: uint256, index: int256, skew: int256):
+def say_leg(id: uint256, t0: uint256, t1: uint256, price: uint256, status: uint256, index: int256, skew: int256):
+    self._legs[id].t0 = t0
     self._legs[id].t1 = t1
     self._legs[id].price = price
     self._legs[id].status = status

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plimsoll.slots import OPEN, REDUCE_ONLY
 from tests.unit.LiquidityPool.conftest import COOLDOWN, DAY, MAX_UINT, PPM, VIRTUAL, WAD, ceil_div
 
 UNIT = 10**12  # [WAD quote] of a raw unit at six decimals
 MILLION = 10**6 * 10**6  # [raw]
+STATUS = 185  # where a market's status is in its first word
 CUSTODY = 10**9 * 10**6  # [raw]
 
 
@@ -70,6 +72,7 @@ LEGS = st.lists(
         st.sampled_from([0, 0, 0, 5]),  # status
         st.integers(-(2**95), 2**95 - 1),  # funding index
         st.integers(-(2**95) + 1, 2**95 - 1),  # skew
+        st.sampled_from([OPEN, REDUCE_ONLY]),
     ),
     min_size=1,
     max_size=3,
@@ -91,12 +94,14 @@ def told(project, deployer, puppet_of):
 @given(cash=st.integers(-(2**119), 2**119 - 1), legs=LEGS)
 def test_valuation__any_market_of_any_width__is_exact(told, cash, legs):
     told.say(cash)
-    legs = legs + [(1, 0, 0, 0, 0, 0)] * (3 - len(legs))
+    legs = legs + [(1, 0, 0, 0, 0, 0, OPEN)] * (3 - len(legs))
     nav, spread, live = cash, 0, True
-    for market, (scale, spread_ppm, price, status, index, skew) in enumerate(legs):
-        t1 = scale | spread_ppm << 235
-        told.puppet.say_leg(market, t1, price, status, index, skew, sender=told.deployer)
-        nav += -skew * (price - index) // WAD - ceil_div(price * skew**2, 2 * scale * WAD)
+    for market, (scale, spread_ppm, price, status, index, skew, kept) in enumerate(legs):
+        t0, t1 = kept << STATUS, scale | spread_ppm << 235
+        told.puppet.say_leg(market, t0, t1, price, status, index, skew, sender=told.deployer)
+        premium = ceil_div(price * skew**2, 2 * scale * WAD)
+        nav += -skew * (price - index) // WAD - premium
+        spread += premium if kept == REDUCE_ONLY else 0
         spread += ceil_div(abs(skew) * price * spread_ppm, WAD * PPM)
         live = live and (status == 0 or skew == 0)
     assert tuple(told.pool.valuation()) == (nav, spread, 0, 0, live)

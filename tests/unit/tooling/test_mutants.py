@@ -79,7 +79,8 @@ def test_judge_together__killed_and_left__are_those_that_judge_kills_and_leaves(
     monkeypatch.setattr(mutants, "_corpus", lambda: few)
     (batch, *_), _ = mutants.batches_of(mutants.mutants_of("modules/share_token.vy"))
     verdicts, left = mutants.judge_together((batch, budget))
-    assert len(verdicts) > len(batch) // 2
+    assert verdicts
+    assert left
     assert {v.mutant.key for v in verdicts} | {m.key for m, _ in left} == {m.key for m in batch}
     assert mutants.judge((verdicts[0].mutant, budget)).fate == "killed"
     assert RevmChain.switch == 0
