@@ -349,8 +349,14 @@ class Deployment:
         self.set_prices({name: self.price(name) for name in sorted(self.mock_feeds)}, sender)
 
     def poke(self, *markets: str | int, sender: Any = None) -> None:
-        """Write markets' prices and funding to their state: these, or all. Dead ones are left."""
+        """Write markets' prices and funding to their state: these, or all. Dead ones are left.
+
+        With all of them, collateral tokens that were reported dead and have a price again.
+        """
         payer = sender or self.chain.signers[0]
+        for symbol in () if markets else revived(self):
+            token = address_of(self.tokens[symbol])
+            self.chain.send(self.clearinghouse, "poke_token", token, sender=payer)
         ids = [self.market_id(m) for m in markets] or list(range(len(self.ids)))
         if self.board is not None:
             where = address_of(self.clearinghouse)
@@ -913,6 +919,21 @@ def stale_feeds(deployment: Deployment, names: Iterable[str] | None = None) -> d
         if seen.status:
             found[name] = str(chain.view(deployment.lens, "price_status_text", seen.status))
     return found
+
+
+def revived(deployment: Deployment) -> list[str]:
+    """Collateral tokens that were reported dead and have a price again, which nobody has told yet.
+
+    The next failure of such a feed counts from the old report: a poke ends that.
+    """
+    chain, house = deployment.chain, deployment.clearinghouse
+    dead = [
+        symbol
+        for number, symbol in enumerate(deployment.symbols)
+        if slots.unpack_token_state(int(chain.view(house, "token_words", number)[3])).dead
+    ]
+    stale = stale_feeds(deployment, dead) if dead else {}
+    return [symbol for symbol in dead if symbol not in stale]
 
 
 def _find(wanted: str | int, ids: Mapping[str, int]) -> int | None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from plimsoll.chain import Chain, project_root
 from plimsoll.client import Backstop, Client
-from plimsoll.deployment import Deployment, path_of, stale_feeds
+from plimsoll.deployment import Deployment, path_of, revived, stale_feeds
 from plimsoll.errors import PlimsollError
 from plimsoll.units import plain
 
@@ -139,6 +139,10 @@ def check_deployment(chain: Chain, folder: Path | None = None) -> Iterator[Findi
         yield Finding(False, f"no live price: {some}", mend_of_feeds(deployment, dead, network))
     else:
         yield Finding(True, "every market and collateral token has a live price")
+    back = revived(deployment)
+    if back:
+        text = f"{', '.join(back)}: reported dead, and not that the price is back"
+        yield Finding(False, text, refresh)
     client = Client(deployment)
     pool = client.pool()
     age = chain.now - pool.known_at

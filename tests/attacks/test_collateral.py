@@ -929,6 +929,36 @@ def test_list_collateral__before_any_terms_of_credit__refused(backed_of: Make):
 
 
 @pytest.mark.defence(
+    "modules/collateral.vy",
+    "    if not h.fading:\n        self.keep(",
+    "    if (self._tokens[id].holding >> slots.IS_DEAD) & 1 == 0:\n        self.keep(",
+)
+def test_15__feed_reported_dead_is_back__a_poke_gives_its_next_failure_a_day_again(
+    backed_of: Make,
+):
+    """A report of a death stands while nobody tells that the feed is back: a day later a failure of one
+    block liquidates, for a day of fading seems to be over. One poke by anybody ends that."""
+    b = backed_of(coins=[coin(3_000)], insurance_cash=0)
+    b.back("alice", 0, 100 * WAD)
+    b.do("trade", "alice", "alice", 0, 10 * WAD)
+    b.kill(0)
+    b.do("poke_token", "mallory", "coin0")
+    b.kill(0, "ok")
+    b.wait(DAY)
+    with b.imagined():
+        b.kill(0)
+        assert b.attempt("liquidate", "mallory", "alice").ok  # as COL-4 says
+    b.kill(0, "ok")
+    b.do("poke_token", "keeper", "coin0")
+    b.wait(12)
+    b.kill(0)
+    assert not b.attempt("liquidate", "mallory", "alice").ok
+    b.do("poke_token", "mallory", "coin0")
+    b.wait(12, fresh=False)
+    assert not b.attempt("liquidate", "mallory", "alice").ok
+
+
+@pytest.mark.defence(
     "CollateralAuction.vy",
     "self._lots[lot].dues = (dues & slots.MASK_128) + (dues >> 128)",
     "self._lots[lot].dues = dues & slots.MASK_128",

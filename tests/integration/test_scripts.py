@@ -409,6 +409,20 @@ def test_doctor__price_out_of_bounds__told_with_a_price_that_is_not(
     assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}
 
 
+def test_doctor__token_reported_dead_that_is_back__told_with_the_command_that_pokes_it(
+    system: Deployment, ape_chain: ApeChain, run: Run, saved: Path
+) -> None:
+    client = Client(system, system.chain.signers[0])
+    system.set_price("WETH", "0.01")
+    client.poke_token("WETH")
+    system.set_price("WETH", 3_000)
+    found = mends(list(doctor.check_deployment(ape_chain, saved.parent)))
+    command = "ape run markets --refresh --network ethereum:local:test"
+    assert found == {"WETH: reported dead, and not that the price is back": command}
+    assert run("markets", "--refresh").exit_code == 0
+    assert mends(list(doctor.check_deployment(ape_chain, saved.parent))) == {}
+
+
 def test_doctor__token_without_a_price__told_with_one(
     system: Deployment, ape_chain: ApeChain, run: Run, saved: Path
 ) -> None:
