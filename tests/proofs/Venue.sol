@@ -50,6 +50,7 @@ contract Feed {
 abstract contract Venue {
     Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint256 constant PROFIT_WEIGHT_PPM = 500_000;
+    uint256 constant STABLE_SPEED_PPM = 60_000;
     address constant TRADER = address(0x7AADE200);
     address constant KEEPER = address(0x4EE9E200);
     int256 constant HELD = 5_000000000987654321; // sizes of a plain market's shapes
@@ -65,10 +66,11 @@ abstract contract Venue {
     function setUp() public {
         pool = address(new Peer());
         feed = new Feed();
+        // No sequencer and no limit on what leaves in an hour: each only refuses what is allowed here.
         bytes memory code = abi.encodePacked(
             Code.CLEARINGHOUSE,
             abi.encode(pool, 0, pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether),
-            abi.encode(pool, address(0), 60_000, 0, 0)
+            abi.encode(new Peer(), address(0), STABLE_SPEED_PPM, 0, 0)
         );
         address made;
         assembly {
@@ -114,12 +116,12 @@ abstract contract Venue {
     function plain(uint256 id, int256 held, bool live) internal {
         Feed its = new Feed();
         its.set(live ? Code.PLAIN_PRICE : int256(0), block.timestamp);
-        uint256 at = MARKET + 4 * id;
+        uint256 place = MARKET + 4 * id;
         uint256 long = uint256(OTHERS + (held > 0 ? held : int256(0)));
-        write(at, (uint256(Code.PLAIN_T0) << 160) | uint160(address(its)));
-        write(at + 1, Code.PLAIN_T1);
-        write(at + 2, ((long >> 32) << 192) | (LAST_PRICE << 96) | uint96(int96(OTHERS + held)));
-        write(at + 3, Code.PLAIN_B | ((block.timestamp - 1 hours) << 68));
+        write(place, (uint256(Code.PLAIN_T0) << 160) | uint160(address(its)));
+        write(place + 1, Code.PLAIN_T1);
+        write(place + 2, ((long >> 32) << 192) | (LAST_PRICE << 96) | uint96(int96(OTHERS + held)));
+        write(place + 3, Code.PLAIN_B | ((block.timestamp - 1 hours) << 68) | uint48(word(place + 3)));
         uint256 slot = slot_of_position(key_of(TRADER) | id);
         uint256 free = held == 0 ? 0 : word(slot) & ~uint256(type(uint128).max);
         write(slot, free | uint128(int128(held)));
@@ -195,6 +197,18 @@ abstract contract Venue {
 
     function scale() internal view returns (uint256) {
         return uint96(word(MARKET + 1));
+    }
+
+    function min_price() internal view returns (uint256) {
+        unchecked {
+            return ((word(MARKET + 1) >> 140) & (2 ** 24 - 1)) * 10 ** ((word(MARKET + 1) >> 188) & 31);
+        }
+    }
+
+    function max_price() internal view returns (uint256) {
+        unchecked {
+            return ((word(MARKET + 1) >> 164) & (2 ** 24 - 1)) * 10 ** ((word(MARKET + 1) >> 188) & 31);
+        }
     }
 
     function reward() internal view returns (uint256) {
