@@ -69,7 +69,7 @@ contract Margin is Venue {
         withdraw(t0, answer, amount, receiver);
     }
 
-    function check_withdrawal_in_a_settlement(uint96 t0, int256 answer, uint256 amount, address receiver) public {
+    function check_withdrawal_at_a_price_in_a_settlement(uint96 t0, int256 answer, uint256 amount, address receiver) public {
         vm.assume(word(Code.CUSTODY) >> 128 != 0);
         withdraw(t0, answer, amount, receiver);
     }
@@ -77,6 +77,7 @@ contract Margin is Venue {
     function check_withdrawal_without_a_price(uint96 t0, int256 answer, uint256 amount, address receiver) public {
         answer = arrange(t0, answer);
         vm.assume(size(TRADER) != 0);
+        if (Code.MUTANT) feed.set(answer = 0, block.timestamp);
         vm.assume(!is_valid(answer));
         vm.prank(TRADER);
         try clearinghouse.withdraw(TRADER, pool, amount, receiver) {
