@@ -246,7 +246,7 @@ def fix() -> uint256:
          and the insurance fund's cash, plus all debts. A withdrawal takes its whole claim off the books, and gives the
          pool what is not paid of it: so what custody has over what is still claimed stays what it is.
          Where custody covers all claims the settlement is over with that: what it has beyond them is the pool's, which
-         pays nobody while there is a share.
+         pays nobody while there is a share. Not so if the pool owes what the fund has: anybody would declare the next.
     @return [WAD] the share, rounded down
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "backstop: market not settled", "backstop: positions are open",
@@ -284,7 +284,7 @@ def fix() -> uint256:
     share: uint256 = WAD
     if claims > held:
         share = held * WAD // claims
-    if share == WAD:
+    if share == WAD and of_pool >= 0:
         self.state = NOTHING
         self.declared_at = 0
         self.settled_at = 0

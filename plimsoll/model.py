@@ -2452,11 +2452,12 @@ class Model:
         of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
         claims = held + self.debts.total - of_pool - of_fund
         share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
-        if share == WAD:  # over: what custody has beyond the claims is the pool's
+        over = share == WAD and of_pool >= 0  # what custody has beyond the claims is the pool's
+        if over:
             self.settlement = Settlement()
         else:
             self.settlement = self.settlement._replace(state=FIXED, share=share)
-        self.set_share(self.settings.backstop, 0 if share == WAD else 1 + share)
+        self.set_share(self.settings.backstop, 0 if over else 1 + share)
         self._emit(self.settings.backstop, ShareFixed(share, claims, self.custody))
         return share
 

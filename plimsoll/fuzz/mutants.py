@@ -166,7 +166,8 @@ def judge_together(task: tuple[list[Mutant], Budget]) -> tuple[list[Verdict], li
                 taken = []  # something else than the mutants is wrong with it
             left += [(mutant, budget) for mutant in inside if mutant not in taken]
             mutants = [mutant for mutant in mutants if mutant not in inside]
-            for RevmChain.switch, mutant in enumerate(taken, 1):
+            for number, mutant in enumerate(taken, 1):
+                RevmChain.switch = number
                 started = time.perf_counter()
                 how = _fuzzed(path, made, budget) if made else ""
                 if how:

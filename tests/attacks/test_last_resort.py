@@ -363,8 +363,8 @@ def test_settlement__selling_into_the_crowd_before_its_markets_settle__is_refuse
 
 @pytest.mark.defence(
     BACKSTOP,
-    "    if share == WAD:\n        self.state = NOTHING",
-    "    if share > WAD:\n        self.state = NOTHING",
+    "    if share == WAD and of_pool >= 0:\n",
+    "    if share > WAD:\n",
 )
 def test_settlement__begun_on_a_price_that_comes_back__leaves_nobodys_money_behind(broke_of: Make):
     """The price is back in the next block, too late to call off: all claims are paid in full, and what

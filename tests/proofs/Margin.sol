@@ -52,14 +52,43 @@ library Spec {
             z := xor(mul(gt(x, y), xor(y, x)), y)
         }
     }
+
+    function smaller(uint256 x, uint256 y) internal pure returns (uint256 z) {
+        assembly {
+            z := xor(mul(lt(x, y), xor(y, x)), y)
+        }
+    }
 }
 
 contract Margin is Venue {
     /// MGN-5, MGN-7: with a position, what is left after a withdrawal covers the initial margin, and an
-    /// unrealised profit does not count.
-    function check_withdrawal(uint96 t0, int256 answer, uint256 amount, address receiver) public {
+    /// unrealised profit does not count; without a valid price nothing is withdrawn. The three cover every state
+    /// of the settlement's share and every answer of the feed. When the venue is calm from is free as well.
+    function check_withdrawal_at_a_price(uint96 t0, int256 answer, uint256 amount, address receiver) public {
+        write(Code.CUSTODY, uint128(word(Code.CUSTODY)));
+        withdraw(t0, answer, amount, receiver);
+    }
+
+    function check_withdrawal_at_a_price_in_a_settlement(uint96 t0, int256 answer, uint256 amount, address receiver) public {
+        vm.assume(word(Code.CUSTODY) >> 128 != 0);
+        withdraw(t0, answer, amount, receiver);
+    }
+
+    function check_withdrawal_without_a_price(uint96 t0, int256 answer, uint256 amount, address receiver) public {
         answer = arrange(t0, answer);
         vm.assume(size(TRADER) != 0);
+        if (Code.MUTANT) feed.set(answer = 0, block.timestamp);
+        vm.assume(!is_valid(answer));
+        vm.prank(TRADER);
+        try clearinghouse.withdraw(TRADER, pool, amount, receiver) {
+            assert(false);
+        } catch {}
+    }
+
+    function withdraw(uint96 t0, int256 answer, uint256 amount, address receiver) internal {
+        answer = arrange(t0, answer);
+        vm.assume(size(TRADER) != 0);
+        vm.assume(is_valid(answer));
         vm.prank(TRADER);
         try clearinghouse.withdraw(TRADER, pool, amount, receiver) {
             unchecked {
@@ -67,6 +96,13 @@ contract Margin is Venue {
                 assert(cash(TRADER) + (pnl > 0 ? int256(0) : pnl) >= int256(initial));
             }
         } catch {}
+    }
+
+    function is_valid(int256 answer) internal view returns (bool yes) {
+        (uint256 price, uint256 least, uint256 most) = (uint256(answer), min_price(), max_price());
+        assembly {
+            yes := and(sgt(answer, 0), and(slt(answer, shl(96, 1)), and(gt(price, least), lt(price, most))))
+        }
     }
 
     /// MGN-6, MGN-7: whoever was allowed a trade that does more than reduce cannot be liquidated in the same
@@ -128,15 +164,32 @@ contract Margin is Venue {
         } catch {}
     }
 
-    /// The trader's leg: its unrealised PnL and the initial margin that it asks for.
+    /// The trader's leg: its unrealised PnL and the initial margin that it asks for, both at the worse of the
+    /// oracle's and the stable price.
     function leg(int256 answer) internal view returns (int256 pnl, uint256 initial) {
         unchecked {
             int256 held = size(TRADER);
+            uint256 price = uint256(answer);
+            uint256 stable = stable_price(price);
             pnl = Spec.floor(held * (answer - funding_index()), 1 ether) - basis(TRADER);
             uint256 own = Spec.magnitude(held);
-            uint256 notional = Spec.notional_of(own, uint256(answer));
+            uint256 high = Spec.larger(price, stable);
+            uint256 gap = held > 0 ? price - Spec.smaller(price, stable) : high - price;
+            if (gap != 0) pnl -= int256(Spec.notional_of(own, gap));
             uint256 crowd = Spec.larger(own, Spec.magnitude(skew()));
+            uint256 notional = Spec.notional_of(own, high);
             initial = Spec.required(notional, Spec.weight(im_ppm(), crowd, scale()), scale()) + reward();
+        }
+    }
+
+    /// PRC-3, for a market that was touched in this second: the oracle's price, but no further from the stored one
+    /// than what packing cut off it.
+    function stable_price(uint256 price) internal view returns (uint256) {
+        unchecked {
+            uint256 steady = uint48(word(MARKET + 3));
+            if (steady == 0) return price;
+            uint256 kept = (max_price() * steady) >> 48;
+            return Spec.larger(Spec.smaller(price, kept + (max_price() >> 47)), kept);
         }
     }
 }

@@ -50,6 +50,7 @@ contract Feed {
 abstract contract Venue {
     Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint256 constant PROFIT_WEIGHT_PPM = 500_000;
+    uint256 constant STABLE_SPEED_PPM = 60_000;
     address constant TRADER = address(0x7AADE200);
     address constant KEEPER = address(0x4EE9E200);
     int256 constant HELD = 5_000000000987654321; // sizes of a plain market's shapes
@@ -69,7 +70,7 @@ abstract contract Venue {
         bytes memory code = abi.encodePacked(
             Code.CLEARINGHOUSE,
             abi.encode(pool, 0, pool, pool, pool, 200_000, 200_000, PROFIT_WEIGHT_PPM, 1_500_000, 100 ether),
-            abi.encode(new Peer(), address(0), 60_000, 0, 0)
+            abi.encode(new Peer(), address(0), STABLE_SPEED_PPM, 0, 0)
         );
         address made;
         assembly {
@@ -83,21 +84,19 @@ abstract contract Venue {
         write(Code.DEBTS, (1 ether << 168) | (block.timestamp << 128) | uint128(word(Code.DEBTS)));
         write(uint256(keccak256(abi.encode(Code.BACKINGS, TRADER))), 1 ether << 16);
         write(Code.CREDIT, 0); // nor may anybody open into a debt
-        write(Code.CUSTODY, uint128(word(Code.CUSTODY))); // and nothing is being settled
         vm.assume(header(KEEPER) >> 252 == 0);
         vm.assume(header(made) >> 252 == 0);
     }
 
     /// What is not left free: the market has a feed of 18 decimals with an answer of now, price bounds in
-    /// whole quote, an initial requirement, and its funding accrued in this second (the index is free). It has no
-    /// stable price yet, so that the oracle's is the only one. From when on the venue is calm is free.
+    /// whole quote, an initial requirement, and its funding accrued in this second (the index is free). What is
+    /// stored of its stable price is free, and from when on the venue is calm.
     /// The trader is in that market, with any size or none, and in no other.
     /// Against a mutant, one market of plain terms at one price and one position, and the rest as free as
     /// before: a counterexample among the few states is one among them all.
     function arrange(uint96 t0, int256 answer) internal returns (int256) {
         uint256 t1 = (word(MARKET + 1) & ~(uint256(31) << 188)) | (18 << 188);
         uint256 b = (word(MARKET + 3) & ~(uint256(type(uint32).max) << 68)) | (block.timestamp << 68);
-        b &= ~uint256(type(uint48).max);
         if (Code.MUTANT) {
             (t0, t1, b, answer) = (Code.PLAIN_T0, Code.PLAIN_T1, block.timestamp << 68, Code.PLAIN_PRICE);
             write(MARKET + 2, Code.PLAIN_A);
@@ -116,6 +115,7 @@ abstract contract Venue {
     /// trader's in it. All of that is numbers; his basis and every word that is not written here stay free. A
     /// market with a dead feed has its last price.
     function plain(uint256 id, int256 held, bool live) internal {
+        write(Code.CUSTODY, uint128(word(Code.CUSTODY))); // nothing is being settled
         Feed its = new Feed();
         its.set(live ? Code.PLAIN_PRICE : int256(0), block.timestamp);
         uint256 at = MARKET + 4 * id;
@@ -199,6 +199,18 @@ abstract contract Venue {
 
     function scale() internal view returns (uint256) {
         return uint96(word(MARKET + 1));
+    }
+
+    function min_price() internal view returns (uint256) {
+        unchecked {
+            return ((word(MARKET + 1) >> 140) & (2 ** 24 - 1)) * 10 ** ((word(MARKET + 1) >> 188) & 31);
+        }
+    }
+
+    function max_price() internal view returns (uint256) {
+        unchecked {
+            return ((word(MARKET + 1) >> 164) & (2 ** 24 - 1)) * 10 ** ((word(MARKET + 1) >> 188) & 31);
+        }
     }
 
     function reward() internal view returns (uint256) {

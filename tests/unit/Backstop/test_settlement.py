@@ -274,6 +274,40 @@ def test_fix__custody_for_everybody__pays_all(b: Broke):
     assert b.purse("mallory") == 50_000 * b.raw
 
 
+def test_fix__custody_for_everybody__is_the_end_unless_the_pool_owes():
+    """The price is back when the market is settled, just so far that the pool has its last fraction of
+    a cent, or owes it: then the fund pays, and over it is not, or anybody declared the next at once."""
+    low, high = 3_000 * 10**8, 5_100 * 10**8
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if after_a_settlement_at(middle)[0] >= 0 else (low, middle)
+    for price, state in ((low, NOTHING), (high, FIXED)):
+        pool, b = after_a_settlement_at(price)
+        assert (pool >= 0) == (state == NOTHING)
+        assert abs(pool) < WAD // 10_000
+        assert b.do("fix", "bob").value == WAD
+        assert b.state() == state
+        assert b.share() == (0 if state == NOTHING else 1 + WAD)
+        assert (b.attempt("declare", "bob").reason or "").startswith("backstop: ")
+        with b.imagined():
+            assert claim(b, "alice") > 400_000 * b.raw
+        b.balance()
+
+
+def after_a_settlement_at(price: int) -> tuple[int, Broke]:
+    """What the pool has in cash then [WAD quote], and the venue; `price` in 1e-8 quote."""
+    b = Broke()
+    b.crowd()
+    b.market_price(5_100)
+    declared(b)
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [])
+    b.do("price", 0, price, 0)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    return b.cash("pool"), b
+
+
 def test_fix__debts__are_nobodys_claims():
     b = Broke(coins=[coin(3_000)])
     b.crowd()
