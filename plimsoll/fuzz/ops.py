@@ -211,7 +211,7 @@ def _random_markets(rng: random.Random) -> Setup:
         cooldown=DAY if plain else rng.choice([3_600, DAY]),
         deleverage_to=11 * WAD // 10 if plain else rng.choice([WAD, WAD + 1, 2 * WAD, 10 * WAD]),
         pool_cash=10_000_000 if plain else rng.choice([0, 1_000, 10**7, 10**10]),
-        insurance_cash=1_000 if plain else rng.choice([0, 1, 10**6]),
+        insurance_cash=rng.choice([0, 1_000]) if plain else rng.choice([0, 1, 10**6]),
     )
 
 
@@ -624,11 +624,11 @@ class Generator(CoinDraws, LastResortDraws):
         return self.queue.pop()
 
     def price_at_margin(self) -> Op:
-        """The price at which somebody becomes liquidatable, or one beside it."""
+        """A price at which somebody is at his line, has hardly anything left, or owes."""
         holders = self.holders()
         if not holders:
             return self.price()
-        account, market = self.rng.choice(holders)
+        rng, (account, market) = self.rng, self.rng.choice(holders)
         feed, who = self.feed_of(market), self.system.address(account)
         known = self.model.feeds[self.system.feeds[feed].address]
         kept = known.answer, known.updated_at, known.mode
@@ -637,16 +637,35 @@ class Generator(CoinDraws, LastResortDraws):
         step = 10**terms.feed_exponent
         low, high = terms.min_price // step + 1, (terms.max_price - 1) // step
         known.updated_at, known.mode = self.model.now, "ok"
+        line = WAD if rng.random() < 0.6 else int(WAD * rng.uniform(0, 0.3))
 
         def unhealthy(answer: int) -> bool:
             known.answer = answer
-            return (self.model.health(who) < WAD) == long
+            return (self.model.health(who) < line) == long
 
         answer = self.greatest(low, max(high, low) + 1, unhealthy)
         known.answer, known.updated_at, known.mode = kept
-        self.queue.append(["price", feed, max(answer + self.rng.choice([-1, 0, 1, 1]), 1), 0])
-        self.queue.append(["liquidate", self.rng.choice(["keeper", "mallory"]), account])
+        if line < WAD and rng.random() < 0.5:
+            answer = int(answer * (1 + rng.uniform(0, 0.3) * (-1 if long else 1)))
+            if rng.random() < 0.5:
+                return self.leave_before_a_loss(account, feed, max(answer, 1))
+        self.queue.append(["price", feed, max(answer + rng.choice([-1, 0, 1, 1]), 1), 0])
+        self.queue.append(["liquidate", rng.choice(["keeper", "mallory"]), account])
         return self.queue.pop()
+
+    def leave_before_a_loss(self, account: str, feed: int, price: int) -> Op:
+        """At a price at which an account owes somebody tells, and somebody leaves the pool."""
+        shares, lenders = self.model.shares, ["lender", "bob", "mallory", STRANGER]
+        holders = [name for name in lenders if shares.get(self.system.address(name))]
+        holder = self.rng.choice(holders or lenders)
+        self.queue.append(["price", feed, price, 0])
+        self.queue.append(["request", holder, "all", holder, holder])
+        self.queue.append(["report", "keeper", account])
+        self.queue.append(["wait", self.model.cooldown, 1])
+        for number, known in enumerate(self.system.feeds):
+            last = price if number == feed else self.model.feeds[known.address].answer
+            self.queue.append(["price", number, last, 0])
+        return ["redeem", holder, "all", holder, holder]
 
     def crash(self) -> Op:
         """A price moves against somebody, past his margin, and somebody notices."""
