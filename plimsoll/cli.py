@@ -41,7 +41,7 @@ HINTS = {
     "liquidation: account is healthy": "its health is 1.0 or more",
     "prices: feed failed": "its feed is dead, or it is settled; see `ape run markets`",
     "account: not yours": "sign with its owner: --signer",
-    "market: reduce only": "positions in it can only be reduced",
+    "market: reduce only": "positions in it can only be reduced; in a settlement, in every market",
     "margin: not enough tokens": "withdraw less; `ape run account` tells how much",
     "caps: debt": "pay in quote or close something: the debt is all that the collateral carries",
     "caps: collateral": "the venue takes no more of that token",

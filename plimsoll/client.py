@@ -220,7 +220,7 @@ class Backstop:
     maintenance: Decimal  # [quote] likewise
     health: Decimal | None  # the one over the other; None: nothing to maintain
     target: Decimal  # the health to which deleveraging brings the pool back
-    owed: Decimal  # [quote] by lots for sale to the pool; counts for a settlement alone
+    owed: Decimal  # [quote] by lots, as far as they can be sold; counts for a settlement alone
     reason: str  # why nobody may be deleveraged now; empty: somebody may
     state: str  # of the settlement, one of `STATES`
     declared_at: int  # [unix s] 0: it is not
@@ -761,13 +761,20 @@ class Client:
             maintenance=from_wad(maintenance),
             health=_bounded(model.health(equity, maintenance)),
             target=from_wad(int(self._of_backstop("target"))),
-            owed=from_wad(owed),
+            owed=from_wad(min(owed, self._lots_bring())),
             reason=self._no_deleveraging(),
             state=state,
             declared_at=int(self._of_backstop("declared_at")),
             settled_at=int(self._of_backstop("settled_at")),
             share=from_wad(share) if state == "fixed" else None,
         )
+
+    def _lots_bring(self) -> int:
+        """What all lots bring at the least, those whose feed is dead left out [WAD quote]."""
+        house, auction = self.deployment.clearinghouse, address_of(self.deployment.auction)
+        ids = range(len(self.deployment.token_ids))
+        held = [self.chain.view(house, "holding", auction, number) for number in ids]
+        return sum(int(lot.credit) for lot in held if int(lot.status) == model.LIVE)
 
     def _no_deleveraging(self) -> str:
         """Why nobody may be deleveraged in any market, by the contract; empty if somebody may."""
