@@ -294,6 +294,21 @@ def test_fix__custody_for_everybody__is_the_end_unless_the_pool_owes():
         b.balance()
 
 
+def test_fix__pool_left_with_nothing_and_owing_nothing__is_the_end():
+    b = Broke()
+    b.long("alice", 500, 600_000)  # at 37.5 of premium
+    b.market_price(5_100)
+    declared(b)
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [])
+    b.market_price(5_000.075)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["alice"])
+    assert b.cash("pool") == 0
+    assert b.do("fix", "bob").value == WAD
+    assert (b.state(), b.share()) == (NOTHING, 0)
+
+
 def after_a_settlement_at(price: int) -> tuple[int, Broke]:
     """What the pool has in cash then [WAD quote], and the venue; `price` in 1e-8 quote."""
     b = Broke()
