@@ -345,8 +345,7 @@ def test_23__winner_runs_during_a_freeze__is_told_to_wait(broke_of: Make, how: s
 )
 def test_settlement__selling_into_the_crowd_before_its_markets_settle__is_refused(broke_of: Make):
     """All positions are closed at the oracle's price, so who sells above it to a pool that is short, has
-    the market settled and is closed in the same block has the curve's premium: 23,947 of the crowd's in
-    a major market at default terms, 2.2m where the skew may be a fifth of its scale."""
+    the market settled and is closed in the same block has the curve's premium: the crowd's."""
     b = broke_of(coins=[coin(3_000, cap=10**6 * WAD)], market=SHALLOW)
     b.long("alice", 480, 1_000_000)
     b.market_price(7_000)
@@ -396,8 +395,8 @@ def test_settlement__begun_on_a_price_that_comes_back__leaves_nobodys_money_behi
 )
 def test_settled__entering_the_pool_just_before__earns_nothing(broke_of: Make):
     """A market is closed at one price when it is settled, and the premium that the pool's NAV kept back
-    for the unwinding is the pool's: 7,906 in a day for who entered in the same second, and 711,674
-    where the skew may be a fifth of its scale. While a market is not open an entry pays for it."""
+    for the unwinding is the pool's: half of it his who doubled the pool in the same second. While a
+    market is not open an entry pays for it."""
     b = broke_of(pool_cash=10_000_000, insurance_cash=0, market=SHALLOW)
     b.long("alice", 490, 900_000)
     b.do("delist", "owner", 0, 3 * 24 * HOUR)
