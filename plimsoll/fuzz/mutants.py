@@ -8,7 +8,8 @@ Comments, events and texts are left alone, and first values that are overwritten
 survives is either a missing test or a mutant that changes nothing, which `EQUIVALENT` then names
 with the reason.
 
-A verdict is kept in a file as soon as it is there, and a run that is started again goes on from it.
+A verdict is kept in a file as soon as it is there, also that the fuzzer left a mutant alive: a run
+that is started again goes on from it.
 
 ``python -m plimsoll.fuzz.mutants --help``
 """
@@ -29,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -149,6 +150,7 @@ TOGETHER = 100  # mutants in one compilation
 FEW = 4  # mutants that are as quick to compile one by one
 DEEP = 2  # of a compilation, how many may overlap with another
 ROOM = 2**20  # for the code of many mutants
+LEFT = "left"  # what a verdict calls a mutant that only the tests can tell any more
 Task = tuple[Mutant, Budget]
 
 
@@ -335,17 +337,26 @@ def _compile(path: str, root: Path) -> Artifact:
     return Artifact(Path(path).stem, out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
 
 
-def judge_all(mutants: list[Mutant], budget: Budget, jobs: int) -> Iterator[Verdict]:
-    """Judge mutants on `jobs` processes, in whatever order they finish."""
-    batches, alone = batches_of(mutants)
+def judge_all(
+    mutants: list[Mutant], budget: Budget, jobs: int, left: Collection[str] = ()
+) -> Iterator[Verdict]:
+    """Judge mutants on `jobs` processes, in whatever order they finish.
+
+    One that the fuzzer leaves alive is first told as `LEFT`. The keys in `left` were told so by an
+    earlier run: they meet the tests only.
+    """
+    batches, alone = batches_of([m for m in mutants if m.key not in left])
     tasks: list[Task] = [(mutant, budget) for mutant in alone]
+    fuzzed = replace(budget, fuzzing=False)
+    tasks += [(mutant, fuzzed) for mutant in mutants if mutant.key in left]
     with (
         tempfile.TemporaryDirectory(prefix="plimsoll-mutants-") as scratch,
         multiprocessing.get_context("spawn").Pool(jobs, _settle, (scratch,)) as pool,
     ):
-        for verdicts, left in pool.imap_unordered(judge_together, [(b, budget) for b in batches]):
+        for verdicts, rest in pool.imap_unordered(judge_together, [(b, budget) for b in batches]):
             yield from verdicts
-            tasks += left
+            yield from (Verdict(m, LEFT, "", 0.0) for m, how in rest if how == fuzzed)
+            tasks += rest
         yield from pool.imap_unordered(judge, tasks)
 
 
@@ -434,6 +445,8 @@ def main() -> int:
     known = read_verdicts(args.kept, mutants) if args.kept else []
     if args.again:
         known = [v for v in known if v.fate != "survived"]
+    left = {v.mutant.key for v in known if v.fate == LEFT}
+    known = [v for v in known if v.fate != LEFT]
     done = {v.mutant.key for v in known}
     started = time.perf_counter()
     tally = Tally(len(mutants))
@@ -444,8 +457,9 @@ def main() -> int:
         tally.add(Verdict(mutant, "survived", "", 0.0))
     todo = [m for m in todo if m.key not in tally.excused]
     budget = Budget(args.seeds, args.ops, suites=not args.no_suites)
-    for verdict in judge_all(todo, budget, args.jobs):
-        tally.add(verdict)
+    for verdict in judge_all(todo, budget, args.jobs, left):
+        if verdict.fate != LEFT:
+            tally.add(verdict)
         if args.kept:
             keep(args.kept, verdict)
     tally.show(time.perf_counter() - started)
