@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plimsoll.fuzz.artifacts import CONTRACTS, fingerprint
+from plimsoll.fuzz.corpus import CORPUS, save
 from plimsoll.fuzz.run import fuzz, replay
-from plimsoll.fuzz.shrink import describe, save, shrink
+from plimsoll.fuzz.shrink import describe, shrink
 
 ROOT = Path(__file__).resolve().parents[2]
-CORPUS = ROOT / "tests" / "corpus"
 KEPT = ROOT / ".cache" / "fuzz"
 RUN = 1_000  # operations of a seed
 EVERY = 10  # operations between comparisons of the whole state
@@ -52,7 +52,7 @@ def run_seed(task: tuple[int, int]) -> Result:
     failure = None
     if report.mismatch:
         small = shrink(report)
-        path = save(small, CORPUS, f"seed-{seed}")
+        path = save(small, f"seed-{seed}", CORPUS)
         failure = f"seed {seed}: {report.mismatch}\n{describe(small)}\nkept as {path}"
     return Result(seed, len(report.operations), seconds, dict(report.outcomes), failure)
 

@@ -34,7 +34,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import json
 import multiprocessing
 import os
 import random
@@ -53,7 +52,7 @@ from vyper.compiler.input_bundle import FilesystemInputBundle
 from vyper.compiler.phases import CompilerData
 from vyper.ir import compile_ir
 
-from plimsoll.fuzz import aside
+from plimsoll.fuzz import aside, corpus
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact
 from plimsoll.fuzz.chain import Contract
 from plimsoll.fuzz.lens import Lens
@@ -61,7 +60,6 @@ from plimsoll.fuzz.ops import Generator, free_coin, random_setup
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.py_evm import PyEvmChain
 from plimsoll.fuzz.run import Report, play
-from plimsoll.fuzz.shrink import from_json
 from plimsoll.fuzz.system import Setup, System
 
 MEASURED = (
@@ -73,7 +71,6 @@ MEASURED = (
     "CollateralLens.vy",
     "Backstop.vy",
 )
-CORPUS = CONTRACTS.parent / "tests" / "corpus"
 
 JUMP, JUMPI, JUMPDEST, PUSH0, PUSH32, STOP = 0x56, 0x57, 0x5B, 0x5F, 0x7F, 0x00
 ENDS = (JUMP, JUMPI, JUMPDEST)  # of a stretch without jumps
@@ -501,7 +498,7 @@ class Task(NamedTuple):
     """Something to run: a seed, a list of the corpus, or (neither) what no list does."""
 
     seed: int | None = None
-    path: Path | None = None
+    kept: str = ""
     draws: int = 0  # operations of a seed
     every: int = 40  # operations between two looks at all views of the Lens
 
@@ -527,8 +524,8 @@ def run_task(maps: list[CodeMap], task: Task) -> Result:
 
 def _run_operations(trails: dict[str, Trail], task: Task) -> Report:
     """A list, or the operations that `run.fuzz` draws for a seed; a Lens beside them."""
-    if task.path:
-        setup, listed = from_json(json.loads(task.path.read_text()))
+    if task.kept:
+        setup, listed, _ = corpus.load(task.kept)
         system = System.build(setup, chain=TrackedChain(trails, setup.start))
         operations = iter(listed)
     else:
@@ -551,11 +548,6 @@ def _run_aside(trails: dict[str, Trail]) -> Report:
     aside.check_unpaid_lot(TrackedChain(trails, setup.start))
     aside.check_last_market(TrackedChain(trails, setup.start))
     return Report(setup, [])
-
-
-def lists() -> list[Path]:
-    """The corpus."""
-    return [p for p in sorted(CORPUS.glob("*.json")) if "operations" in json.loads(p.read_text())]
 
 
 def measure(maps: list[CodeMap], tasks: list[Task], jobs: int) -> tuple[list[Trail], int]:
@@ -630,7 +622,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     started = time.perf_counter()
     maps = [Reader(path, CONTRACTS).read() for path in MEASURED]
-    tasks = [] if args.drawn else [Task(), *(Task(path=p, every=args.views) for p in lists())]
+    tasks = (
+        []
+        if args.drawn
+        else [Task(), *(Task(kept=name, every=args.views) for name in corpus.names())]
+    )
     seeds = range(args.seed, args.seed + args.runs)
     tasks += [Task(seed=s, draws=args.ops, every=args.views) for s in seeds]
     trails, operations = measure(maps, tasks, args.jobs)

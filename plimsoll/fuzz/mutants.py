@@ -36,13 +36,12 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.fuzz import lens
+from plimsoll.fuzz import corpus, lens
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper, is_part
 from plimsoll.fuzz.coverage import Reader
 from plimsoll.fuzz.edits import Mutant, mutants_of, switched, without_pure
 from plimsoll.fuzz.revm import RevmChain
 from plimsoll.fuzz.run import Report, fuzz, replay
-from plimsoll.fuzz.shrink import from_json
 from plimsoll.fuzz.system import Artifacts, Op, Setup, compiled
 
 # The mutated files; what they are part of is found by compiling.
@@ -108,7 +107,6 @@ SUITES = {
     ),
     "modules/share_token.vy": (ASIDE, "tests/unit/LiquidityPool/test_properties.py"),
 }
-CORPUS = Path("tests/corpus")
 DEPLOYED = {
     "clearinghouse": "Clearinghouse.vy",
     "pool": "LiquidityPool.vy",
@@ -120,7 +118,7 @@ DEPLOYED = {
 }
 LOOKS = 5  # a look at all of the Lens's views costs so many at the whole state
 FUZZED = tuple(f.name for f in fields(Artifacts))
-EQUIVALENT = Path("tests/corpus/equivalent_mutants.json")  # {key: why it changes nothing}
+EQUIVALENT = corpus.CORPUS / "equivalent_mutants.json"  # {key: why it changes nothing}
 
 # ------------------------------------------------------------------ judging them
 
@@ -267,8 +265,7 @@ def _sound(path: str) -> Artifact:
 
 @functools.cache
 def _corpus() -> list[tuple[Setup, list[Op]]]:
-    found = [json.loads(path.read_text()) for path in sorted(CORPUS.glob("*.json"))]
-    return [from_json(data) for data in found if "operations" in data]
+    return [corpus.load(name)[:2] for name in corpus.names()]
 
 
 def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from plimsoll.fuzz.properties import Mismatch
@@ -116,27 +114,3 @@ def _show(value: Any) -> str:
     if zeros >= 4:
         return f"{'-' if value < 0 else ''}{digits} * 10**{zeros}"
     return f"{value:_}"
-
-
-def to_json(report: Report, note: str) -> dict[str, Any]:
-    """What `from_json` reads; and how the last operation ended."""
-    return {
-        "note": note,
-        "setup": report.setup.to_json(),
-        "operations": report.operations,
-        "ends": report.last,
-    }
-
-
-def from_json(data: dict[str, Any]) -> tuple[Setup, list[Op]]:
-    """A setup and its operations."""
-    return Setup.from_json(data["setup"]), data["operations"]
-
-
-def save(report: Report, folder: Path, name: str) -> Path:
-    """Keep a report's operations in the corpus."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    note = str(report.mismatch) if report.mismatch else ""
-    path.write_text(json.dumps(to_json(report, note), indent=1) + "\n")
-    return path

@@ -11,15 +11,14 @@ import importlib.util
 import os
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from plimsoll.fuzz import corpus
 from plimsoll.fuzz.run import fuzz, replay
-from plimsoll.fuzz.shrink import describe, save, shrink
+from plimsoll.fuzz.shrink import describe, shrink
 from plimsoll.fuzz.system import compiled
 
-CORPUS = Path(__file__).parents[1] / "corpus"
 OPERATIONS_A_RUN = 1_000
 OPERATIONS = int(os.environ.get("PLIMSOLL_OPS", "100000"))
 if importlib.util.find_spec("pyrevm") is None:
@@ -118,7 +117,7 @@ def test_fuzz__any_seed__contracts_equal_model(seed, fuzz_artifacts):
     seen.update(report.outcomes)
     if report.mismatch:
         small = shrink(report, fuzz_artifacts)
-        path = save(small, CORPUS, f"seed-{seed}")
+        path = corpus.save(small, f"seed-{seed}")
         pytest.fail(f"{report.mismatch}\nkept as {path}\n{describe(small)}")
     assert len(report.operations) == OPERATIONS_A_RUN
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import os
 import shutil
 import tempfile
@@ -15,13 +14,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from plimsoll import slots
+from plimsoll.fuzz import corpus
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_contract
 from plimsoll.fuzz.chain import Contract, Outcome, new_chain
 from plimsoll.fuzz.lens import Lens, replayed, watched
 from plimsoll.fuzz.ops import big_coin, free_coin, small_coin
 from plimsoll.fuzz.revm import RevmChain
 from plimsoll.fuzz.run import Report, play
-from plimsoll.fuzz.shrink import describe, from_json
+from plimsoll.fuzz.shrink import describe
 from plimsoll.fuzz.system import Artifacts, MarketSetup, Op, Setup, System, compiled
 from plimsoll.slots import WAD
 from tests.utils.backed import CREDIT, PLAIN, ordinary
@@ -30,12 +30,7 @@ OPERATIONS = 250
 EVERY = 25  # operations between two looks at all views
 SEEDS = range(100, 105)
 STEPS_GAS = 215_000  # a view of three legs, slots warm
-CORPUS = sorted((Path(__file__).parents[1] / "corpus").glob("*.json"))
-SCRIPTS = {
-    path.stem: from_json(told)
-    for path in CORPUS
-    if "operations" in (told := json.loads(path.read_text()))
-}
+SCRIPTS = {name: corpus.load(name)[:2] for name in corpus.names()}
 
 
 class Fault(NamedTuple):

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.fuzz import campaign
+from plimsoll.fuzz import campaign, corpus
 from plimsoll.fuzz.campaign import Campaign, Progress, Result, main
 from plimsoll.fuzz.properties import Books, Mismatch
 from plimsoll.fuzz.run import replay
-from plimsoll.fuzz.shrink import from_json
 
 ARGUMENTS = ["--ops", "60", "--run", "20", "--jobs", "1", "--no-ratio"]
 
@@ -45,9 +44,9 @@ def test_main__a_property_breaks__cut_down_kept_and_told(kept, monkeypatch, caps
     assert main([*ARGUMENTS, "--seed", "1", "--run", "200", "--ops", "200"]) == 1
     told = capsys.readouterr().out
     assert "seed 1: property MINE-1: somebody holds something" in told
-    (path,) = (kept / "corpus").glob("seed-1.json")
+    path = kept / "corpus" / "seed-1.json"
     assert f"kept as {path}" in told
-    setup, operations = from_json(json.loads(path.read_text()))
+    setup, operations, _ = corpus.load("seed-1", kept / "corpus")
     assert len(operations) <= 4 and operations[-1][0] == "trade"
     report = replay(setup, operations)
     assert isinstance(report.mismatch, Mismatch)
