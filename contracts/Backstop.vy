@@ -10,11 +10,11 @@
      after the other, until its health is the target. Its equity below zero nevertheless: `declare`, an hour later
      `settle` every market, `close_settled` everybody, and `fix` the share of each claim that custody can pay.
      What stands against a price that is wrong for a while: for the hour after `declare` nothing is settled, anybody
-     calls it off once the pool is solvent, and a freeze of the guardian's, or a sequencer that is down, holds up all
-     but that. A price that is wrong for longer, with nobody to freeze, is believed, as everywhere. A dead feed's market
-     counts at its last good price, at which it would settle; a dead feed must not keep the last from their share.
-     A seizure takes the pool's cash until its lot is sold: what lots owe the pool makes it no more solvent for
-     deleveraging, which is soon over, but for a settlement, which is for good.
+     calls it off once the pool is solvent, and in a freeze of the guardian's, or while a sequencer is down, no market
+     settles. A price that is wrong for longer, with nobody to freeze, is believed, as everywhere.
+     What is in doubt makes claims wait, but settles nothing for a week: positions whose price is dead, for what they
+     are worth, losses that are reported and not booked, lots whose price is dead. Then the last must have their share.
+     A seizure takes the pool's cash until its lot is sold, so that what live lots owe it counts.
      Which positions are there follows from `lots` and `skew`, what is claimed from LED-3: nobody lists accounts.
 @custom:security Nobody owns it. The Clearinghouse lets it reduce anybody's position at the market's own price, and say
      what share of each claim a settlement pays; the Configurator lets it settle markets. Nothing else.
@@ -25,6 +25,7 @@ from interfaces import IBackstop
 from interfaces import IClearinghouse
 from interfaces import ICollateralAuction
 from interfaces import IConfigurator
+from interfaces import ILiquidityPool
 from modules import curve
 from modules import fixed_point
 from modules import margin
@@ -51,7 +52,8 @@ SETTLING: constant(uint256) = 2  # for good: markets are settled, positions clos
 FIXED: constant(uint256) = 3  # for good: each claim is paid the share
 
 DELAY: constant(uint256) = 3_600  # [s] from the declaration to the first market's settlement
-LAPSE: constant(uint256) = 172_800  # [s] from the declaration until it can be called off anyhow: a freeze fits in
+DOUBT: constant(uint256) = 7 * 86_400  # [s] likewise, while what is in doubt may make the pool solvent
+LAPSE: constant(uint256) = 9 * 86_400  # [s] from the declaration until it can be called off anyhow: a freeze fits in
 PATIENCE: constant(uint256) = 30 * 86_400  # [s] for the auction to sell the lots that owe the pool
 
 # ------------------------------------------------------------------ IMMUTABLES
@@ -71,9 +73,10 @@ share: public(uint256)  # [WAD] of each claim, once FIXED
 
 
 struct Pool:  # the pool's account, valued
-    equity: int256  # [WAD quote]
+    equity: int256  # [WAD quote] with what lots owe it, as far as live ones bring it
     maintenance: uint256  # [WAD quote]
     dead: bool  # some market that it is in has neither a live price nor a settled one
+    unsure: int256  # [WAD quote] its notional in such markets, and what dead lots may yet bring it
 
 
 struct Standing:  # a trader's account, valued
@@ -170,8 +173,8 @@ def deleverage(account: address, market: uint256) -> uint256:
 @external
 def declare():
     """
-    @notice Declare a settlement because the pool's equity, with what lots will bring it, is below zero: from now on
-            claims on quote wait.
+    @notice Declare a settlement because the pool's equity, less what reported accounts cannot pay, is below zero: from
+            now on claims on quote wait.
     @dev Neither a freeze nor a grace stops it: reductions and withdrawals go on in both, and who won would be paid in
          full by who did not run. If the price was wrong it is called off.
     @custom:access anyone
@@ -179,7 +182,7 @@ def declare():
     @custom:spec LIQ-11
     """
     self._check_state(NOTHING)
-    worth: int256 = self._must_be_insolvent()
+    worth: int256 = self._must_be_insolvent()[0]
     self.state = DECLARED
     self.declared_at = block.timestamp
     extcall CLEARINGHOUSE.set_share(1)
@@ -189,20 +192,18 @@ def declare():
 @external
 def call_off():
     """
-    @notice Call a declared settlement off: the pool is solvent, or two days have passed and nobody has settled.
-    @dev A freeze of a day and its hour of grace, right after the declaration, leave most of a day to settle: else who
+    @notice Call a declared settlement off: the pool is solvent, or nine days have passed and nobody has settled.
+    @dev A freeze of a day and its hour of grace, right after a week of doubt, leave most of a day to settle: else who
          waited for the lapse would call off, and run with all of his claim.
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "backstop: pool is insolvent"
     @custom:spec LIQ-11
     """
     self._check_state(DECLARED)
-    worth: int256 = self._worth()
+    worth: int256 = self._worth()[0]
     if worth < 0 and block.timestamp < self.declared_at + LAPSE:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_INSOLVENT)
-    self.state = NOTHING
-    self.declared_at = 0
-    extcall CLEARINGHOUSE.set_share(0)
+    self._end()
     log IBackstop.SettlementCalledOff(equity=worth)
 
 
@@ -210,22 +211,25 @@ def call_off():
 def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     """
     @notice Settle markets at their last good prices, for good: the first time an hour after the declaration, with the
-            pool's equity still below zero. Those that are settled already are skipped.
+            pool's equity still below zero; a week after it, while that is in doubt. Those that are settled already
+            are skipped.
     @dev Who settles some markets leaves the others to anybody, in the same block if he likes: nobody chooses a price.
     @param market_ids [id] at most 128
     @custom:access anyone
-    @custom:reverts "backstop: wrong state", "backstop: too early", "venue: frozen or in grace",
-                    "backstop: pool is solvent", "market: unknown"
+    @custom:reverts "backstop: wrong state", "venue: frozen or in grace", "backstop: pool is solvent",
+                    "backstop: too early", "market: unknown"
     @custom:spec LIQ-11, PRC-6
     """
+    calm: bool = staticcall CLEARINGHOUSE.is_calm()
+    if not calm:
+        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
     if self.state != SETTLING:
         self._check_state(DECLARED)
-        if block.timestamp < self.declared_at + DELAY:
+        worth: int256 = 0
+        at_most: int256 = 0
+        worth, at_most = self._must_be_insolvent()
+        if block.timestamp < self.declared_at + (DELAY if at_most < 0 else DOUBT):
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
-        calm: bool = staticcall CLEARINGHOUSE.is_calm()
-        if not calm:
-            fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
-        worth: int256 = self._must_be_insolvent()
         self.state = SETTLING
         self.settled_at = block.timestamp
         log IBackstop.SettlementBegun(at=block.timestamp, equity=worth)
@@ -267,10 +271,10 @@ def fix() -> uint256:
             fixed_point.fail(reasons.BACKSTOP_POSITIONS_ARE_OPEN)
     # What they bring the insurance fund later would stay there.
     owed: uint256 = 0
-    live_credit: uint256 = 0
-    live: bool = False
-    owed, live_credit, live = self._lots(s.auction)
-    if (owed != 0 or live) and block.timestamp < self.settled_at + PATIENCE:
+    live: uint256 = 0
+    dead: uint256 = 0
+    owed, live, dead = self._lots(s.auction)
+    if (owed != 0 or live != 0) and block.timestamp < self.settled_at + PATIENCE:
         fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
 
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
@@ -285,10 +289,7 @@ def fix() -> uint256:
     if claims > held:
         share = held * WAD // claims
     if share == WAD and of_pool >= 0:
-        self.state = NOTHING
-        self.declared_at = 0
-        self.settled_at = 0
-        extcall CLEARINGHOUSE.set_share(0)
+        self._end()
     else:
         self.state = FIXED
         self.share = share
@@ -304,14 +305,28 @@ def fix() -> uint256:
 @view
 def pool_margin() -> (int256, uint256):
     """
-    @notice The pool's own account by the formula of everybody's: interest that is not posted and lots that are not sold
-            left out.
+    @notice The pool's own account by the formula of everybody's, with what lots owe it, as far as live ones bring it;
+            interest that is not posted is left out.
     @return [WAD quote] equity, [WAD quote] maintenance
     @custom:access anyone
     @custom:spec LIQ-9
     """
     pool: Pool = self._pool()
     return (pool.equity, pool.maintenance)
+
+
+@external
+@view
+def solvency() -> (int256, int256):
+    """
+    @notice What decides whether the venue may settle: the pool's equity, less what reported accounts cannot pay; and at
+            the most, were all that is in doubt its gain. Both below zero: an hour after the declaration; the first
+            alone: a week.
+    @return [WAD quote] worth, [WAD quote] at most
+    @custom:access anyone
+    @custom:spec LIQ-11
+    """
+    return self._worth()
 
 
 @external
@@ -457,6 +472,17 @@ def _check_state(expected: uint256):
 
 
 @internal
+def _end():
+    """
+    @notice Back to where nothing is declared.
+    """
+    self.state = NOTHING
+    self.declared_at = 0
+    self.settled_at = 0
+    extcall CLEARINGHOUSE.set_share(0)
+
+
+@internal
 @view
 def _is_system(account: address, s: IClearinghouse.Settings) -> bool:
     return (
@@ -498,7 +524,17 @@ def _pool() -> Pool:
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
-    pool: Pool = Pool(equity=self._cash(s.pool), maintenance=0, dead=False)
+    owed: uint256 = 0
+    live: uint256 = 0
+    dead: uint256 = 0
+    owed, live, dead = self._lots(s.auction)
+    live = min(owed, live)
+    pool: Pool = Pool(
+        equity=self._cash(s.pool) + convert(live, int256),
+        maintenance=0,
+        dead=False,
+        unsure=convert(min(owed - live, dead), int256),
+    )
     for id: uint256 in range(markets.MAX_MARKETS):
         if id == count:
             break
@@ -511,31 +547,35 @@ def _pool() -> Pool:
             pool.maintenance += mm
             if leg.status != prices.LIVE and (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_SETTLED:
                 pool.dead = True
+                # Whichever way the price is wrong, the stable one was less so.
+                price: uint256 = max(leg.price, markets.stable(leg, 0))
+                pool.unsure += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)
     return pool
 
 
 @internal
 @view
-def _worth() -> int256:
+def _worth() -> (int256, int256):
     """
-    @notice The pool's equity, and what lots owe it of what they would bring: nothing while their feed is dead [WAD quote].
+    @notice The pool's equity, less what accounts that were reported to it cannot pay; and at the most, were all that is
+            in doubt its gain [WAD quote].
+    @dev A report is as old as it is: whoever doubts it reports the account again.
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     pool: Pool = self._pool()
-    owed: uint256 = 0
-    credit: uint256 = 0
-    live: bool = False
-    owed, credit, live = self._lots(s.auction)
-    return pool.equity + convert(min(owed, credit), int256)
+    reported: uint256 = staticcall ILiquidityPool(s.pool).doubtful()
+    return (pool.equity - convert(reported, int256), pool.equity + pool.unsure)
 
 
 @internal
 @view
-def _must_be_insolvent() -> int256:
-    worth: int256 = self._worth()
+def _must_be_insolvent() -> (int256, int256):
+    worth: int256 = 0
+    at_most: int256 = 0
+    worth, at_most = self._worth()
     if worth >= 0:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_SOLVENT)
-    return worth
+    return (worth, at_most)
 
 
 @internal
@@ -579,14 +619,15 @@ def _is_opposite(leg: IClearinghouse.Leg) -> bool:
 
 @internal
 @view
-def _lots(auction: address) -> (uint256, uint256, bool):
+def _lots(auction: address) -> (uint256, uint256, uint256):
     """
-    @notice What lots owe the pool, what those with a live price bring at the least, and whether there are such.
+    @notice What lots owe the pool, and what they bring at the least: those with a live price, and the others, at their
+            last good ones.
     @dev The auction's account holds what its lots have left.
-    @return (owed [WAD quote], credit [WAD quote], live)
+    @return (owed, live, dead) [WAD quote]
     """
-    credit: uint256 = 0
-    live: bool = False
+    live: uint256 = 0
+    dead: uint256 = 0
     owed: uint256 = staticcall ICollateralAuction(auction).owed_to_pool()
     tokens: uint256 = 0
     interest: uint256 = 0
@@ -595,9 +636,10 @@ def _lots(auction: address) -> (uint256, uint256, bool):
         if (tokens >> id) & 1 != 0:
             h: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(auction, id)
             if h.status == prices.LIVE:
-                live = True
-                credit += h.credit
-    return (owed, credit, live)
+                live += h.credit
+            else:
+                dead += h.credit
+    return (owed, live, dead)
 
 
 # ------------------------------------------------------------------ INTERNAL: deleveraging

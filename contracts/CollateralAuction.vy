@@ -125,9 +125,12 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     @param receiver [address] of what is bought
     @return [raw] the cost, rounded up
     @custom:access anyone, who has approved the cost
-    @custom:reverts "auction: no such lot", "auction: zero amount", "prices: ...", "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
-    @custom:spec LIQ-7
+    @custom:reverts "venue: frozen or in grace", "auction: no such lot", "auction: zero amount", "prices: ...", "auction: cost above maximum", "ledger: transfer failed", "withdraw: bad receiver"
+    @custom:spec LIQ-7, LIQ-8
     """
+    calm: bool = staticcall CLEARINGHOUSE.is_calm()
+    if not calm:
+        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
     words: Words = self._lots[lot]
     left: uint256 = words.sale & slots.MASK_128
     if left == 0:

@@ -318,15 +318,19 @@ def settle_market(market: uint256):
             and has no feed any more. Its funding stands still.
     @param market [id]
     @custom:access anyone after the notice; the Backstop at any time
-    @custom:reverts "market: unknown", "configurator: settled", "configurator: not yet"
+    @custom:reverts "market: unknown", "configurator: settled", "configurator: not yet", "venue: frozen or in grace"
     @custom:spec PRC-6
     """
     assert market < self.market_count, "market: unknown"
     assert self._terms[market].feed != empty(address), "configurator: settled"
     settles_at: uint256 = self.settles_at[market]
-    if settles_at == 0 or block.timestamp < settles_at:
-        backstop: address = (staticcall CLEARINGHOUSE.settings()).backstop
-        assert msg.sender == backstop, "configurator: not yet"
+    backstop: address = (staticcall CLEARINGHOUSE.settings()).backstop
+    if msg.sender != backstop:
+        assert settles_at != 0 and block.timestamp >= settles_at, "configurator: not yet"
+        # After an outage the last good price is one of before it: the grace is for the feed, too.
+        calm: bool = staticcall CLEARINGHOUSE.is_calm()
+        assert calm, "venue: frozen or in grace"
+    elif settles_at == 0 or block.timestamp < settles_at:
         self._end_ramp(market)
         self.settles_at[market] = block.timestamp
     settled: IConfigurator.Terms = empty(IConfigurator.Terms)

@@ -621,6 +621,18 @@ def valuation() -> ILiquidityPool.Valuation:
 
 @external
 @view
+def doubtful() -> uint256:
+    """
+    @notice What reported accounts cannot pay and the insurance fund has not: an exit leaves it to those who stay.
+    @return [WAD quote]
+    @custom:access anyone
+    @custom:spec LPV-3
+    """
+    return self._doubtful()
+
+
+@external
+@view
 def clearinghouse() -> address:
     """
     @notice Where the pool has its account.
@@ -681,7 +693,7 @@ def _value() -> ILiquidityPool.Valuation:
         nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)),
         spread=0,
         due=0,
-        doubtful=self.reported_losses - min(self.reported_losses, self._insurance()),
+        doubtful=self._doubtful(),
         live=staticcall CLEARINGHOUSE.is_calm(),
     )
     settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
@@ -712,11 +724,12 @@ def _value() -> ILiquidityPool.Valuation:
 
 @internal
 @view
-def _insurance() -> uint256:
+def _doubtful() -> uint256:
     """
-    @notice What the insurance fund has [WAD quote]; never below zero.
+    @notice What reported accounts cannot pay and the insurance fund, which is never below zero, has not [WAD quote].
     """
-    return convert(slots.cash_of(staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address)), uint256)
+    insurance: uint256 = convert(slots.cash_of(staticcall CLEARINGHOUSE.header(CLEARINGHOUSE.address)), uint256)
+    return self.reported_losses - min(self.reported_losses, insurance)
 
 
 @internal
@@ -824,8 +837,9 @@ def _space(v: ILiquidityPool.Valuation) -> uint256:
 @view
 def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     """
-    @notice How much may leave before the exposure is more than max_pool_leverage times what stays; nothing while
-            an exit is closed. And how much the Clearinghouse lets go in this hour, which is all that there is or less.
+    @notice How much may leave before the exposure is more than max_pool_leverage times what stays, beside what is lent
+            to debtors; nothing while an exit is closed. And how much the Clearinghouse lets go in this hour, which is
+            all that there is or less.
     @return (room [raw], lets go [raw])
     """
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
@@ -837,11 +851,13 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     exposure: uint256 = 0
     known_at: uint256 = 0
     nav, exposure, known_at = slots.unpack_book(known.book)
-    stays: uint256 = 0
+    # What is lent is not there: who took it would take what custody has for traders.
+    credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
+    stays: uint256 = credit[0] & slots.MASK_128
     if exposure != 0:
         if settings.max_pool_leverage_ppm == 0:
             return (0, lets_go)
-        stays = self._up(exposure * PPM, settings.max_pool_leverage_ppm)
+        stays += self._up(exposure * PPM, settings.max_pool_leverage_ppm)
     has: uint256 = convert(self._stays(v), uint256)
     return ((has - stays) // UNIT if has > stays else 0, lets_go)
 

@@ -220,7 +220,8 @@ class Backstop:
     maintenance: Decimal  # [quote] likewise
     health: Decimal | None  # the one over the other; None: nothing to maintain
     target: Decimal  # the health to which deleveraging brings the pool back
-    owed: Decimal  # [quote] by lots, as far as they can be sold; counts for a settlement alone
+    worth: Decimal  # [quote] its equity, less what accounts that were reported to it cannot pay
+    at_most: Decimal  # [quote] its equity, were all that is in doubt its gain
     reason: str  # why nobody may be deleveraged now; empty: somebody may
     state: str  # of the settlement, one of `STATES`
     declared_at: int  # [unix s] 0: it is not
@@ -234,13 +235,18 @@ class Backstop:
 
     @property
     def solvent(self) -> bool:
-        """Whether the pool, with what lots owe it, has no less than nothing."""
-        return self.equity + self.owed >= 0
+        """Whether the pool has no less than nothing."""
+        return self.worth >= 0
+
+    @property
+    def doubted(self) -> bool:
+        """Whether what is in doubt may make an insolvent pool solvent."""
+        return self.worth < 0 <= self.at_most
 
     @property
     def settles_from(self) -> int:
         """When the first market may be settled [unix s], once it is declared."""
-        return self.declared_at + model.SETTLE_DELAY
+        return self.declared_at + (model.DOUBT_DELAY if self.doubted else model.SETTLE_DELAY)
 
     @property
     def lapses_at(self) -> int:
@@ -755,26 +761,20 @@ class Client:
         equity, maintenance = map(int, self._of_backstop("pool_margin"))
         state = STATES[int(self._of_backstop("state"))]
         share = int(self._of_backstop("share"))
-        owed = int(self.chain.view(self.deployment.auction, "owed_to_pool"))
+        worth, at_most = map(int, self._of_backstop("solvency"))
         return Backstop(
             equity=from_wad(equity),
             maintenance=from_wad(maintenance),
             health=_bounded(model.health(equity, maintenance)),
             target=from_wad(int(self._of_backstop("target"))),
-            owed=from_wad(min(owed, self._lots_bring())),
+            worth=from_wad(worth),
+            at_most=from_wad(at_most),
             reason=self._no_deleveraging(),
             state=state,
             declared_at=int(self._of_backstop("declared_at")),
             settled_at=int(self._of_backstop("settled_at")),
             share=from_wad(share) if state == "fixed" else None,
         )
-
-    def _lots_bring(self) -> int:
-        """What all lots bring at the least, those whose feed is dead left out [WAD quote]."""
-        house, auction = self.deployment.clearinghouse, address_of(self.deployment.auction)
-        ids = range(len(self.deployment.token_ids))
-        held = [self.chain.view(house, "holding", auction, number) for number in ids]
-        return sum(int(lot.credit) for lot in held if int(lot.status) == model.LIVE)
 
     def _no_deleveraging(self) -> str:
         """Why nobody may be deleveraged in any market, by the contract; empty if somebody may."""
@@ -1094,7 +1094,7 @@ class Client:
         return self._send_to_backstop("declare", signer=signer)
 
     def call_off(self, signer: Any = None) -> Receipt:
-        """Call a declared settlement off: the pool is solvent again, or two days have passed."""
+        """Call a declared settlement off: the pool is solvent again, or nine days have passed."""
         return self._send_to_backstop("call_off", signer=signer)
 
     def settle_markets(self, *markets: str | int, signer: Any = None) -> list[str]:

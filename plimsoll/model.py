@@ -997,7 +997,8 @@ class Settings(NamedTuple):
 
 NOT_DECLARED, DECLARED, SETTLING, FIXED = range(4)  # states of a global settlement (LIQ-11)
 SETTLE_DELAY = HOUR  # [s] from the declaration to the first market's settlement
-DECLARATION_LAPSE = 2 * DAY  # [s] until it can be called off in any case
+DOUBT_DELAY = 7 * DAY  # [s] likewise, while what is in doubt may make the pool solvent
+DECLARATION_LAPSE = 9 * DAY  # [s] until it can be called off in any case
 PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
 RANK_CEILING = 2**127  # of the factors of a rank
 
@@ -1151,6 +1152,9 @@ class Sum(NamedTuple):
     dead: bool = False
 
 
+MAX_GRACE = DAY  # [s] that a SequencerGuard takes
+
+
 class Sequencer(NamedTuple):
     """A sequencer's uptime feed, if there is one, and the grace after a restart (LIQ-8)."""
 
@@ -1164,7 +1168,9 @@ class Sequencer(NamedTuple):
         """Whether it is up and was for the grace; one that does not answer is not asked."""
         if not self.exists or not self.answers:
             return True
-        return self.answer == 0 and (now - self.since) % 2**256 >= self.grace
+        age = now - self.since
+        # A clock that is ahead by no more than the longest grace has begun one now.
+        return self.answer == 0 and not -MAX_GRACE <= age < self.grace
 
 
 @dataclass
@@ -2269,8 +2275,9 @@ class Model:
         return plan.closed
 
     def pool_margin(self) -> tuple[int, int]:
-        """The pool's own equity and maintenance, by the formula of everybody's (LIQ-9)."""
-        worth, asked = self.header_of(self.settings.pool).cash, 0
+        """The pool's own equity, with what live lots bring it, and maintenance (LIQ-9)."""
+        live, _ = self._lots()
+        worth, asked = self.header_of(self.settings.pool).cash + min(self.owed_to_pool(), live), 0
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew:
@@ -2395,26 +2402,34 @@ class Model:
         Neither a freeze nor a grace stops it.
         """
         require(self.settlement.state == NOT_DECLARED, "backstop: wrong state")
-        worth = self._must_be_insolvent()
+        worth, _ = self._must_be_insolvent()
         self.settlement = Settlement(DECLARED, self.now)
         self.set_share(self.settings.backstop, 1)
         self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
 
-    def _solvency(self) -> int:
-        """The pool's equity, and what lots owe it of what they would bring [WAD quote]."""
-        credit = sum(holding.credit for holding in self._live_lots())
-        return self.pool_margin()[0] + min(self.owed_to_pool(), credit)
+    def solvency(self) -> tuple[int, int]:
+        """The pool's equity, less what reported accounts cannot pay; and at the most (LIQ-11).
 
-    def _must_be_insolvent(self) -> int:
-        worth = self._solvency()
+        That is were all its gain that is in doubt: its positions at dead prices, what dead lots
+        owe it, and no report true [WAD quote].
+        """
+        worth, (live, dead) = self.pool_margin()[0], self._lots()
+        unsure = min(max(self.owed_to_pool() - live, 0), dead)
+        for leg in [self.leg(NOWHERE, market) for market in range(len(self.listed))]:
+            if leg.skew and leg.status != LIVE and not self.is_settled(leg.id):
+                unsure += notional(leg.skew, max(leg.price, self.stable_price(leg)))
+        return worth - self.doubtful(), worth + unsure
+
+    def _must_be_insolvent(self) -> tuple[int, int]:
+        worth, at_most = self.solvency()
         require(worth < 0, "backstop: pool is solvent")
-        return worth
+        return worth, at_most
 
     @atomic
     def call_off(self, sender: str) -> None:
-        """Call it off: the pool is solvent, or nobody has settled for two days (LIQ-11)."""
+        """Call it off: the pool is solvent, or nobody has settled for nine days (LIQ-11)."""
         require(self.settlement.state == DECLARED, "backstop: wrong state")
-        worth = self._solvency()
+        worth, _ = self.solvency()
         lapsed = self.now >= self.settlement.declared_at + DECLARATION_LAPSE
         require(worth >= 0 or lapsed, "backstop: pool is insolvent")
         self.settlement = Settlement()
@@ -2423,14 +2438,17 @@ class Model:
 
     @atomic
     def settle_markets(self, sender: str, markets: list[int]) -> None:
-        """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11)."""
+        """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11).
+
+        A week after, while what is in doubt may make the pool solvent.
+        """
         require(len(markets) <= MAX_MARKETS, "")
+        self._check_calm()
         if self.settlement.state != SETTLING:
             require(self.settlement.state == DECLARED, "backstop: wrong state")
-            ripe = self.now >= self.settlement.declared_at + SETTLE_DELAY
-            require(ripe, "backstop: too early")
-            self._check_calm()
-            worth = self._must_be_insolvent()
+            worth, at_most = self._must_be_insolvent()
+            delay = SETTLE_DELAY if at_most < 0 else DOUBT_DELAY
+            require(self.now >= self.settlement.declared_at + delay, "backstop: too early")
             self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
             self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
         for market in markets:
@@ -2463,13 +2481,17 @@ class Model:
 
     def _awaits_lots(self) -> bool:
         """Whether lots owe the pool, or can be sold now."""
-        return self.owed_to_pool() != 0 or bool(self._live_lots())
+        return self.owed_to_pool() != 0 or self._lots()[0] != 0
 
-    def _live_lots(self) -> list[Holding]:
-        """What lots can sell now, all lots of a token at once: the auction's account holds it."""
+    def _lots(self) -> tuple[int, int]:
+        """What lots bring at the least: live ones, and others at their last good prices.
+
+        All lots of a token at once: the auction's account holds it [WAD quote].
+        """
         auction = self.settings.auction
         held = [self.holding(auction, id) for id in _bits(self._token_bits(auction))]
-        return [holding for holding in held if holding.status == LIVE]
+        live = sum(holding.credit for holding in held if holding.status == LIVE)
+        return live, sum(holding.credit for holding in held) - live
 
     # -------------------------------------------------------------- the Configurator
 
@@ -2589,8 +2611,11 @@ class Model:
         require(market < len(self.listed), "market: unknown")
         name, terms = self.listed[market]
         require(terms.feed != NOWHERE, "configurator: settled")
-        if market not in self.settles_at or self.now < self.settles_at[market]:
-            require(sender == self.settings.backstop, "configurator: not yet")
+        over = market in self.settles_at and self.now >= self.settles_at[market]
+        if sender != self.settings.backstop:
+            require(over, "configurator: not yet")
+            self._check_calm()
+        elif not over:
             self._end_ramp(market)
             self.settles_at[market] = self.now
         settled = Terms(
@@ -2833,6 +2858,7 @@ class Model:
         self, sender: str, lot: int, amount: int, max_cost: int, receiver: str
     ) -> int:
         """Buy some of a lot at its price of now; the cost [raw], rounded up (LIQ-7)."""
+        self._check_calm()
         was = self._open(lot)
         require(amount != 0, "auction: zero amount")
         amount = min(amount, was.amount)
@@ -3135,6 +3161,10 @@ class Model:
         self.set_nav(self.settings.pool, valuation.nav)
         return valuation.nav
 
+    def doubtful(self) -> int:
+        """What reported accounts cannot pay and the insurance fund has not [WAD quote] (LPV-3)."""
+        return max(sum(self.losses.values()) - self.header_of(self.address).cash, 0)
+
     def valuation(self) -> Valuation:
         """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
         nav = self.header_of(self.settings.pool).cash
@@ -3142,7 +3172,6 @@ class Model:
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         due = self.owed_to_pool() + max(owed - self.debts.total, 0)
         spread, live = 0, self.is_calm()
-        doubtful = max(sum(self.losses.values()) - self.header_of(self.address).cash, 0)
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0:
@@ -3158,7 +3187,7 @@ class Model:
                 spread += premium
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, due, doubtful, live)
+        return Valuation(nav, spread, due, self.doubtful(), live)
 
     @atomic
     def report(self, sender: str, account: str) -> int:
@@ -3272,17 +3301,17 @@ class Model:
         return MAX_CUSTODY // self.settings.unit - self.custody
 
     def _room(self, v: Valuation) -> int:
-        """How much may leave [raw] before the exposure is too high for what stays (LPV-3).
+        """How much may leave [raw] before the exposure is too high for what stays unlent (LPV-3).
 
         Whether so much is there, and let go, is another question: see `_lets_go`.
         """
         if self.share or not v.live or v.stays <= 0:
             return 0
-        stays = 0
+        stays = self.debts.total  # what is lent is not there
         if self.book.exposure:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0
-            stays = ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
+            stays += ceil_div(self.book.exposure * PPM, self.settings.max_pool_leverage_ppm)
         return max(v.stays - stays, 0) // self.settings.unit
 
     def _is_broke(self, v: Valuation) -> bool:

@@ -225,8 +225,8 @@ def backstop_table(backstop: Backstop, symbol: str) -> RenderableType:
     """The pool's margin, how far a settlement is, and what anybody may do about either."""
     made = table("backstop", symbol)
     made.add_row("pool's equity", money(backstop.equity, 2))
-    if backstop.owed:
-        made.add_row("owed to it by lots for sale", money(backstop.owed, 2))
+    if backstop.worth != backstop.equity:
+        made.add_row("less what accounts cannot pay", money(backstop.worth, 2))
     made.add_row("pool's maintenance margin", money(backstop.maintenance, 2))
     made.add_row("pool's health", health(backstop.health))
     allowed = f"allowed, to a health of {number(backstop.target)}"
@@ -254,6 +254,8 @@ def _steps(backstop: Backstop) -> Iterator[Text]:
             f"If the pool is insolvent then, anyone may settle markets from {now}: --settle all. "
             f"Once it is solvent, and from {later} in any case, anyone may call it off: --call-off."
         )
+        if backstop.doubted:
+            text += " A week, for what is in doubt: dead prices, and losses that are only reported."
         yield Text(text, style="yellow")
     elif backstop.state == "settling":
         text = "For good: settle what is left, close every position, then fix the share:"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plimsoll.errors import TableError
+from plimsoll.model import MAX_GRACE
 from plimsoll.slots import REWARD_UNIT, CollateralTerms, CreditTerms, Terms, bound_exponent
 from plimsoll.units import (
     MAX_UINT,
@@ -37,7 +38,6 @@ MAX_TOKENS = 16
 MAX_NAME_BYTES = 32
 MAX_SYMBOL_BYTES = 16
 COOLDOWNS = (3_600, 2_592_000)  # [s] that the LiquidityPool takes
-MAX_GRACE = 86_400  # [s] that the SequencerGuard takes
 LEAST_BOUND = 10**6  # [WAD quote] that the Configurator takes as a price bound
 WIDEST = significant(from_wad(2**96 - 1), 3, up=False)  # [quote] or [base], of 96 bits
 

@@ -13,7 +13,7 @@ from plimsoll import cli as shared
     help="Close what the pool needs of --account's position, or of the first in the ranking.",
 )
 @click.option("--declare", is_flag=True, help="Declare a settlement: the pool is insolvent.")
-@click.option("--call-off", is_flag=True, help="Call it off: solvent again, or two days later.")
+@click.option("--call-off", is_flag=True, help="Call it off: solvent again, or nine days later.")
 @click.option("--settle", multiple=True, metavar="BTC", help="Settle a market for good, or `all`.")
 @click.option(
     "--close",

@@ -57,8 +57,9 @@ def is_up() -> bool:
     if not success or len(answered) != 160:
         return True
     since: uint256 = extract32(answered, 64, output_type=uint256)
-    # A time in the future wraps to an age beyond any grace.
-    return extract32(answered, 32, output_type=int256) == 0 and unsafe_sub(block.timestamp, since) >= GRACE
+    # A restart by a clock that is ahead of this one counts as of now; a time further off is none, and stops nothing.
+    age: uint256 = unsafe_add(unsafe_sub(block.timestamp, since), MAX_GRACE)
+    return extract32(answered, 32, output_type=int256) == 0 and age >= GRACE + MAX_GRACE
 
 
 @external

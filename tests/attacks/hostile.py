@@ -205,6 +205,7 @@ class Hostile:
                 "report": (victim,),
                 "reported_loss": (victim,),
                 "reported_losses": (),
+                "doubtful": (),
                 "transfer": (victim, 1),
                 "transferFrom": (me, victim, 1),
                 "approve": (victim, 1),

@@ -986,3 +986,33 @@ def test_lots__debtor_writes_off_what_his_lot_owes_the_pool__gains_nothing(backe
     cost = b.do("buy", "bob", 0, 100 * WAD, MAX, "bob").value
     assert b.cash("fund") >= due
     assert b.cash("mallory") <= cost * (WAD // b.raw) - due
+
+
+@pytest.mark.parametrize("how", ["freeze", "restart"])
+@pytest.mark.defence(
+    "CollateralAuction.vy",
+    "    if not calm:\n        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)\n",
+    "",
+)
+def test_lots__bought_at_the_price_that_a_freeze_is_about__waits(backed_of: Make, how: str):
+    """Ether reads 200 instead of 2,000 and the guardian freezes in that block; or the sequencer is back and
+    the feed is still where it was. A lot of 6m went for 612,000, all of that the pool's loss."""
+    b = backed_of(coins=[coin(3_000)], insurance_cash=0, grace=3_600)
+    b.wait(7_200)
+    b.back("mallory", 0, 100 * WAD)
+    b.owe("mallory", 130_000 * WAD)
+    b.price(0, 1_400)
+    b.do("liquidate", "keeper", "mallory")
+    b.wait(7_200)
+    if how == "freeze":
+        b.price(0, 140)
+        b.do("freeze", "owner", 3_600)
+    else:
+        b.do("uptime", 1, 60)
+        b.wait(1)
+        b.do("uptime", 0, 0)
+    rich(b, "bob")
+    assert not b.attempt("buy", "bob", 0, 100 * WAD, MAX, "bob").ok
+    b.price(0, 1_400)
+    b.wait(7_200)
+    b.do("buy", "bob", 0, 100 * WAD, MAX, "bob")

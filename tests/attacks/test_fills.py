@@ -562,6 +562,7 @@ ACCESS: dict[str, dict[str, str]] = {
                 "isOperator(address,address)",
                 "reported_loss(address)",
                 "reported_losses()",
+                "doubtful()",
             ),
             VIEW,
         ),

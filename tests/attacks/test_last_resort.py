@@ -189,7 +189,7 @@ def test_49__deleveraging_a_few_wei__is_refused_where_rounding_would_lower_healt
 
 @pytest.mark.defence(
     BACKSTOP,
-    "if block.timestamp < self.declared_at + DELAY:",
+    "if block.timestamp < self.declared_at + (DELAY if at_most < 0 else DOUBT):",
     "if block.timestamp < self.declared_at:",
 )
 @pytest.mark.defence(BACKSTOP, "    if worth >= 0:\n", "    if worth == max_value(int256):\n")
@@ -204,7 +204,7 @@ def test_settlement__declared_on_a_glitch_of_a_price__settles_nothing(broke_of: 
     b.wait(HOUR - 1)
     assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
     b.market_price(3_000)
-    b.wait(1)
+    b.wait(7 * 24 * HOUR)
     assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
     b.do("call_off", "alice")
     b.do("trade", "alice", "alice", 0, -WAD)
@@ -238,7 +238,7 @@ def test_23__winner_withdraws_before_the_share_is_fixed__is_told_to_wait(broke_o
 
 
 @pytest.mark.defence(
-    BACKSTOP, "LAPSE: constant(uint256) = 172_800", "LAPSE: constant(uint256) = 86_400"
+    BACKSTOP, "LAPSE: constant(uint256) = 9 * 86_400", "LAPSE: constant(uint256) = 86_400"
 )
 def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(broke_of: Make):
     """The guardian freezes a declared settlement for a day to look at the prices; the hour of grace is not
@@ -259,11 +259,7 @@ def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(br
     b.do("settle_markets", "keeper", [0, 1])
 
 
-@pytest.mark.defence(
-    BACKSTOP,
-    "return pool.equity + convert(min(owed, credit), int256)",
-    "return pool.equity + convert(min(owed, credit) * 0, int256)",
-)
+@pytest.mark.defence(BACKSTOP, "    live = min(owed, live)\n", "    live = 0\n")
 def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
     have the whole venue settled in between, at a price of the day."""
@@ -275,15 +271,59 @@ def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke
     b.price(0, 2_000)
     b.do("liquidate", "keeper", "alice")
     b.market_price(300_000)
-    assert b.margin()[0] < 0
     assert not b.attempt("declare", "bob").ok
+    assert b.margin()[0] < b.system.auction.view("owed_to_pool")
 
 
-@pytest.mark.defence(
-    BACKSTOP,
-    "return pool.equity + convert(min(owed, credit), int256)",
-    "return pool.equity + convert(owed, int256)",
-)
+@pytest.mark.parametrize("pause", ["an hour", "two blocks"])
+@pytest.mark.defence(BACKSTOP, "convert(min(owed - live, dead), int256)", "0")
+def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
+    broke_of: Make, pause: str
+):
+    """The same lots, and their feed is late for a block when it is declared, and for another an hour
+    later: both markets were settled for ever, with 5.5m on their way to the pool."""
+    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
+    b.back("alice", 0, 3_000 * WAD)
+    b.long("bob", 10, 40_000)
+    b.do("trade", "alice", "alice", 1, 3_000 * WAD)
+    b.market_price(1_000, 1)
+    b.price(0, 2_000)
+    b.do("liquidate", "keeper", "alice")
+    b.market_price(150_000)
+    b.kill(0)
+    b.do("declare", "bob")
+    if pause == "two blocks":
+        b.kill(0, "ok")
+    b.wait(HOUR)
+    b.kill(0)
+    assert not b.attempt("settle_markets", "bob", [0, 1]).ok
+    b.kill(0, "ok")
+    b.do("call_off", "alice")
+
+
+@pytest.mark.defence(BACKSTOP, "    live = min(owed, live)\n", "    live = 0\n")
+def test_48__deleveraging_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
+    """A debtor has herself seized, so that the pool's cash is in a lot for two hours: a pool with 275,000
+    looked broke, and in the same transaction all winners were closed, flat."""
+    b = broke_of(
+        insurance_cash=0,
+        pool_cash=700_000,
+        coins=[coin(3_000)],
+        credit={"debt_cap": 10**7 * WAD},
+        market=SHALLOW,
+    )
+    b.back("mallory", 0, 200 * WAD)
+    b.owe("mallory", 300_000 * WAD, 1)
+    b.crowd()
+    b.market_price(4_500)
+    b.price(0, 1_740)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    b.do("liquidate", "mallory", "mallory")
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    assert b.size("alice") == 390 * WAD
+
+
+@pytest.mark.defence(BACKSTOP, "    live = min(owed, live)\n", "    live = owed\n")
 def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
     """A coin falls below its bound, so its feed is dead, and the lot that owes the pool 800,000 would
     bring 1,200. Counted in full it kept the venue from settling: the winner took all that there was,
@@ -313,8 +353,8 @@ def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
 @pytest.mark.parametrize("how", ["freeze", "restart"])
 @pytest.mark.defence(
     BACKSTOP,
-    "    worth: int256 = self._must_be_insolvent()\n    self.state = DECLARED\n",
-    "    worth: int256 = self._must_be_insolvent()\n    self.state = DECLARED\n"
+    "    worth: int256 = self._must_be_insolvent()[0]\n    self.state = DECLARED\n",
+    "    worth: int256 = self._must_be_insolvent()[0]\n    self.state = DECLARED\n"
     "    assert staticcall CLEARINGHOUSE.is_calm()\n",
 )
 def test_23__winner_runs_during_a_freeze__is_told_to_wait(broke_of: Make, how: str):
@@ -335,7 +375,149 @@ def test_23__winner_runs_during_a_freeze__is_told_to_wait(broke_of: Make, how: s
     b.do("trade", "alice", "alice", 0, -b.size("alice"))
     assert not b.attempt("withdraw", "alice", "alice", "token", 1_000 * b.raw, "alice").ok
     b.wait(25 * HOUR if how == "freeze" else HOUR)
-    b.do("settle_markets", "keeper", [0, 1])  # in time: a declaration lapses after two days
+    b.do("settle_markets", "keeper", [0, 1])  # in time: a declaration lapses after nine days
+
+
+@pytest.mark.parametrize("how", ["freeze", "restart"])
+@pytest.mark.defence(
+    BACKSTOP,
+    "return (pool.equity - convert(reported, int256)",
+    "return (pool.equity - convert(reported * 0, int256)",
+)
+def test_23__winner_runs_before_anothers_loss_is_booked__is_told_to_wait(broke_of: Make, how: str):
+    """A matched pair, so that the pool has no side: one leg wins 1.7m, the other cannot pay, and in a
+    freeze nobody can liquidate it. The pool counted all of its loss as its gain: the winner left with
+    1.87m where a settlement leaves him 1.55m. Reported, the loss counts for a declaration."""
+    b = broke_of(insurance_cash=50_000, grace=HOUR)
+    b.wait(2 * HOUR)
+    for account, size in (("mallory", 490 * WAD), ("mallory.1", -490 * WAD)):
+        b.fund(account, 160_000)
+        b.do("trade", "mallory", account, 0, size)
+    b.fund("bob", 500_000)
+    if how == "freeze":
+        b.do("freeze", "owner", 24 * HOUR)
+    else:
+        b.do("uptime", 1, 60)
+        b.wait(1)
+        b.do("uptime", 0, 0)
+    b.market_price(6_500)
+    b.do("report", "keeper", "mallory.1")
+    b.attempt("declare", "keeper")
+    b.do("trade", "mallory", "mallory", 0, -490 * WAD)
+    assert not b.attempt("withdraw", "mallory", "mallory", "token", 1_000_000 * b.raw, "mallory").ok
+    b.wait(25 * HOUR if how == "freeze" else HOUR)
+    b.do("liquidate", "keeper", "mallory.1")
+    b.do("settle_markets", "keeper", [0, 1])  # what is booked is in no doubt
+
+
+@pytest.mark.parametrize("how", ["dead", "mad"])
+@pytest.mark.defence(
+    BACKSTOP,
+    "pool.unsure += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)",
+    "pool.unsure += 0",
+)
+def test_settlement__on_a_glitch_that_a_feed_dies_of__waits_a_week(broke_of: Make, how: str):
+    """A price is wrong for one block, somebody keeps it, and the feed answers no more, or nonsense. The
+    guardian freezes in that same block, and when his day is over the venue settled at it: 400,000
+    became 1.56m, an honest short nothing. The loss is in doubt while the price is dead."""
+    b = broke_of(insurance_cash=0)
+    b.crowd()
+    b.long("keeper", -300, 200_000)
+    b.market_price(12_000)
+    b.do("poke", "alice", 0)
+    if how == "dead":
+        b.do("fault", 0, "revert")
+    else:
+        b.market_price(2_000_000)
+    b.do("freeze", "owner", 24 * HOUR)
+    b.do("declare", "alice")
+    b.wait(25 * HOUR, fresh=False)
+    b.do("price", 1, 3_000 * 10**8, 0)
+    assert not b.attempt("settle_markets", "alice", [0, 1]).ok
+    b.do("fault", 0, "ok")
+    b.market_price(3_000)
+    b.do("call_off", "keeper")
+
+
+@pytest.mark.defence(BACKSTOP, "max(leg.price, markets.stable(leg, 0))", "leg.price")
+def test_settlement__on_a_glitch_down_that_a_feed_dies_of__waits_a_week(broke_of: Make):
+    """The crowd is short and the price is next to nothing for a block: at that price the pool's position
+    is worth next to nothing too. The stable price has hardly moved: it says what is in doubt."""
+    b = broke_of(insurance_cash=0)
+    b.long("alice", -490, 400_000)
+    b.market_price(10)
+    b.do("poke", "alice", 0)
+    b.do("fault", 0, "revert")
+    b.do("declare", "alice")
+    b.wait(HOUR)
+    assert not b.attempt("settle_markets", "alice", [0, 1]).ok
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "    if not calm:\n        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)\n    if self.state",
+    "    if self.state",
+)
+def test_settlement__rest_of_the_markets_at_a_glitch__waits_for_the_freeze_to_end(broke_of: Make):
+    """A settlement has begun, of one market or none, and another's price is wrong for a block: the guardian
+    freezes, and it settled nevertheless, 20,000 of his own became 1.55m of everybody's."""
+    b = broke_of(insurance_cash=0)
+    b.long("alice", 490, 900_000)
+    b.long("mallory", 20, 20_000, 1)
+    b.market_price(5_200)
+    b.do("declare", "bob")
+    b.wait(HOUR)
+    b.do("settle_markets", "mallory", [0])
+    b.market_price(300_000, 1)
+    b.do("freeze", "owner", 24 * HOUR)
+    assert not b.attempt("settle_markets", "mallory", [1]).ok
+    b.wait(24 * HOUR)
+    b.market_price(3_000, 1)
+    b.wait(HOUR)
+    b.do("settle_markets", "bob", [1])
+
+
+@pytest.mark.defence(
+    "LiquidityPool.vy", "stays: uint256 = credit[0] & slots.MASK_128", "stays: uint256 = 0"
+)
+def test_23__pool_leaves_with_what_is_lent__leaves_enough_for_every_claim(broke_of: Make):
+    """Winners are paid out of custody what debtors owe the pool. Whose shares were worth all of the NAV,
+    debts in it, took the rest: who was flat with 900,000 found 4,000."""
+    b = broke_of(coins=[coin(3_000)], insurance_cash=0)
+    b.fund("bob", 900_000)
+    b.back("mallory.1", 0, 1_000 * WAD)
+    b.fund("mallory", 400_000)
+    for price, size in ((3_000, 640), (1_650, -640)):
+        b.market_price(price)
+        b.do("trade", "mallory", "mallory.1", 0, size * WAD)
+        b.do("trade", "mallory", "mallory", 0, -size * WAD)
+    b.do("withdraw", "mallory", "mallory", "token", "all", "mallory")
+    b.do("request", "lender", "all", "lender", "lender")
+    b.wait(25 * HOUR)
+    most = b.system.pool.view("maxRedeem", b.at("lender"))
+    b.do("redeem", "lender", most, "lender", "lender")
+    b.do("withdraw", "bob", "bob", "token", 900_000 * b.raw, "bob")
+    assert b.purse("lender") > 0
+
+
+@pytest.mark.defence("Configurator.vy", '        assert calm, "venue: frozen or in grace"\n', "")
+def test_114__market_settled_in_an_outage_at_the_price_of_before__waits(broke_of: Make):
+    """The notice ends while the sequencer is down. In the grace after it nobody can trade at the price of
+    before, but anybody settled the market at it: who owed 490,000 left with all of his 400,000."""
+    b = broke_of(insurance_cash=0, grace=HOUR, pool_cash=10_000_000)
+    b.wait(2 * HOUR)
+    b.long("mallory", 490, 400_000)
+    b.do("delist", "owner", 0, 72 * HOUR)
+    b.wait(71 * HOUR)
+    b.do("uptime", 1, 60)
+    b.wait(3 * HOUR, fresh=False)
+    b.do("uptime", 0, 0)
+    assert not b.attempt("settle_market", "mallory", 0).ok
+    b.market_price(2_300)
+    b.wait(HOUR)
+    b.do("settle_market", "mallory", 0)
+    b.do("close_settled", "keeper", 0, ["mallory"])
+    assert b.cash("mallory") < 60_000 * WAD
 
 
 @pytest.mark.defence(

@@ -32,12 +32,22 @@ contract Books is Venue {
         trade(-HELD, -PART, who, key);
     }
 
-    function check_trade_reduces_long(address who, uint256 key) public {
-        trade(HELD, -PART, who, key);
+    // Here the trader's basis is a number: what a part of it is, is a product by a quotient.
+
+    function check_trade_reduces_long_in_profit(address who, uint256 key) public {
+        reduce(HELD, -PART, 70.000000000000000007 ether, who, key);
     }
 
-    function check_trade_reduces_short(address who, uint256 key) public {
-        trade(-HELD, PART, who, key);
+    function check_trade_reduces_long_in_loss(address who, uint256 key) public {
+        reduce(HELD, -PART, -90.000000000000000007 ether, who, key);
+    }
+
+    function check_trade_reduces_short_in_profit(address who, uint256 key) public {
+        reduce(-HELD, PART, 70.000000000000000007 ether, who, key);
+    }
+
+    function check_trade_reduces_short_in_loss(address who, uint256 key) public {
+        reduce(-HELD, PART, -90.000000000000000007 ether, who, key);
     }
 
     function check_trade_closes_long(address who, uint256 key) public {
@@ -91,13 +101,20 @@ contract Books is Venue {
     }
 
     function trade(int256 held, int256 delta, address who, uint256 key) internal {
+        if (Code.MUTANT) stand(0, held, true, 0);
+        else plain(0, held, true);
+        step(held, delta, who, key);
+    }
+
+    function reduce(int256 held, int256 delta, int256 profit, address who, uint256 key) internal {
+        stand(0, held, true, profit);
+        step(held, delta, who, key);
+    }
+
+    function step(int256 held, int256 delta, address who, uint256 key) internal {
         uint256 bits = held == 0 ? 0 : 1;
-        plain(0, held, true);
-        bitmap(bits);
-        if (Code.MUTANT) {
-            stand(0, held, true, 0);
-            write(slot_of(TRADER), (uint256(10_000 ether) << 136) | bits);
-        }
+        if (Code.MUTANT) write(slot_of(TRADER), (uint256(10_000 ether) << 136) | bits);
+        else bitmap(bits);
         Sums memory before = sums(1, who, key);
         vm.prank(TRADER);
         try clearinghouse.trade(TRADER, 0, delta, delta > 0 ? type(uint256).max : 0) {

@@ -103,9 +103,9 @@ def test_call_off__solvent_again__pays_claims_in_full(b: Broke):
     assert b.refusal("call_off", "keeper") == "backstop: wrong state"
 
 
-def test_call_off__nobody_settled_for_two_days__frees_claims(b: Broke):
+def test_call_off__nobody_settled_for_nine_days__frees_claims(b: Broke):
     declared(b)
-    b.wait(2 * DAY - 1)
+    b.wait(9 * DAY - 1)
     assert b.refusal("call_off", "keeper") == "backstop: pool is insolvent"
     b.wait(1)
     b.do("call_off", "keeper")
@@ -133,8 +133,16 @@ def test_declare__pool_whose_cash_is_in_lots__is_solvent():
     b.market_price(300_000)
     equity = b.margin()[0]
     owed = b.auction.view("owed_to_pool")
-    assert equity < 0 <= equity + owed, (equity / WAD, owed / WAD)
+    assert 0 <= equity < owed, (equity / WAD, owed / WAD)
     assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
+    b.kill(0)  # what dead lots bring is in doubt
+    assert b.margin()[0] == equity - owed
+    assert b.backstop.view("solvency") == (equity - owed, equity)
+    declared(b)
+    b.wait(7 * DAY - 1)
+    assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"
+    b.wait(1)
+    b.do("settle_markets", "bob", [0])
 
 
 # ------------------------------------------------------------------ settled
@@ -157,6 +165,55 @@ def test_settle__an_hour_after__settles_markets_for_good(b: Broke):
     assert b.refusal("declare", "keeper") == "backstop: wrong state"
     b.do("settle_markets", "mallory", [0, 1, 1])
     assert b.refusal("settle_markets", "mallory", [2]) == "market: unknown"
+
+
+def test_settle__loss_at_a_dead_price__a_week_after_and_at_once_when_it_lives(b: Broke):
+    b.do("poke", "keeper", 0)
+    b.do("fault", 0, "revert")
+    equity = b.margin()[0]
+    assert b.backstop.view("solvency") == (equity, equity + 490 * 6_000 * WAD)
+    declared(b)
+    b.wait(HOUR)
+    assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
+    with b.imagined():
+        b.do("fault", 0, "ok")
+        b.do("settle_markets", "bob", [0, 1])
+    b.wait(7 * DAY - HOUR - 1)
+    assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
+    b.wait(1)
+    b.do("settle_markets", "bob", [0, 1])
+
+
+def test_settle__dead_market_that_is_not_the_cause__an_hour_after(b: Broke):
+    b.do("trade", "mallory", "mallory", 1, WAD // 100)
+    b.do("fault", 1, "revert")
+    equity, at_most = b.backstop.view("solvency")
+    assert at_most == equity + 30 * WAD < 0
+    declared(b)
+    b.wait(HOUR)
+    b.do("settle_markets", "bob", [0, 1])
+
+
+def test_solvency__reported_loss__counts_beyond_the_fund_and_is_in_doubt(b: Broke):
+    b.market_price(4_900)
+    equity = b.margin()[0]
+    assert equity > 0
+    b.market_price(3_000)
+    b.long("keeper", -100, 40_000, 1)
+    b.long("lender", 100, 400_000, 1)
+    b.market_price(20_000, 1)
+    loss = b.do("report", "bob", "keeper").value
+    fund = b.cash("fund")
+    assert loss > fund
+    assert b.backstop.view("solvency") == (b.margin()[0] - loss + fund, b.margin()[0])
+    assert b.pool.view("doubtful") == loss - fund
+    declared(b)
+    b.wait(HOUR)
+    assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"
+    b.market_price(3_000, 1)
+    assert b.refusal("call_off", "bob") == "backstop: pool is insolvent"
+    b.do("report", "bob", "keeper")  # he can pay again
+    b.do("call_off", "bob")
 
 
 def test_settle__pool_that_is_solvent_by_then__is_refused(b: Broke):

@@ -308,6 +308,9 @@ def rollup() -> Backed:
         (0, HOUR, False),
         (0, HOUR - 2, True),  # the call is a second later
         (0, 0, True),
+        (0, -12, True),  # by a clock that is ahead
+        (0, -24 * HOUR, True),
+        (0, -24 * HOUR - 2, False),  # by none
         (1, 0, True),
         (1, 10 * HOUR, True),
     ],

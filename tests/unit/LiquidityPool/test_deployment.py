@@ -60,6 +60,7 @@ OURS = [
     "report(address)",
     "reported_loss(address)",
     "reported_losses()",
+    "doubtful()",
     "refresh()",
     "clearinghouse()",
     "cooldown()",
