@@ -14,6 +14,7 @@ from plimsoll.model import (
     DAY,
     DECLARATION_LAPSE,
     DECLARED,
+    DOUBT_DELAY,
     FIXED,
     MAX_UINT,
     NOT_DECLARED,
@@ -159,7 +160,7 @@ class LastResortDraws:
         if rng.random() < 0.15:
             return self.out_of_turn()
         if kind == NOT_DECLARED:
-            if not self.ends or model.pool_margin()[0] >= 0:
+            if not self.ends or model.solvency()[0] >= 0:
                 return self.break_pool() if rng.random() < 0.3 else self.out_of_turn()
             return ["declare", self.anybody()]
         if kind == DECLARED:
@@ -167,7 +168,9 @@ class LastResortDraws:
                 self.wait_for(model.settlement.declared_at + DECLARATION_LAPSE)
             if rng.random() < 0.3:
                 return ["call_off", self.anybody()]
-            self.wait_for(model.settlement.declared_at + SETTLE_DELAY)
+            doubted = model.solvency()[1] >= 0 and rng.random() < 0.7
+            delay = DOUBT_DELAY if doubted else SETTLE_DELAY
+            self.wait_for(model.settlement.declared_at + delay)
             return ["settle_markets", self.anybody(), self.some_markets()]
         if kind == SETTLING:
             return self.wind_up()

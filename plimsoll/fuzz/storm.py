@@ -35,6 +35,7 @@ from plimsoll.fuzz.system import STRANGER, Artifacts, Op, Setup, System, compile
 from plimsoll.model import (
     DAY,
     DECLARED,
+    DOUBT_DELAY,
     FIXED,
     HOUR,
     NOT_DECLARED,
@@ -598,28 +599,23 @@ class Day:
     # -------------------------------------------------------------- a broke pool
 
     def last_resort(self) -> None:
-        """Deleverage a pool below its margin; declare when it has less than nothing."""
-        if not self.model.is_calm():
-            return
-        state = self.model.settlement.state
+        """Deleverage a pool below its margin; declare, in a freeze too, when it has nothing."""
+        state, calm = self.model.settlement.state, self.model.is_calm()
         worth, asked = self.model.pool_margin()
-        if state == NOT_DECLARED and worth < asked:
+        if state == NOT_DECLARED and worth < asked and calm:
             self.deleverage()
-        worth = self.solvency()
+        worth, _ = self.model.solvency()
         if state == NOT_DECLARED and worth < 0:
             self.require(self.do("declare", "keeper").ok, "declare", f"{worth}")
         elif state == DECLARED and worth >= 0:
             self.require(self.do("call_off", "keeper").ok, "call off", f"{worth}")
-        elif state == DECLARED and self.ripe():
+        elif state == DECLARED and calm and self.ripe():
             self.settle()
 
-    def solvency(self) -> int:
-        """What the pool has, and what it is owed for lots that are for sale [WAD quote]."""
-        return self.model.pool_margin()[0] + self.model.owed_to_pool()
-
     def ripe(self) -> bool:
-        """Whether the hour after the declaration is over."""
-        return self.system.chain.now >= self.model.settlement.declared_at + SETTLE_DELAY
+        """Whether the hour after the declaration is over; the week, while the hole is in doubt."""
+        delay = SETTLE_DELAY if self.model.solvency()[1] < 0 else DOUBT_DELAY
+        return self.system.chain.now >= self.model.settlement.declared_at + delay
 
     def deleverage(self) -> None:
         """The first of the Backstop's rank, market by market, the fullest first."""
@@ -647,7 +643,7 @@ class Day:
 
     def settle(self) -> None:
         """All markets at their last prices; everybody's positions close there."""
-        worth = self.solvency()
+        worth, _ = self.model.solvency()
         self.require(worth < 0, "only an insolvent pool settles", f"{worth}")
         self.out.solvency = worth / WAD
         markets = list(range(len(self.model.listed)))

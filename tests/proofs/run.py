@@ -134,26 +134,30 @@ PROOFS = (
                 "check_trade_crosses",
             ),
         ),
-        open=True,
     ),
     Proof(
-        "a liquidation keeps the books",
+        "a liquidation that pays its fee keeps the books",
         "Books",
-        "check_liquidation",
+        "check_liquidation_pays",
         (
             Mutant(
                 "the fund has the keeper's part too",
                 "Clearinghouse.vy",
                 "unsafe_add(fund, unsafe_sub(split.charged, split.reward))",
                 "unsafe_add(fund, split.charged)",
-                "check_liquidation_pays",
             ),
+        ),
+    ),
+    Proof(
+        "a liquidation that is topped up keeps the books",
+        "Books",
+        "check_liquidation_topped_up",
+        (
             Mutant(
                 "a topped-up reward is nobody's loss",
                 "Clearinghouse.vy",
                 "        insurance = unsafe_sub(insurance, top_up)\n",
                 "",
-                "check_liquidation_topped_up",
             ),
             Mutant(
                 "bad debt is nobody's loss",
