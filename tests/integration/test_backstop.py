@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ape.api import AccountAPI
 from ape.managers.project import LocalProject
+from rich.console import Console
 
 from plimsoll import client as clients
 from plimsoll import doctor
@@ -18,6 +19,7 @@ from plimsoll.chain import ApeChain
 from plimsoll.cli import hinted
 from plimsoll.client import Client, conservation
 from plimsoll.deployment import Deployment, deploy
+from plimsoll.report import backstop_table
 from plimsoll.table import PoolSpec, default_table
 from plimsoll.units import from_wad
 from tests.integration.conftest import Run, refuses
@@ -89,7 +91,7 @@ def test_backstop__price_by_price__pools_margin_and_what_may_be_done(
     assert view.health is not None and view.health > 20 and view.solvent
     assert (view.deleveraging, view.reason) == (False, "backstop: pool is healthy")
     assert (view.state, view.declared_at, view.settled_at, view.share) == ("none", 0, 0, None)
-    assert (view.target, view.owed) == (D("1.1"), 0)
+    assert (view.target, view.worth, view.at_most) == (D("1.1"), view.equity, view.equity)
     system.set_price("ETH", SHORT)
     view = client.backstop()
     equity, maintenance = system.chain.view(system.backstop, "pool_margin")
@@ -189,8 +191,15 @@ def test_settlement__insolvent_pool__declared_settled_closed_fixed_and_paid(
     assert (view.state, view.declared_at) == ("declared", system.chain.now)
     assert (view.settles_from, view.lapses_at) == (
         view.declared_at + HOUR,
-        view.declared_at + 48 * HOUR,
+        view.declared_at + 9 * 24 * HOUR,
     )
+    doubted = replace(view, worth=D(-1), at_most=D(0))
+    assert not view.doubted and doubted.doubted
+    assert doubted.settles_from == view.declared_at + 7 * 24 * HOUR
+    said = Console(width=200)
+    with said.capture() as shown:
+        said.print(backstop_table(doubted, "USDC"))
+    assert "A week, for what is in doubt" in shown.get()
     early = refusal(lambda: client.settle_markets(signer=keeper))
     assert early == "backstop: too early"
     system.chain.advance(HOUR)
@@ -284,7 +293,7 @@ def test_script__settlement__each_step_and_everybody_the_same_share(
     refuses(run("account", *me, "--withdraw", "100"), waits)
     inside = "deposit: in a settlement (nothing is paid in until it is called off"
     refuses(run("account", *me, "--deposit", "100"), inside)
-    refuses(run("backstop", "--settle", "all"), "backstop: too early (wait an hour")
+    refuses(run("backstop", "--settle", "all"), "backstop: too early (an hour after declaring")
     system.chain.advance(HOUR)
     result = run("backstop", "--settle", "all", "--close", "all", "--fix", "--signer", "1")
     assert result.exit_code == 0, result.output
@@ -338,11 +347,11 @@ def test_script__lots_for_sale__shown_and_waited_for(
     system.set_price("BTC", 1_000)
     client.liquidate(stranger, keeper)
     (lot,) = client.lots()
-    assert client.backstop().owed == lot.to_pool > 0
-    owed = re.search(r"owed to it by lots for sale +([\d,.]+)", run("backstop").output)
-    assert owed and D(owed[1].replace(",", "")) == round(lot.to_pool, 2)
-    system.set_price("WETH", "0.01")  # below its bound: what it owes counts for nothing
-    assert client.backstop().owed == 0
+    equity = client.backstop().equity
+    system.set_price("WETH", "0.01")  # below its bound: what it owes is in doubt
+    view = client.backstop()
+    assert (view.equity, view.at_most) == (equity - lot.to_pool, equity)
+    assert lot.to_pool > 0 and not view.doubted
     system.set_price("WETH", 3_000)
     system.set_price("ETH", INSOLVENT + 200)
     actions = [("--declare",), ("--settle", "all"), ("--close", "all")]
