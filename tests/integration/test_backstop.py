@@ -196,7 +196,7 @@ def test_settlement__insolvent_pool__declared_settled_closed_fixed_and_paid(
     doubted = replace(view, worth=D(-1), at_most=D(0))
     assert not view.doubted and doubted.doubted
     assert doubted.settles_from == view.declared_at + 7 * 24 * HOUR
-    said = Console(width=200)
+    said = Console(width=300)
     with said.capture() as shown:
         said.print(backstop_table(doubted, "USDC"))
     assert "A week, for what is in doubt" in shown.get()
