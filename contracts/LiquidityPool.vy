@@ -626,7 +626,7 @@ def doubtful() -> uint256:
     @notice What reported accounts cannot pay and the insurance fund has not: an exit leaves it to those who stay.
     @return [WAD quote]
     @custom:access anyone
-    @custom:spec LPV-3
+    @custom:spec LPV-2
     """
     return self._doubtful()
 

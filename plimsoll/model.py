@@ -3162,7 +3162,7 @@ class Model:
         return valuation.nav
 
     def doubtful(self) -> int:
-        """What reported accounts cannot pay and the insurance fund has not [WAD quote] (LPV-3)."""
+        """What reported accounts cannot pay and the insurance fund has not [WAD quote] (LPV-2)."""
         return max(sum(self.losses.values()) - self.header_of(self.address).cash, 0)
 
     def valuation(self) -> Valuation:

@@ -136,7 +136,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a mutant: killed, survived, stillborn or same (bytecode)."""
+    """What became of a mutant: killed, survived, stillborn, same (bytecode), or so far `LEFT`."""
 
     mutant: Mutant
     fate: str

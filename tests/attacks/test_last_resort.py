@@ -187,6 +187,18 @@ def test_49__deleveraging_a_few_wei__is_refused_where_rounding_would_lower_healt
 # ------------------------------------------------------------------ the settlement of the venue
 
 
+def in_lots(broke_of: Make) -> Broke:
+    """Alice was liquidated in debt: lots owe the pool 5.5m, more than it had. Bob is long 10."""
+    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
+    b.back("alice", 0, 3_000 * WAD)
+    b.long("bob", 10, 40_000)
+    b.do("trade", "alice", "alice", 1, 3_000 * WAD)
+    b.market_price(1_000, 1)
+    b.price(0, 2_000)
+    b.do("liquidate", "keeper", "alice")
+    return b
+
+
 @pytest.mark.defence(
     BACKSTOP,
     "if block.timestamp < self.declared_at + (DELAY if at_most < 0 else DOUBT):",
@@ -263,13 +275,7 @@ def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(br
 def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
     have the whole venue settled in between, at a price of the day."""
-    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
-    b.back("alice", 0, 3_000 * WAD)
-    b.long("bob", 10, 40_000)
-    b.do("trade", "alice", "alice", 1, 3_000 * WAD)
-    b.market_price(1_000, 1)
-    b.price(0, 2_000)
-    b.do("liquidate", "keeper", "alice")
+    b = in_lots(broke_of)
     b.market_price(300_000)
     assert not b.attempt("declare", "bob").ok
     assert b.margin()[0] < b.system.auction.view("owed_to_pool")
@@ -282,13 +288,7 @@ def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
 ):
     """The same lots, and their feed is late for a block when it is declared, and for another an hour
     later: both markets were settled for ever, with 5.5m on their way to the pool."""
-    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**8 * WAD}, insurance_cash=0)
-    b.back("alice", 0, 3_000 * WAD)
-    b.long("bob", 10, 40_000)
-    b.do("trade", "alice", "alice", 1, 3_000 * WAD)
-    b.market_price(1_000, 1)
-    b.price(0, 2_000)
-    b.do("liquidate", "keeper", "alice")
+    b = in_lots(broke_of)
     b.market_price(150_000)
     b.kill(0)
     b.do("declare", "bob")

@@ -168,6 +168,16 @@ def test_settle__an_hour_after__settles_markets_for_good(b: Broke):
         assert b.refusal("settle_markets", "mallory", [market]) == "market: unknown"
 
 
+def test_settle__market_whose_notice_is_over__is_settled_like_the_others(b: Broke):
+    b.do("delist", "owner", 1, 3 * DAY)
+    b.wait(3 * DAY)
+    declared(b)
+    b.wait(HOUR)
+    outcome = b.do("settle_markets", "bob", [0, 1])
+    settled = [e.args for e in outcome.events if e.name == "MarketSettled"]
+    assert settled == [(0, 6_000 * WAD), (1, 3_000 * WAD)]
+
+
 def test_settle__loss_at_a_dead_price__a_week_after_and_at_once_when_it_lives(b: Broke):
     b.do("poke", "keeper", 0)
     b.do("fault", 0, "revert")
