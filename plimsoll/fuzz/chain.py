@@ -8,6 +8,7 @@ other.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -140,6 +141,12 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
+@functools.cache  # hashing is most of what deploying once more takes
+def topic_of(signature: str) -> bytes:
+    """The hash by which an event is known, and a function by its first four bytes."""
+    return bytes(keccak(text=signature))
+
+
 class Function(NamedTuple):
     """A function of a contract."""
 
@@ -173,7 +180,7 @@ class Interface:
                 signature = f"{entry['name']}({','.join(inputs.types)})"
                 is_view = entry["stateMutability"] in ("view", "pure")
                 function = Function(
-                    keccak(text=signature)[:4], inputs, Codec(entry["outputs"]), is_view
+                    topic_of(signature)[:4], inputs, Codec(entry["outputs"]), is_view
                 )
                 # Overloads (default arguments): the longest wins.
                 known = self.functions.get(entry["name"])
@@ -181,7 +188,7 @@ class Interface:
                     self.functions[entry["name"]] = function
             elif entry["type"] == "event":
                 every = Codec(entry["inputs"])
-                topic = keccak(text=f"{entry['name']}({','.join(every.types)})")
+                topic = topic_of(f"{entry['name']}({','.join(every.types)})")
                 indexed = [e for e in entry["inputs"] if e["indexed"]]
                 data = [e for e in entry["inputs"] if not e["indexed"]]
                 order = tuple(

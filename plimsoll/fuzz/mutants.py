@@ -148,6 +148,7 @@ TOGETHER = 100  # mutants in one compilation
 FEW = 4  # mutants that are as quick to compile one by one
 DEEP = 2  # of a compilation, how many may overlap with another
 ROOM = 2**20  # for the code of many mutants
+NOWHERE = range(0)  # no function
 LEFT = "left"  # what a verdict calls a mutant that only the tests can tell any more
 Task = tuple[Mutant, Budget]
 
@@ -169,7 +170,7 @@ def judge_together(task: tuple[list[Mutant], Budget]) -> tuple[list[Verdict], li
             for number, mutant in enumerate(taken, 1):
                 RevmChain.switch = number
                 started = time.perf_counter()
-                how = _fuzzed(path, made, budget) if made else ""
+                how = _fuzzed(path, made, budget, mutant.function) if made else ""
                 if how:
                     seconds = time.perf_counter() - started
                     verdicts.append(Verdict(mutant, "killed", how, seconds))
@@ -230,13 +231,13 @@ def judge(task: Task) -> Verdict:
     text = target.read_text()
     target.write_text(mutant.made(text))
     try:
-        fate, how = _fate(mutant.file, root, budget)
+        fate, how = _fate(mutant.file, root, budget, mutant.function)
     finally:
         target.write_text(text)
     return Verdict(mutant, fate, how, time.perf_counter() - started)
 
 
-def _fate(file: str, root: Path, budget: Budget) -> tuple[str, str]:
+def _fate(file: str, root: Path, budget: Budget, place: range = NOWHERE) -> tuple[str, str]:
     """One contract after the other has the edit, the others stay sound."""
     changed = False
     for path in DEPLOYED.values():
@@ -249,7 +250,7 @@ def _fate(file: str, root: Path, budget: Budget) -> tuple[str, str]:
         if made.bytecode == _sound(path).bytecode:
             continue
         changed = True
-        how = _fuzzed(path, made, budget) if budget.fuzzing else ""
+        how = _fuzzed(path, made, budget, place) if budget.fuzzing else ""
         if how:
             return "killed", how
     if not changed:
@@ -263,39 +264,57 @@ def _sound(path: str) -> Artifact:
     return _compile(path, CONTRACTS)
 
 
+Script = tuple[Setup, list[Op]]
+
+
 @functools.cache
-def _corpus() -> list[tuple[Setup, list[Op]]]:
+def _corpus() -> list[Script]:
     return [corpus.load(name)[:2] for name in corpus.names()]
 
 
-def _fuzzed(path: str, made: Artifact, budget: Budget) -> str:
-    """How the corpus or the fuzzer tells one mutated contract from the model; empty if not."""
-    scripts = _corpus()
-    for number, run in enumerate(_runs(path, made, budget)):
+@functools.cache
+def _finders(path: str, place: range) -> list[Script]:
+    """The lists of the corpus that found a mutant in a place, the last one first."""
+    return []
+
+
+def _fuzzed(path: str, made: Artifact, budget: Budget, place: range = NOWHERE) -> str:
+    """How the corpus or the fuzzer tells one mutated contract from the model; empty if not.
+
+    What found the mutant before it in the same place is tried first: so most take a list or two.
+    """
+    scripts, finders = _corpus(), _finders(path, place)
+    tried = [*finders, *(script for script in scripts if script not in finders)]
+    for number, run in enumerate(_runs(path, made, budget, tried)):
         try:
             mismatch = run().mismatch
         except (AssertionError, ValueError) as error:
             return f"set-up: {error!s:.100}"
         if mismatch:
-            if number < len(scripts):
-                scripts.insert(0, scripts.pop(number))  # it may find the next one, too
+            if number < len(tried):
+                for found in (scripts, finders):
+                    if tried[number] in found:
+                        found.remove(tried[number])
+                    found.insert(0, tried[number])
             return f"{mismatch!s:.100}"
     return ""
 
 
-def _runs(path: str, made: Artifact, budget: Budget) -> Iterator[Callable[[], Report]]:
-    """The corpus, then seeds, with `made` in the place of the contract at `path`."""
+def _runs(
+    path: str, made: Artifact, budget: Budget, scripts: list[Script]
+) -> Iterator[Callable[[], Report]]:
+    """The scripts, then seeds, with `made` in the place of the contract at `path`."""
     role = next(role for role, deployed in DEPLOYED.items() if deployed == path)
     if role not in FUZZED:  # it only looks on
         every = LOOKS * budget.every
         lenses = (made, None) if role == "lens" else (None, made)
-        for script in _corpus().copy():
+        for script in scripts:
             yield functools.partial(lens.replayed, *script, every, *lenses)
         for seed in range(budget.seeds):
             yield functools.partial(lens.watched, seed, budget.operations, every, *lenses)
         return
     artifacts: Artifacts = replace(compiled(), **{role: made})
-    for script in _corpus().copy():
+    for script in scripts:
         yield functools.partial(replay, *script, budget.every, artifacts)
     for seed in range(budget.seeds):
         yield functools.partial(fuzz, seed, budget.operations, budget.every, artifacts)
