@@ -1089,6 +1089,18 @@ class Client:
             gas=receipt.gas,
         )
 
+    def report_loss(self, account: Any, signer: Any = None) -> Decimal:
+        """Tell the pool what an account could not pay if it were closed now; anybody may.
+
+        Exits from the pool leave it behind until the account is reported again.
+
+        Returns:
+            The loss [quote]; 0 takes an earlier report back.
+        """
+        pool, sender = self.deployment.pool, self._signer(signer)
+        receipt = self.chain.send(pool, "report", address_of(account), sender=sender)
+        return from_wad(int(receipt.event("LossReported").args["loss"]))
+
     def declare(self, signer: Any = None) -> Receipt:
         """Declare a settlement of the venue, as its pool is insolvent: claims on quote wait."""
         return self._send_to_backstop("declare", signer=signer)

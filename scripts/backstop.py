@@ -12,6 +12,12 @@ from plimsoll import cli as shared
     metavar="BTC",
     help="Close what the pool needs of --account's position, or of the first in the ranking.",
 )
+@click.option(
+    "--report",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Tell the pool what this account could not pay, or that it can by now.",
+)
 @click.option("--declare", is_flag=True, help="Declare a settlement: the pool is insolvent.")
 @click.option("--call-off", is_flag=True, help="Call it off: solvent again, or nine days later.")
 @click.option("--settle", multiple=True, metavar="BTC", help="Settle a market for good, or `all`.")
@@ -24,12 +30,12 @@ from plimsoll import cli as shared
 @click.option("--fix", is_flag=True, help="Fix the share of each claim: everybody is flat.")
 @click.option("--account", help="Address, or 0 to 255: the signer's sub-account.")
 @shared.quiet
-def cli(signer, deleverage, declare, call_off, settle, close, fix, account):
+def cli(signer, deleverage, report, declare, call_off, settle, close, fix, account):
     """Show the pool's margin, who would be deleveraged in which order, and how far a settlement is.
 
     Anyone may do what the options say; they are done in the order of this list.
     """
-    from plimsoll import report
+    from plimsoll import report as reports
     from plimsoll.client import Client, known_accounts
 
     deployment = shared.load()
@@ -38,12 +44,16 @@ def cli(signer, deleverage, declare, call_off, settle, close, fix, account):
     address = shared.account_of(account, payer) if account else None
     if address and not (deleverage or close):
         raise shared.Mistake("--account goes with --deleverage or --close")
-    screen = report.console()
+    screen, symbol = reports.console(), deployment.table.quote.symbol
     if deleverage:
         first = address or client.first_candidate(deleverage).account
         done = client.deleverage(first, deleverage)
-        closed, left = report.number(done.closed), report.number(done.size)
+        closed, left = reports.number(done.closed), reports.number(done.size)
         screen.print(f"{done.market}: closed {closed} of {done.account}, {left} left.")
+    for who in report:
+        whose = shared.account_of(who, payer)
+        lost = reports.money(client.report_loss(whose))
+        screen.print(f"Reported: {lost} {symbol} that {whose} cannot pay.")
     if declare:
         client.declare()
         screen.print("Declared.")
@@ -62,14 +72,14 @@ def cli(signer, deleverage, declare, call_off, settle, close, fix, account):
             raise shared.Mistake(f"no position in {', '.join(names) or 'any market'} to close")
         screen.print(f"Closed: {', '.join(f'{counts[name]} in {name}' for name in names)}.")
     if fix:
-        screen.print(f"Fixed: of each claim, {report.percent(client.fix())} is paid.")
-    symbol, view = deployment.table.quote.symbol, client.backstop()
-    for line in report.venue_lines(client.pool()):
+        screen.print(f"Fixed: of each claim, {reports.percent(client.fix())} is paid.")
+    view = client.backstop()
+    for line in reports.venue_lines(client.pool()):
         screen.print(line)
-    screen.print(report.backstop_table(view, symbol))
+    screen.print(reports.backstop_table(view, symbol))
     if view.deleveraging:
         accounts = known_accounts(deployment)
         for market in client.markets():
             ranking = [] if market.settled else client.ranking(market.id, accounts)
             if ranking:
-                screen.print(report.ranking_table(market.name, ranking, symbol))
+                screen.print(reports.ranking_table(market.name, ranking, symbol))

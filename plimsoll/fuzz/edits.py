@@ -58,7 +58,8 @@ class Mutant:
     old: str
     new: str
     code: str  # the line, before
-    function: range  # the lines of the function it is in, or of the constant
+    name: str  # of the function it is in, or of the constant
+    function: range  # the lines of that
     lines: range  # those of the expression or the statement it is in
     whole: tuple[int, int] | None  # and that itself, if a choice can stand there
     twin: int = 0  # so many mutants of the file before it are the same in words
@@ -125,7 +126,9 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
         of = range(around.lineno, around.end_lineno + 1)
         whole = (begin(node), finish(node)) if in_function else None
         rows = range(node.lineno, node.end_lineno + 1)
-        mutant = Mutant(file, number, start, end, old, new, lines[number - 1], of, rows, whole)
+        name = getattr(around, "name", None) or around.target.id
+        code = lines[number - 1]
+        mutant = Mutant(file, number, start, end, old, new, code, name, of, rows, whole)
         if old != new:
             found.setdefault((start, end, new), mutant)
 

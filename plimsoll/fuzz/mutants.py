@@ -8,8 +8,8 @@ Comments, events and texts are left alone, and first values that are overwritten
 survives is either a missing test or a mutant that changes nothing, which `EQUIVALENT` then names
 with the reason.
 
-A verdict is kept in a file as soon as it is there, also that the fuzzer left a mutant alive: a run
-that is started again goes on from it.
+What becomes of them is counted and kept by `plimsoll.fuzz.score`: a run that is started again goes
+on from there.
 
 ``python -m plimsoll.fuzz.mutants --help``
 """
@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import json
 import multiprocessing
 import os
 import random
@@ -29,7 +28,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -42,6 +40,16 @@ from plimsoll.fuzz.coverage import Reader
 from plimsoll.fuzz.edits import Mutant, mutants_of, switched, without_pure
 from plimsoll.fuzz.revm import RevmChain
 from plimsoll.fuzz.run import Report, fuzz, replay
+from plimsoll.fuzz.score import (
+    LEFT,
+    Tally,
+    Verdict,
+    keep,
+    known,
+    load,
+    renewed,
+    save,
+)
 from plimsoll.fuzz.system import Artifacts, Op, Setup, compiled
 
 # The mutated files; what they are part of is found by compiling.
@@ -118,7 +126,6 @@ DEPLOYED = {
 }
 LOOKS = 5  # a look at all of the Lens's views costs so many at the whole state
 FUZZED = tuple(f.name for f in fields(Artifacts))
-EQUIVALENT = corpus.CORPUS / "equivalent_mutants.json"  # {key: why it changes nothing}
 
 # ------------------------------------------------------------------ judging them
 
@@ -134,22 +141,11 @@ class Budget:
     suites: bool = True  # whether the fast tests are run on what that does not find
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a mutant: killed, survived, stillborn, same (bytecode), or so far `LEFT`."""
-
-    mutant: Mutant
-    fate: str
-    how: str
-    seconds: float
-
-
 TOGETHER = 100  # mutants in one compilation
 FEW = 4  # mutants that are as quick to compile one by one
 DEEP = 2  # of a compilation, how many may overlap with another
 ROOM = 2**20  # for the code of many mutants
 NOWHERE = range(0)  # no function
-LEFT = "left"  # what a verdict calls a mutant that only the tests can tell any more
 Task = tuple[Mutant, Budget]
 
 
@@ -404,37 +400,7 @@ def _fits(mutant: Mutant, batch: list[Mutant]) -> bool:
     return sum(mutant.overlaps(other) for other in batch) < DEEP
 
 
-def known_equivalent(path: Path = EQUIVALENT) -> dict[str, str]:
-    """The mutants that change nothing, by key, each with the reason."""
-    return dict(json.loads(path.read_text())) if path.exists() else {}
-
-
 # ------------------------------------------------------------------ the command
-
-
-def read_verdicts(path: Path, mutants: list[Mutant]) -> list[Verdict]:
-    """Verdicts of an earlier run on mutants that are still the same."""
-    if not path.exists():
-        return []
-    told = {line["key"]: line for line in map(json.loads, path.read_text().splitlines())}
-    return [
-        Verdict(m, told[m.key]["fate"], told[m.key]["how"], told[m.key]["seconds"])
-        for m in mutants
-        if m.key in told
-    ]
-
-
-def keep(path: Path, verdict: Verdict) -> None:
-    """Write a verdict down."""
-    line = {
-        "key": verdict.mutant.key,
-        "fate": verdict.fate,
-        "how": verdict.how,
-        "seconds": round(verdict.seconds, 1),
-        "mutant": str(verdict.mutant),
-    }
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def main() -> int:
@@ -451,6 +417,7 @@ def main() -> int:
     parser.add_argument("--no-suites", action="store_true", help="fuzz only, leave the tests out")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this share of killed")
     parser.add_argument("--kept", type=Path, help="a file of verdicts: read, and added to")
+    parser.add_argument("--known", action="store_true", help="judge nothing, tell what is known")
     parser.add_argument("--again", action="store_true", help="judge what survived once more")
     args = parser.parse_args()
 
@@ -458,65 +425,28 @@ def main() -> int:
     print(f"{len(mutants)} mutants of {len(args.files)} files")
     if args.sample:
         mutants = random.Random(args.seed).sample(mutants, min(args.sample, len(mutants)))
-    known = read_verdicts(args.kept, mutants) if args.kept else []
-    if args.again:
-        known = [v for v in known if v.fate != "survived"]
-    left = {v.mutant.key for v in known if v.fate == LEFT}
-    known = [v for v in known if v.fate != LEFT]
-    done = {v.mutant.key for v in known}
+        told = known(mutants, {}, None)  # what the tests are worth today
+    else:
+        told = known(mutants, load(), args.kept, args.again)
+    left = {v.mutant.key for v in told if v.fate == LEFT}
+    told = [v for v in told if v.fate != LEFT]
     started = time.perf_counter()
     tally = Tally(len(mutants))
-    for verdict in known:
+    for verdict in told:
         tally.add(verdict)
-    todo = [m for m in mutants if m.key not in done]
-    for mutant in [m for m in todo if m.key in tally.excused]:
-        tally.add(Verdict(mutant, "survived", "", 0.0))
-    todo = [m for m in todo if m.key not in tally.excused]
+    done = {v.mutant.key for v in told}
+    todo = [m for m in mutants if m.key not in done and not args.known]
     budget = Budget(args.seeds, args.ops, suites=not args.no_suites)
     for verdict in judge_all(todo, budget, args.jobs, left):
         if verdict.fate != LEFT:
             tally.add(verdict)
+            told.append(verdict)
         if args.kept:
             keep(args.kept, verdict)
     tally.show(time.perf_counter() - started)
+    if not args.sample and not args.no_suites:
+        save(renewed(load(), mutants, told))
     return 1 if tally.score < args.least else 0
-
-
-class Tally:
-    """Counts fates, and tells of survivors as they come."""
-
-    def __init__(self, expected: int) -> None:
-        self.expected = expected
-        self.fates: Counter[str] = Counter()
-        self.by_file: dict[str, Counter[str]] = {}
-        self.excused = known_equivalent()
-
-    def add(self, verdict: Verdict) -> None:
-        """One more verdict."""
-        fate = verdict.fate
-        if fate == "survived" and verdict.mutant.key in self.excused:
-            fate = "equivalent"
-        self.fates[fate] += 1
-        self.by_file.setdefault(verdict.mutant.file, Counter())[fate] += 1
-        if fate == "survived":
-            print(f"SURVIVED [{verdict.mutant.key}] {verdict.mutant}", flush=True)
-        if sys.stderr.isatty():
-            told = f"\r{sum(self.fates.values())}/{self.expected} {dict(self.fates)}"
-            print(told, end="", file=sys.stderr, flush=True)
-
-    @property
-    def score(self) -> float:
-        """The share of those that could be told from the original which were."""
-        judged = self.fates["killed"] + self.fates["survived"]
-        return self.fates["killed"] / judged if judged else 1.0
-
-    def show(self, seconds: float) -> None:
-        """The table."""
-        for file, told in sorted(self.by_file.items()):
-            judged = told["killed"] + told["survived"]
-            share = told["killed"] / judged if judged else 1.0
-            print(f"{file:28} {share:7.1%} of {judged:4} killed  {dict(told)}")
-        print(f"{seconds:.0f} s: {dict(self.fates)}; killed {self.score:.1%}")
 
 
 if __name__ == "__main__":

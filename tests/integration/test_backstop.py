@@ -238,6 +238,21 @@ def test_call_off__solvent_again__no_settlement(
     assert (view.state, view.declared_at, view.deleveraging) == ("none", 0, True)
 
 
+def test_report_loss__account_below_nothing__the_pool_is_told_and_told_again(
+    system: Deployment, client: Client, winners: list[str], keeper: AccountAPI
+) -> None:
+    """Long 100 ETH with 40,000 behind them, a loser for once: ETH falls by 500."""
+    assert client.report_loss(winners[0], keeper) == 0
+    system.set_price("ETH", client.markets()[1].price - 500)
+    lost = client.report_loss(winners[0], keeper)
+    assert lost == -client.account(winners[0]).equity > 9_000
+    view = client.backstop()
+    assert view.worth == view.equity - max(lost - client.pool().insurance, D(0)) < view.equity
+    system.set_price("ETH", client.markets()[1].price + 500)
+    assert client.report_loss(winners[0], keeper) == 0
+    assert client.backstop().worth == client.backstop().equity
+
+
 # ------------------------------------------------------------------ the script
 
 
@@ -277,6 +292,15 @@ def test_script__deleverage_without_an_account__takes_the_first(
     position = client.account(short[0]).position("ETH")
     assert (position.size if position else D(0)) == 100 - closes
     assert client.account(short[1]).position("ETH").size == 390  # type: ignore[union-attr]
+
+
+def test_script__report__says_what_cannot_be_paid(
+    run: Run, saved: Path, winners: list[str]
+) -> None:
+    result = run("backstop", "--report", winners[0], "--signer", "1")
+    assert result.exit_code == 0, result.output
+    assert f"Reported: 0 USDC that {winners[0]} cannot pay." in result.output, result.output
+    refuses(run("backstop", "--report", "bob"), "'bob' is no account")
 
 
 def test_script__settlement__each_step_and_everybody_the_same_share(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.fuzz import edits, mutants
+from plimsoll.fuzz import edits, mutants, score
 from plimsoll.fuzz.artifacts import CONTRACTS
 from plimsoll.fuzz.revm import RevmChain
 
@@ -48,9 +48,61 @@ def test_mutants_of__every_subject__have_keys_of_their_own():
 
 def test_equivalents__each_is_a_mutant_with_a_reason():
     keys = {m.key for file in mutants.SUBJECTS for m in mutants.mutants_of(file)}
-    known = mutants.known_equivalent()
+    known = score.known_equivalent()
     assert not set(known) - keys, "these name no mutant any more"
     assert all(len(reason) > 20 for reason in known.values())
+
+
+# ------------------------------------------------------------------ what is kept of them
+
+
+def test_record__function_that_is_judged_whole__comes_back_as_it_was(tmp_path):
+    found = mutants.mutants_of("modules/debt.vy")
+    told = [score.Verdict(m, "killed", "a list", 1.0) for m in found]
+    told[3] = score.Verdict(found[3], "survived", "", 1.0)
+    score.save(score.renewed({}, found, told), tmp_path / "record.json")
+    record = score.load(tmp_path / "record.json")
+    back = score.recorded(record, found)
+    assert [(v.mutant, v.fate) for v in back] == [(v.mutant, v.fate) for v in told]
+    assert {v.mutant for v in score.known(found, record, None, again=True)} >= set(found) - {
+        found[3]
+    }
+
+
+def test_record__function_that_is_judged_in_part_or_has_changed__is_not_known():
+    found = mutants.mutants_of("modules/debt.vy")
+    told = [score.Verdict(m, "killed", "a list", 1.0) for m in found]
+    names = {m.name for m in found if m.name != found[0].name}
+    assert set(score.renewed({}, found, told[1:])["modules/debt.vy"]) == names
+    record = score.renewed({}, found, told)
+    assert {v.mutant.name for v in score.recorded(record, found[1:])} == names
+
+
+def test_record__files_that_were_not_judged__stay():
+    record = {"Lens.vy": {"quote": {"of": "a", "killed": 3}}}
+    found = mutants.mutants_of("modules/debt.vy")
+    told = [score.Verdict(m, "killed", "a list", 1.0) for m in found]
+    assert score.renewed(record, found, told)["Lens.vy"] == record["Lens.vy"]
+
+
+def test_scratch__last_verdict_on_a_mutant__is_the_one(tmp_path):
+    one, other = mutants.mutants_of("modules/debt.vy")[:2]
+    for fate in (score.LEFT, "survived"):
+        score.keep(tmp_path / "scratch", score.Verdict(one, fate, "", 0.0))
+    told = score.known([one, other], {}, tmp_path / "scratch")
+    assert [(v.mutant, v.fate) for v in told] == [(one, "survived")]
+    assert score.known([one, other], {}, tmp_path / "scratch", again=True) == []
+
+
+def test_tally__what_is_named_as_equivalent__does_not_count(monkeypatch, capsys):
+    one, other = mutants.mutants_of("modules/debt.vy")[:2]
+    monkeypatch.setattr(score, "known_equivalent", lambda: {one.key: "it changes nothing at all"})
+    tally = score.Tally(2)
+    for mutant in (one, other):
+        tally.add(score.Verdict(mutant, "survived", "", 0.0))
+    assert tally.fates == {"equivalent": 1, "survived": 1}
+    assert tally.score == 0
+    assert capsys.readouterr().out.startswith(f"SURVIVED [{other.key}]")
 
 
 # ------------------------------------------------------------------ many in one source
