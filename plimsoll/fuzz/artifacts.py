@@ -44,9 +44,7 @@ def compile_contract(path: str, root: Path = CONTRACTS) -> Artifact:
     Returns:
         The artifact. A change to any source it is made of, or to any interface, compiles anew.
     """
-    cache = Path(tempfile.gettempdir()) / f"plimsoll-artifacts-{os.getuid()}"
-    cache.mkdir(exist_ok=True)
-    kept = cache / f"{fingerprint(root, path)}-{path.replace('/', '.')}.json"
+    kept = cache_folder() / f"{fingerprint(root, path)}-{path.replace('/', '.')}.json"
     if kept.exists():
         out = json.loads(kept.read_text())
     else:
@@ -55,6 +53,13 @@ def compile_contract(path: str, root: Path = CONTRACTS) -> Artifact:
         draft.write_text(json.dumps(out))
         draft.replace(kept)
     return Artifact(Path(path).stem, out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
+
+
+def cache_folder() -> Path:
+    """Where what is made of the sources is kept, a folder of this user's own."""
+    folder = Path(tempfile.gettempdir()) / f"plimsoll-artifacts-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def compile_with_vyper(path: str, root: Path, signed: bool = True) -> dict[str, Any]:

@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
+from operator import or_
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ from plimsoll.fuzz import corpus, lens
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_with_vyper, is_part
 from plimsoll.fuzz.coverage import Reader
 from plimsoll.fuzz.edits import Mutant, mutants_of, switched, without_pure
+from plimsoll.fuzz.reach import Reach, reach
 from plimsoll.fuzz.revm import RevmChain
 from plimsoll.fuzz.run import Report, fuzz, replay
 from plimsoll.fuzz.score import (
@@ -145,8 +147,8 @@ TOGETHER = 100  # mutants in one compilation
 FEW = 4  # mutants that are as quick to compile one by one
 DEEP = 2  # of a compilation, how many may overlap with another
 ROOM = 2**20  # for the code of many mutants
-NOWHERE = range(0)  # no function
 Task = tuple[Mutant, Budget]
+_passed: Reach = {}  # by which lists of the corpus, if this process was told
 
 
 def judge_together(task: tuple[list[Mutant], Budget]) -> tuple[list[Verdict], list[Task]]:
@@ -166,7 +168,7 @@ def judge_together(task: tuple[list[Mutant], Budget]) -> tuple[list[Verdict], li
             for number, mutant in enumerate(taken, 1):
                 RevmChain.switch = number
                 started = time.perf_counter()
-                how = _fuzzed(path, made, budget, mutant.function) if made else ""
+                how = _fuzzed(path, made, budget, mutant) if made else ""
                 if how:
                     seconds = time.perf_counter() - started
                     verdicts.append(Verdict(mutant, "killed", how, seconds))
@@ -227,15 +229,15 @@ def judge(task: Task) -> Verdict:
     text = target.read_text()
     target.write_text(mutant.made(text))
     try:
-        fate, how = _fate(mutant.file, root, budget, mutant.function)
+        fate, how = _fate(mutant.file, root, budget, mutant)
     finally:
         target.write_text(text)
     return Verdict(mutant, fate, how, time.perf_counter() - started)
 
 
-def _fate(file: str, root: Path, budget: Budget, place: range = NOWHERE) -> tuple[str, str]:
+def _fate(file: str, root: Path, budget: Budget, mutant: Mutant | None = None) -> tuple[str, str]:
     """One contract after the other has the edit, the others stay sound."""
-    changed = False
+    changed = []
     for path in DEPLOYED.values():
         if not is_part(file, path):
             continue
@@ -245,13 +247,16 @@ def _fate(file: str, root: Path, budget: Budget, place: range = NOWHERE) -> tupl
             return "stillborn", type(error).__name__
         if made.bytecode == _sound(path).bytecode:
             continue
-        changed = True
-        how = _fuzzed(path, made, budget, place) if budget.fuzzing else ""
+        changed.append((path, made))
+        how = _fuzzed(path, made, budget, mutant) if budget.fuzzing else ""
         if how:
             return "killed", how
     if not changed:
         return "same", "the bytecode is the same"
     how = _tested(SUITES.get(file, PURE), root) if budget.suites else ""
+    if not how and _passed:  # what is known of where lists go may be less than all
+        whole = replace(budget, seeds=0)
+        how = next(filter(None, (_fuzzed(path, made, whole) for path, made in changed)), "")
     return ("killed", how) if how else ("survived", "")
 
 
@@ -260,46 +265,56 @@ def _sound(path: str) -> Artifact:
     return _compile(path, CONTRACTS)
 
 
-Script = tuple[Setup, list[Op]]
-
-
 @functools.cache
-def _corpus() -> list[Script]:
+def _corpus() -> list[tuple[Setup, list[Op]]]:
     return [corpus.load(name)[:2] for name in corpus.names()]
 
 
 @functools.cache
-def _finders(path: str, place: range) -> list[Script]:
-    """The lists of the corpus that found a mutant in a place, the last one first."""
+def _finders(path: str, place: range) -> list[int]:
+    """The lists of the corpus that found a mutant in a place, by number, the last one first."""
     return []
 
 
-def _fuzzed(path: str, made: Artifact, budget: Budget, place: range = NOWHERE) -> str:
+def _lists(path: str, mutant: Mutant | None) -> list[int]:
+    """The lists that may tell a mutant, as far as is known; what found its neighbours first."""
+    numbers = list(range(len(_corpus())))
+    if mutant is None:
+        return numbers
+    passed = _passed.get(path, {})
+    for lines in (mutant.lines, mutant.function):
+        mask = functools.reduce(or_, (passed.get((mutant.file, line), 0) for line in lines))
+        if mask:
+            numbers = [number for number in numbers if mask >> number & 1]
+            break
+    finders = [number for number in _finders(path, mutant.function) if number in numbers]
+    return [*finders, *(number for number in numbers if number not in finders)]
+
+
+def _fuzzed(path: str, made: Artifact, budget: Budget, mutant: Mutant | None = None) -> str:
     """How the corpus or the fuzzer tells one mutated contract from the model; empty if not.
 
-    What found the mutant before it in the same place is tried first: so most take a list or two.
+    Of the corpus the lists that pass the mutant, where that is known; all if none is given.
     """
-    scripts, finders = _corpus(), _finders(path, place)
-    tried = [*finders, *(script for script in scripts if script not in finders)]
-    for number, run in enumerate(_runs(path, made, budget, tried)):
+    lists = _lists(path, mutant)
+    for at, run in enumerate(_runs(path, made, budget, lists)):
         try:
             mismatch = run().mismatch
         except (AssertionError, ValueError) as error:
             return f"set-up: {error!s:.100}"
         if mismatch:
-            if number < len(tried):
-                for found in (scripts, finders):
-                    if tried[number] in found:
-                        found.remove(tried[number])
-                    found.insert(0, tried[number])
+            if at < len(lists) and mutant:
+                finders = _finders(path, mutant.function)
+                finders[:] = [lists[at], *(number for number in finders if number != lists[at])]
             return f"{mismatch!s:.100}"
     return ""
 
 
 def _runs(
-    path: str, made: Artifact, budget: Budget, scripts: list[Script]
+    path: str, made: Artifact, budget: Budget, lists: list[int]
 ) -> Iterator[Callable[[], Report]]:
-    """The scripts, then seeds, with `made` in the place of the contract at `path`."""
+    """These lists, then seeds, with `made` in the place of the contract at `path`."""
+    scripts = [_corpus()[number] for number in lists]
     role = next(role for role, deployed in DEPLOYED.items() if deployed == path)
     if role not in FUZZED:  # it only looks on
         every = LOOKS * budget.every
@@ -350,12 +365,20 @@ def _compile(path: str, root: Path) -> Artifact:
 
 
 def judge_all(
-    mutants: list[Mutant], budget: Budget, jobs: int, left: Collection[str] = ()
+    mutants: list[Mutant],
+    budget: Budget,
+    jobs: int,
+    left: Collection[str] = (),
+    passed: Reach | None = None,
 ) -> Iterator[Verdict]:
-    """Judge mutants on `jobs` processes, in whatever order they finish.
+    """Judge mutants in whatever order they finish; one left by the fuzzer is first told as `LEFT`.
 
-    One that the fuzzer leaves alive is first told as `LEFT`. The keys in `left` were told so by an
-    earlier run: they meet the tests only.
+    Args:
+        mutants: to judge.
+        budget: how hard each is tried.
+        jobs: on how many processes.
+        left: the keys of those that an earlier run told as left: they meet the tests only.
+        passed: which lists of the corpus pass what: the others are tried last, on what survives.
     """
     batches, alone = batches_of([m for m in mutants if m.key not in left])
     tasks: list[Task] = [(mutant, budget) for mutant in alone]
@@ -363,7 +386,7 @@ def judge_all(
     tasks += [(mutant, fuzzed) for mutant in mutants if mutant.key in left]
     with (
         tempfile.TemporaryDirectory(prefix="plimsoll-mutants-") as scratch,
-        multiprocessing.get_context("spawn").Pool(jobs, _settle, (scratch,)) as pool,
+        multiprocessing.get_context("spawn").Pool(jobs, _settle, (scratch, passed or {})) as pool,
     ):
         for verdicts, rest in pool.imap_unordered(judge_together, [(b, budget) for b in batches]):
             yield from verdicts
@@ -372,9 +395,10 @@ def judge_all(
         yield from pool.imap_unordered(judge, tasks)
 
 
-def _settle(scratch: str) -> None:
-    """Let a process make its folders where they are removed at the end."""
+def _settle(scratch: str, passed: Reach) -> None:
+    """Let a process make its folders where they are removed at the end, and know where lists go."""
     tempfile.tempdir = scratch
+    _passed.update(passed)
 
 
 def batches_of(mutants: list[Mutant]) -> tuple[list[list[Mutant]], list[Mutant]]:
@@ -437,7 +461,8 @@ def main() -> int:
     done = {v.mutant.key for v in told}
     todo = [m for m in mutants if m.key not in done and not args.known]
     budget = Budget(args.seeds, args.ops, suites=not args.no_suites)
-    for verdict in judge_all(todo, budget, args.jobs, left):
+    passed = {} if args.sample or not todo else reach(args.jobs)  # minutes: for many it pays
+    for verdict in judge_all(todo, budget, args.jobs, left, passed):
         if verdict.fate != LEFT:
             tally.add(verdict)
             told.append(verdict)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.fuzz import edits, mutants, score
+from plimsoll.fuzz import edits, mutants, reach, score
 from plimsoll.fuzz.artifacts import CONTRACTS
 from plimsoll.fuzz.revm import RevmChain
 
@@ -140,6 +140,36 @@ def test_judge_together__killed_and_left__are_those_that_judge_kills_and_leaves(
     assert [v.fate for v in mutants.judge_all([one], budget, 1, [one.key])] == ["survived"]
     assert RevmChain.switch == 0
     assert RevmChain.size_limit is None
+
+
+def test_lists__known_where_they_go__those_that_pass_the_line_and_first_what_found_a_neighbour(
+    monkeypatch,
+):
+    found = mutants.mutants_of("modules/debt.vy")
+    inside = next(m for m in found if m.whole)
+    passed = {("modules/debt.vy", inside.lines[0]): 0b1011}
+    assert mutants._lists("Lens.vy", inside) == list(range(len(mutants._corpus())))
+    monkeypatch.setattr(mutants, "_passed", {"Lens.vy": passed})
+    monkeypatch.setattr(mutants, "_finders", lambda path, place: [3, 2])
+    assert mutants._lists("Lens.vy", inside) == [3, 0, 1]
+    assert mutants._lists("Lens.vy", None) == list(range(len(mutants._corpus())))
+    monkeypatch.setattr(
+        mutants, "_passed", {"Lens.vy": {("modules/debt.vy", inside.function[-1]): 4}}
+    )
+    assert mutants._lists("Lens.vy", inside) == [2]
+
+
+def test_reach__two_lists__each_passes_what_it_is_about(monkeypatch, tmp_path):
+    monkeypatch.setattr(reach, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(reach.corpus, "names", lambda: ["claim-in-part", "lots-bought-in-parts"])
+    auction = "CollateralAuction.vy"
+    monkeypatch.setattr(reach, "MEASURED", (auction,))
+    passed = reach.reach(1)
+    functions = {m.name: m.function for m in mutants.mutants_of(auction)}
+    bought = [passed[auction].get((auction, line), 0) for line in functions["buy_collateral"]]
+    assert max(bought) == 0b10
+    assert max(passed[auction].values()) == 0b11  # both look
+    assert reach.reach(1) == passed  # as it was kept
 
 
 def test_mutants_of__beside_an_external_call__spans_are_whole():
