@@ -80,24 +80,35 @@ contract Books is Venue {
         liquidate(-HELD, 0, 150.000000000000000007 ether, TRADER, who, key);
     }
 
+    // And what the fund has is a number: enough, less than the keeper is to be topped up by, or nothing.
+
     function check_liquidation_topped_up(address who, uint256 key) public {
+        fund(1_000.000000000000000001 ether);
+        liquidate(HELD, 0, 5.000000000000000007 ether, KEEPER, who, key);
+    }
+
+    function check_liquidation_topped_up_by_all_there_is(address who, uint256 key) public {
+        fund(1.000000000000000001 ether);
         liquidate(HELD, 0, 5.000000000000000007 ether, KEEPER, who, key);
     }
 
     function check_liquidation_topped_up_in_debt(address who, uint256 key) public {
+        fund(1_000.000000000000000001 ether);
         liquidate(HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
     function check_liquidation_topped_up_in_debt_of_short(address who, uint256 key) public {
+        fund(31.000000000000000001 ether);
         liquidate(-HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
+    }
+
+    function check_liquidation_topped_up_beside_a_dead_leg(address who, uint256 key) public {
+        fund(1_000.000000000000000001 ether);
+        liquidate(HELD, -PART, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
     function check_liquidation_pays_beside_a_dead_leg(address who, uint256 key) public {
         liquidate(HELD, -PART, 200.000000000000000007 ether, KEEPER, who, key);
-    }
-
-    function check_liquidation_topped_up_beside_a_dead_leg(address who, uint256 key) public {
-        liquidate(HELD, -PART, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
     function trade(int256 held, int256 delta, address who, uint256 key) internal {
@@ -132,6 +143,10 @@ contract Books is Venue {
         try clearinghouse.liquidate(TRADER) {
             same(before, sums(markets, who, key));
         } catch {}
+    }
+
+    function fund(uint256 money) internal {
+        write(slot_of(address(clearinghouse)), money << 136);
     }
 
     function sums(uint256 markets, address who, uint256 key) internal returns (Sums memory s) {
