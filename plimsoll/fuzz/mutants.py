@@ -453,19 +453,17 @@ def main() -> int:
     else:
         told = known(mutants, load(), args.kept, args.again)
     left = {v.mutant.key for v in told if v.fate == LEFT}
-    told = [v for v in told if v.fate != LEFT]
     started = time.perf_counter()
     tally = Tally(len(mutants))
     for verdict in told:
         tally.add(verdict)
-    done = {v.mutant.key for v in told}
+    done = {v.mutant.key for v in told} - left
     todo = [m for m in mutants if m.key not in done and not args.known]
     budget = Budget(args.seeds, args.ops, suites=not args.no_suites)
     passed = {} if args.sample or not todo else reach(args.jobs)  # minutes: for many it pays
     for verdict in judge_all(todo, budget, args.jobs, left, passed):
-        if verdict.fate != LEFT:
-            tally.add(verdict)
-            told.append(verdict)
+        tally.add(verdict)
+        told.append(verdict)
         if args.kept:
             keep(args.kept, verdict)
     tally.show(time.perf_counter() - started)

@@ -1,9 +1,9 @@
 """What became of mutants: verdicts, the table of them, and the record kept in the repository.
 
 A verdict goes into a scratch file as soon as it is there, for a run that is started again. Once all
-of a function is judged, it goes into the record, `RECORD`, from which the next full run takes it as
-long as the function's mutants are the same. That another function has changed since, or a test, is
-not seen: to judge everything anew, delete both.
+of a function has met the fuzzer, it goes into the record, `RECORD`, from which the next full run
+takes it as long as the function's mutants are the same. That another function has changed since, or
+a test, is not seen: to judge everything anew, delete both.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def save(record: Record, path: Path = RECORD) -> None:
 
 
 def recorded(record: Record, mutants: Iterable[Mutant]) -> list[Verdict]:
-    """The record's verdicts on whole functions whose mutants are still the same."""
+    """The record's verdicts on functions whose mutants are still the same."""
     verdicts = []
     for (file, name), those in _by_function(mutants).items():
         row = record.get(file, {}).get(name)
@@ -121,14 +121,14 @@ def recorded(record: Record, mutants: Iterable[Mutant]) -> list[Verdict]:
 
 
 def renewed(record: Record, mutants: Iterable[Mutant], verdicts: Iterable[Verdict]) -> Record:
-    """The record with every function of these mutants that is judged whole, and without the gone.
+    """The record with every function of which each mutant has met the fuzzer, and without the gone.
 
     Args:
         record: as it was.
         mutants: all of some files.
-        verdicts: on any of them.
+        verdicts: on any of them, in the order in which they came.
     """
-    fates = {v.mutant.key: v.fate for v in verdicts if v.fate != LEFT}
+    fates = {v.mutant.key: v.fate for v in verdicts}  # the last one counts
     functions = _by_function(mutants)
     made: Record = {file: {} for file, _ in functions}
     for (file, name), those in functions.items():
@@ -171,8 +171,10 @@ class Tally:
         self.excused = known_equivalent()
 
     def add(self, verdict: Verdict) -> None:
-        """One more verdict."""
+        """One more verdict; what is left to the tests has none yet."""
         fate = verdict.fate
+        if fate == LEFT:
+            return
         if fate == "survived" and verdict.mutant.key in self.excused:
             fate = "equivalent"
         self.fates[fate] += 1

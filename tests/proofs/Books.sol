@@ -80,31 +80,31 @@ contract Books is Venue {
         liquidate(-HELD, 0, 150.000000000000000007 ether, TRADER, who, key);
     }
 
-    // And what the fund has is a number: enough, less than the keeper is to be topped up by, or nothing.
+    // And what the fund has is a number: more than it is asked for, less, or nothing that a debt leaves.
 
-    function check_liquidation_topped_up(address who, uint256 key) public {
+    function check_liquidation_topped_up_by_a_part_of_the_fund(address who, uint256 key) public {
         fund(1_000.000000000000000001 ether);
         liquidate(HELD, 0, 5.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_topped_up_by_all_there_is(address who, uint256 key) public {
+    function check_liquidation_topped_up_by_all_of_the_fund(address who, uint256 key) public {
         fund(1.000000000000000001 ether);
         liquidate(HELD, 0, 5.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_topped_up_in_debt(address who, uint256 key) public {
+    function check_liquidation_topped_up_by_a_fund_that_pays_a_debt(address who, uint256 key) public {
         fund(1_000.000000000000000001 ether);
         liquidate(HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
-    function check_liquidation_topped_up_in_debt_of_short(address who, uint256 key) public {
-        fund(31.000000000000000001 ether);
-        liquidate(-HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
-    }
-
-    function check_liquidation_topped_up_beside_a_dead_leg(address who, uint256 key) public {
+    function check_liquidation_topped_up_by_a_fund_beside_a_dead_leg(address who, uint256 key) public {
         fund(1_000.000000000000000001 ether);
         liquidate(HELD, -PART, -50.000000000000000007 ether, KEEPER, who, key);
+    }
+
+    function check_liquidation_topped_up_no_more_and_the_pool_pays(address who, uint256 key) public {
+        fund(31.000000000000000001 ether);
+        liquidate(-HELD, 0, -50.000000000000000007 ether, KEEPER, who, key);
     }
 
     function check_liquidation_pays_beside_a_dead_leg(address who, uint256 key) public {

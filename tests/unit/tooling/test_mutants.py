@@ -78,6 +78,17 @@ def test_record__function_that_is_judged_in_part_or_has_changed__is_not_known():
     assert {v.mutant.name for v in score.recorded(record, found[1:])} == names
 
 
+def test_record__what_is_left_to_the_tests__is_remembered_until_they_have_told():
+    found = mutants.mutants_of("modules/debt.vy")
+    told = [score.Verdict(m, "killed", "a list", 1.0) for m in found]
+    told[0] = score.Verdict(found[0], score.LEFT, "", 0.0)
+    record = score.renewed({}, found, told)
+    assert score.recorded(record, found)[0].fate == score.LEFT
+    told.append(score.Verdict(found[0], "survived", "", 1.0))
+    record = score.renewed(record, found, told)
+    assert score.recorded(record, found)[0].fate == "survived"
+
+
 def test_record__files_that_were_not_judged__stay():
     record = {"Lens.vy": {"quote": {"of": "a", "killed": 3}}}
     found = mutants.mutants_of("modules/debt.vy")
