@@ -167,7 +167,8 @@ def mutants_of(file: str, root: Path = CONTRACTS) -> list[Mutant]:
         elif kind == "UnaryOp":
             sign = type(node.op).__name__
             if sign in ("Not", "USub"):
-                add(node, begin(node), begin(node.operand), "")
+                sign = text[begin(node) : begin(node.operand)].rstrip("(")
+                add(node, begin(node), begin(node) + len(sign), "")
         elif kind == "Call":
             name = text[begin(node.func) : finish(node.func)]
             if name in CALLS:

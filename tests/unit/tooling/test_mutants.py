@@ -46,6 +46,11 @@ def test_mutants_of__every_subject__have_keys_of_their_own():
     assert len({m.key for m in found}) == len(found) > 1_000
 
 
+def test_mutants_of__every_subject__leave_no_bracket_open():
+    found = [m for file in mutants.SUBJECTS for m in mutants.mutants_of(file)]
+    assert not [m for m in found for a, b in ("()", "[]") if m.old.count(a) - m.old.count(b)]
+
+
 def test_equivalents__each_is_a_mutant_with_a_reason():
     keys = {m.key for file in mutants.SUBJECTS for m in mutants.mutants_of(file)}
     known = score.known_equivalent()
