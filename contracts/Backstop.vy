@@ -51,8 +51,8 @@ DECLARED: constant(uint256) = 1  # claims on quote wait
 SETTLING: constant(uint256) = 2  # for good: markets are settled, positions closed
 FIXED: constant(uint256) = 3  # for good: each claim is paid the share
 
-DELAY: constant(uint256) = 3_600  # [s] from the declaration to the first market's settlement
-DOUBT: constant(uint256) = 7 * 86_400  # [s] likewise, while what is in doubt may make the pool solvent
+DELAY: constant(uint256) = 3_600  # [s] from the declaration that the hole is certain to the first market's settlement
+DOUBT: constant(uint256) = 7 * 86_400  # [s] from the declaration to that of whatever is in doubt
 LAPSE: constant(uint256) = 9 * 86_400  # [s] from the declaration until it can be called off anyhow: a freeze fits in
 PATIENCE: constant(uint256) = 30 * 86_400  # [s] for the auction to sell the lots that owe the pool
 
@@ -65,6 +65,7 @@ TARGET: immutable(uint256)  # [WAD] the pool's health that deleveraging restores
 
 state: public(uint256)  # see the constants
 declared_at: public(uint256)  # [unix s] 0 in NOTHING
+certain_at: public(uint256)  # [unix s] since when the hole is declared to be certain; 0 while it is in doubt
 settled_at: public(uint256)  # [unix s] when SETTLING began
 share: public(uint256)  # [WAD] of each claim, once FIXED
 
@@ -76,7 +77,8 @@ struct Pool:  # the pool's account, valued
     equity: int256  # [WAD quote] with what lots owe it, as far as live ones bring it
     maintenance: uint256  # [WAD quote]
     dead: bool  # some market that it is in has neither a live price nor a settled one
-    unsure: int256  # [WAD quote] its notional in such markets, and what dead lots may yet bring it
+    at_stake: int256  # [WAD quote] its notional in such markets
+    unsure: int256  # [WAD quote] that, and what dead lots may yet bring it
 
 
 struct Standing:  # a trader's account, valued
@@ -174,35 +176,51 @@ def deleverage(account: address, market: uint256) -> uint256:
 def declare():
     """
     @notice Declare a settlement because the pool's equity, less what reported accounts cannot pay, is below zero: from
-            now on claims on quote wait.
+            now on claims on quote wait. Declared once more it tells whether the hole is certain by now, or is no longer.
     @dev Neither a freeze nor a grace stops it: reductions and withdrawals go on in both, and who won would be paid in
          full by who did not run. If the price was wrong it is called off.
+         The hour runs from when the hole is certain, so that what stands declared in doubt is not settled by a price
+         that is wrong for one block.
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "backstop: pool is solvent"
     @custom:spec LIQ-11
     """
-    self._check_state(NOTHING)
-    worth: int256 = self._must_be_insolvent()[0]
-    self.state = DECLARED
-    self.declared_at = block.timestamp
-    extcall CLEARINGHOUSE.set_share(1)
-    log IBackstop.SettlementDeclared(at=block.timestamp, equity=worth)
+    if self.state != DECLARED:
+        self._check_state(NOTHING)
+        self.state = DECLARED
+        self.declared_at = block.timestamp
+        extcall CLEARINGHOUSE.set_share(1)
+    worth: int256 = 0
+    at_most: int256 = 0
+    worth, at_most = self._must_be_insolvent()
+    if at_most >= 0:
+        self.certain_at = 0
+    elif self.certain_at == 0:
+        self.certain_at = block.timestamp
+    log IBackstop.SettlementDeclared(at=block.timestamp, equity=worth, certain_at=self.certain_at)
 
 
 @external
 def call_off():
     """
-    @notice Call a declared settlement off: the pool is solvent, or nine days have passed and nobody has settled.
+    @notice Call a declared settlement off: the pool is solvent, whatever is in doubt, or nine days have passed and
+            nobody has settled.
     @dev A freeze of a day and its hour of grace, right after a week of doubt, leave most of a day to settle: else who
-         waited for the lapse would call off, and run with all of his claim.
+         waited for the lapse would call off, and run with all of his claim. So would who finds a feed dead, which
+         leaves the last price there was, or a price of a frozen venue.
     @custom:access anyone
-    @custom:reverts "backstop: wrong state", "backstop: pool is insolvent"
+    @custom:reverts "backstop: wrong state", "venue: frozen or in grace", "backstop: pool is insolvent"
     @custom:spec LIQ-11
     """
     self._check_state(DECLARED)
-    worth: int256 = self._worth()[0]
-    if worth < 0 and block.timestamp < self.declared_at + LAPSE:
-        fixed_point.fail(reasons.BACKSTOP_POOL_IS_INSOLVENT)
+    at_least: int256 = 0
+    worth: int256 = 0
+    at_most: int256 = 0
+    at_least, worth, at_most = self._worth()
+    if block.timestamp < self.declared_at + LAPSE:
+        self._check_calm()
+        if at_least < 0:
+            fixed_point.fail(reasons.BACKSTOP_POOL_IS_INSOLVENT)
     self._end()
     log IBackstop.SettlementCalledOff(equity=worth)
 
@@ -210,25 +228,27 @@ def call_off():
 @external
 def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     """
-    @notice Settle markets at their last good prices, for good: the first time an hour after the declaration, with the
-            pool's equity still below zero; a week after it, while that is in doubt. Those that are settled already
-            are skipped.
+    @notice Settle markets at their last good prices, for good: the first time with the pool's equity still below zero,
+            an hour after that was declared to be certain, or a week after the declaration. Those that are settled
+            already are skipped.
     @dev Who settles some markets leaves the others to anybody, in the same block if he likes: nobody chooses a price.
+         Nor does who finds a feed dead: with positions in it such a market waits for the week, whatever it is to the
+         pool.
     @param market_ids [id] at most 128
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "venue: frozen or in grace", "backstop: pool is solvent",
                     "backstop: too early", "market: unknown"
     @custom:spec LIQ-11, PRC-6
     """
-    calm: bool = staticcall CLEARINGHOUSE.is_calm()
-    if not calm:
-        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
+    self._check_calm()
+    early: bool = block.timestamp < self.declared_at + DOUBT
     if self.state != SETTLING:
         self._check_state(DECLARED)
         worth: int256 = 0
         at_most: int256 = 0
         worth, at_most = self._must_be_insolvent()
-        if block.timestamp < self.declared_at + (DELAY if at_most < 0 else DOUBT):
+        certain_at: uint256 = self.certain_at if at_most < 0 else 0
+        if early and (certain_at == 0 or block.timestamp < certain_at + DELAY):
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
         self.state = SETTLING
         self.settled_at = block.timestamp
@@ -236,16 +256,19 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     configurator: IConfigurator = self._configurator()
     for market: uint256 in market_ids:
         self._check_market(market)
-        settled: bool = self._is_settled(market)
-        if not settled:
+        leg: IClearinghouse.Leg = self._leg(empty(address), market)
+        if early and self._is_dead(leg) and (leg.lots != 0 or leg.skew != 0):
+            fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
+        if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_SETTLED:
             extcall configurator.settle_market(market)
 
 
 @external
 def fix() -> uint256:
     """
-    @notice Fix the share of each claim on quote, once nobody has a position and no lot owes the pool anything or can be
-            sold, or a month has passed: what custody has over all claims, and never more than all of a claim.
+    @notice Fix the share of each claim on quote, once nobody has a position, no lot can be sold and none owes the pool
+            anything, or a month has passed; or a week, if no lot has a live price and all is the fund's: what custody
+            has over all claims, and never more than all of a claim.
     @dev Without positions the sum of all cash is custody (LED-3), so all claims together are custody, less the pool's
          and the insurance fund's cash, plus all debts. A withdrawal takes its whole claim off the books, and gives the
          pool what is not paid of it: so what custody has over what is still claimed stays what it is.
@@ -274,8 +297,10 @@ def fix() -> uint256:
     live: uint256 = 0
     dead: uint256 = 0
     owed, live, dead = self._lots(s.auction)
-    if (owed != 0 or live != 0) and block.timestamp < self.settled_at + PATIENCE:
-        fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
+    if owed != 0 or live != 0 or dead != 0:
+        # A feed that is late for a block is no lot that cannot be sold.
+        if block.timestamp < self.settled_at + (PATIENCE if owed != 0 or live != 0 else DOUBT):
+            fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
 
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
     held: uint256 = known.custody * s.unit
@@ -317,12 +342,12 @@ def pool_margin() -> (int256, uint256):
 
 @external
 @view
-def solvency() -> (int256, int256):
+def solvency() -> (int256, int256, int256):
     """
     @notice What decides whether the venue may settle: the pool's equity, less what reported accounts cannot pay; and at
-            the most, were all that is in doubt its gain. Both below zero: an hour after the declaration; the first
-            alone: a week.
-    @return [WAD quote] worth, [WAD quote] at most
+            the least and at the most, were its positions at dead prices its loss, or all that is in doubt its gain.
+            Worth below zero is declared; certain is it if it is so at the most; called off, if it is not at the least.
+    @return [WAD quote] at least, [WAD quote] worth, [WAD quote] at most
     @custom:access anyone
     @custom:spec LIQ-11
     """
@@ -466,6 +491,23 @@ def _is_settled(market: uint256) -> bool:
 
 @internal
 @view
+def _check_calm():
+    calm: bool = staticcall CLEARINGHOUSE.is_calm()
+    if not calm:
+        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)
+
+
+@internal
+@pure
+def _is_dead(leg: IClearinghouse.Leg) -> bool:
+    """
+    @notice Whether a market has neither a live price nor a settled one.
+    """
+    return leg.status != prices.LIVE and (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_SETTLED
+
+
+@internal
+@view
 def _check_state(expected: uint256):
     if self.state != expected:
         fixed_point.fail(reasons.BACKSTOP_WRONG_STATE)
@@ -478,6 +520,7 @@ def _end():
     """
     self.state = NOTHING
     self.declared_at = 0
+    self.certain_at = 0
     self.settled_at = 0
     extcall CLEARINGHOUSE.set_share(0)
 
@@ -533,7 +576,8 @@ def _pool() -> Pool:
         equity=self._cash(s.pool) + convert(live, int256),
         maintenance=0,
         dead=False,
-        unsure=convert(min(owed - live, dead), int256),
+        at_stake=0,
+        unsure=0,
     )
     for id: uint256 in range(markets.MAX_MARKETS):
         if id == count:
@@ -545,34 +589,37 @@ def _pool() -> Pool:
             pnl, mm = self._value(leg, -leg.skew, 0)
             pool.equity += pnl
             pool.maintenance += mm
-            if leg.status != prices.LIVE and (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_SETTLED:
+            if self._is_dead(leg):
                 pool.dead = True
                 # Whichever way the price is wrong, the stable one was less so.
                 price: uint256 = max(leg.price, markets.stable(leg, 0))
-                pool.unsure += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)
+                pool.at_stake += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)
+    pool.unsure = pool.at_stake + convert(min(owed - live, dead), int256)
     return pool
 
 
 @internal
 @view
-def _worth() -> (int256, int256):
+def _worth() -> (int256, int256, int256):
     """
-    @notice The pool's equity, less what accounts that were reported to it cannot pay; and at the most, were all that is
-            in doubt its gain [WAD quote].
+    @notice The pool's equity, less what accounts that were reported to it cannot pay: at the least, as far as is known,
+            at the most [WAD quote].
     @dev A report is as old as it is: whoever doubts it reports the account again.
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     pool: Pool = self._pool()
     reported: uint256 = staticcall ILiquidityPool(s.pool).doubtful()
-    return (pool.equity - convert(reported, int256), pool.equity + pool.unsure)
+    worth: int256 = pool.equity - convert(reported, int256)
+    return (worth - pool.at_stake, worth, pool.equity + pool.unsure)
 
 
 @internal
 @view
 def _must_be_insolvent() -> (int256, int256):
+    at_least: int256 = 0
     worth: int256 = 0
     at_most: int256 = 0
-    worth, at_most = self._worth()
+    at_least, worth, at_most = self._worth()
     if worth >= 0:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_SOLVENT)
     return (worth, at_most)

@@ -420,9 +420,10 @@ def settle(account: address) -> int256:
     @param account [address]
     @return [WAD quote] what was added to its cash, below zero
     @custom:access anyone
-    @custom:reverts "settle: no net loss"
+    @custom:reverts "venue: frozen or in grace", "settle: no net loss"
     @custom:spec COL-2
     """
+    self._check_calm()
     header: uint256 = ledger.post(account)
     net: int256 = 0
     for id: uint256 in range(markets.MAX_MARKETS):

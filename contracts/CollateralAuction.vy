@@ -34,6 +34,7 @@ interface AggregatorV3Interface:
 interface IListing:
     def clearinghouse() -> address: view
     def collateral_token(id: uint256) -> address: view
+    def calm_from() -> uint256: view
 
 
 # ------------------------------------------------------------------ CONSTANTS
@@ -322,7 +323,9 @@ def _look(sale: uint256, terms: uint256[4]) -> (uint256, uint256[3]):
     answered_in: uint80 = 0
     feed: address = convert(terms[0] & slots.MASK_160, address)
     round_id, answer, started_at, updated_at, answered_in = staticcall AggregatorV3Interface(feed).latestRoundData()
-    seen_at: uint256 = (sale >> 168) & slots.MASK_40
+    # Nobody could buy before a freeze and its grace were over: that time does not count.
+    calm_from: uint256 = min(staticcall CONFIGURATOR.calm_from(), block.timestamp)
+    seen_at: uint256 = max((sale >> 168) & slots.MASK_40, calm_from)
     # Known to be live: from what was seen to where that round went stale, and from this round on.
     before: uint256 = max(min(updated_at, sale >> 208), seen_at) - seen_at
     since: uint256 = block.timestamp - max(updated_at, seen_at)

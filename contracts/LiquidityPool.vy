@@ -704,8 +704,8 @@ def _value() -> ILiquidityPool.Valuation:
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
     for id: uint256 in range(count, bound=markets.MAX_MARKETS):
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)
-        if leg.skew == 0:
-            continue
+        if leg.skew == 0 and leg.lots == 0:
+            continue  # where both sides are even a dead price hides what the one cannot pay
         v.nav += fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
         if (leg.t0 >> slots.STATUS) & 7 == slots.STATUS_SETTLED:
             continue  # it closes at that price: there is no curve to unwind on

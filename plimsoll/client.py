@@ -220,11 +220,13 @@ class Backstop:
     maintenance: Decimal  # [quote] likewise
     health: Decimal | None  # the one over the other; None: nothing to maintain
     target: Decimal  # the health to which deleveraging brings the pool back
+    at_least: Decimal  # [quote] `worth`, were its positions at dead prices its loss
     worth: Decimal  # [quote] its equity, less what accounts that were reported to it cannot pay
     at_most: Decimal  # [quote] its equity, were all that is in doubt its gain
     reason: str  # why nobody may be deleveraged now; empty: somebody may
     state: str  # of the settlement, one of `STATES`
     declared_at: int  # [unix s] 0: it is not
+    certain_at: int  # [unix s] since when the hole is declared to be certain; 0: it is in doubt
     settled_at: int  # [unix s] of the first market; 0: none is
     share: Decimal | None  # of each claim; None: not fixed
 
@@ -245,8 +247,17 @@ class Backstop:
 
     @property
     def settles_from(self) -> int:
-        """When the first market may be settled [unix s], once it is declared."""
-        return self.declared_at + (model.DOUBT_DELAY if self.doubted else model.SETTLE_DELAY)
+        """When the first market may be settled [unix s], once it is declared; see `retold`."""
+        week = self.declared_at + model.DOUBT_DELAY
+        sure = self.certain_at and not self.doubted
+        return min(self.certain_at + model.SETTLE_DELAY, week) if sure else week
+
+    @property
+    def retold(self) -> bool:
+        """Whether declaring once more would tell that the hole is certain by now, or no longer."""
+        return (
+            self.state == "declared" and not self.solvent and self.doubted == bool(self.certain_at)
+        )
 
     @property
     def lapses_at(self) -> int:
@@ -761,17 +772,19 @@ class Client:
         equity, maintenance = map(int, self._of_backstop("pool_margin"))
         state = STATES[int(self._of_backstop("state"))]
         share = int(self._of_backstop("share"))
-        worth, at_most = map(int, self._of_backstop("solvency"))
+        at_least, worth, at_most = map(int, self._of_backstop("solvency"))
         return Backstop(
             equity=from_wad(equity),
             maintenance=from_wad(maintenance),
             health=_bounded(model.health(equity, maintenance)),
             target=from_wad(int(self._of_backstop("target"))),
+            at_least=from_wad(at_least),
             worth=from_wad(worth),
             at_most=from_wad(at_most),
             reason=self._no_deleveraging(),
             state=state,
             declared_at=int(self._of_backstop("declared_at")),
+            certain_at=int(self._of_backstop("certain_at")),
             settled_at=int(self._of_backstop("settled_at")),
             share=from_wad(share) if state == "fixed" else None,
         )
@@ -1102,15 +1115,20 @@ class Client:
         return from_wad(int(receipt.event("LossReported").args["loss"]))
 
     def declare(self, signer: Any = None) -> Receipt:
-        """Declare a settlement of the venue, as its pool is insolvent: claims on quote wait."""
+        """Declare a settlement of the venue, as its pool is insolvent: claims on quote wait.
+
+        Once more: whether that is certain by now, which begins the hour, or no longer.
+        """
         return self._send_to_backstop("declare", signer=signer)
 
     def call_off(self, signer: Any = None) -> Receipt:
-        """Call a declared settlement off: the pool is solvent again, or nine days have passed."""
+        """Call a declaration off: the pool is solvent without doubt, or nine days have passed."""
         return self._send_to_backstop("call_off", signer=signer)
 
     def settle_markets(self, *markets: str | int, signer: Any = None) -> list[str]:
-        """Settle these markets, or all, for good: an hour after the declaration or later.
+        """Settle these markets, or all, for good: an hour after the pool is insolvent for certain.
+
+        A week after the declaration what is in doubt is settled, too: see `Backstop.settles_from`.
 
         Returns:
             The names of those that were not settled before.

@@ -941,6 +941,7 @@ class SettlementDeclared(NamedTuple):
 
     at: int  # [unix s]
     equity: int  # [WAD quote] the pool's
+    certain_at: int  # [unix s] since when it is below zero for certain; 0: that is in doubt
 
 
 class SettlementCalledOff(NamedTuple):
@@ -996,8 +997,8 @@ class Settings(NamedTuple):
 
 
 NOT_DECLARED, DECLARED, SETTLING, FIXED = range(4)  # states of a global settlement (LIQ-11)
-SETTLE_DELAY = HOUR  # [s] from the declaration to the first market's settlement
-DOUBT_DELAY = 7 * DAY  # [s] likewise, while what is in doubt may make the pool solvent
+SETTLE_DELAY = HOUR  # [s] from when the hole is declared to be certain to the first settlement
+DOUBT_DELAY = 7 * DAY  # [s] from the declaration to that of whatever is in doubt
 DECLARATION_LAPSE = 9 * DAY  # [s] until it can be called off in any case
 PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
 RANK_CEILING = 2**127  # of the factors of a rank
@@ -1008,6 +1009,7 @@ class Settlement(NamedTuple):
 
     state: int = NOT_DECLARED
     declared_at: int = 0
+    certain_at: int = 0
     settled_at: int = 0
     share: int = 0  # [WAD]
 
@@ -1821,6 +1823,7 @@ class Model:
         Returns:
             What was added to the cash [WAD quote], below zero.
         """
+        self._check_calm()
         header, net = self._post(account), 0
         for market in _bits(header.bitmap):
             leg = self.leg(account, market)
@@ -2295,7 +2298,7 @@ class Model:
     def _prices_are_known(self) -> bool:
         """Whether every market that the pool is in has a live price, or a settled one."""
         legs = [self.leg(NOWHERE, market) for market in range(len(self.listed))]
-        return all(leg.skew == 0 or leg.status == LIVE or self.is_settled(leg.id) for leg in legs)
+        return all(leg.skew == 0 or not self._is_dead(leg) for leg in legs)
 
     def _standing(self, account: str) -> tuple[int, int, int]:
         """An account's equity, maintenance, and the notional of all it has [WAD quote]."""
@@ -2399,39 +2402,49 @@ class Model:
     def declare(self, sender: str) -> None:
         """Declare a settlement: the pool's equity is below zero, claims wait (LIQ-11).
 
-        Neither a freeze nor a grace stops it.
+        Neither a freeze nor a grace stops it. Again: whether that is certain by now.
         """
-        require(self.settlement.state == NOT_DECLARED, "backstop: wrong state")
-        worth, _ = self._must_be_insolvent()
-        self.settlement = Settlement(DECLARED, self.now)
-        self.set_share(self.settings.backstop, 1)
-        self._emit(self.settings.backstop, SettlementDeclared(self.now, worth))
+        state = self.settlement.state
+        require(state in (NOT_DECLARED, DECLARED), "backstop: wrong state")
+        worth, at_most = self._must_be_insolvent()
+        if state == NOT_DECLARED:
+            self.settlement = Settlement(DECLARED, self.now)
+            self.set_share(self.settings.backstop, 1)
+        certain_at = (self.settlement.certain_at or self.now) if at_most < 0 else 0
+        self.settlement = self.settlement._replace(certain_at=certain_at)
+        self._emit(self.settings.backstop, SettlementDeclared(self.now, worth, certain_at))
 
-    def solvency(self) -> tuple[int, int]:
-        """The pool's equity, less what reported accounts cannot pay; and at the most (LIQ-11).
+    def solvency(self) -> tuple[int, int, int]:
+        """The pool's equity, less what reported accounts cannot pay: between two others (LIQ-11).
 
-        That is were all its gain that is in doubt: its positions at dead prices, what dead lots
-        owe it, and no report true [WAD quote].
+        The least: its positions at dead prices are lost. The most: they are won, dead lots bring
+        what they owe it, and no report is true [WAD quote].
         """
-        worth, (live, dead) = self.pool_margin()[0], self._lots()
-        unsure = min(max(self.owed_to_pool() - live, 0), dead)
+        equity, (live, dead) = self.pool_margin()[0], self._lots()
+        worth, at_stake = equity - self.doubtful(), 0
         for leg in [self.leg(NOWHERE, market) for market in range(len(self.listed))]:
-            if leg.skew and leg.status != LIVE and not self.is_settled(leg.id):
-                unsure += notional(leg.skew, max(leg.price, self.stable_price(leg)))
-        return worth - self.doubtful(), worth + unsure
+            if self._is_dead(leg):
+                at_stake += notional(leg.skew, max(leg.price, self.stable_price(leg)))
+        lots = min(max(self.owed_to_pool() - live, 0), dead)
+        return worth - at_stake, worth, equity + at_stake + lots
+
+    def _is_dead(self, leg: Leg) -> bool:
+        """Whether a market has neither a live price nor a settled one."""
+        return leg.status != LIVE and not self.is_settled(leg.id)
 
     def _must_be_insolvent(self) -> tuple[int, int]:
-        worth, at_most = self.solvency()
+        _, worth, at_most = self.solvency()
         require(worth < 0, "backstop: pool is solvent")
         return worth, at_most
 
     @atomic
     def call_off(self, sender: str) -> None:
-        """Call it off: the pool is solvent, or nobody has settled for nine days (LIQ-11)."""
+        """Call it off: the pool is solvent for sure, or nobody settled for nine days (LIQ-11)."""
         require(self.settlement.state == DECLARED, "backstop: wrong state")
-        worth, _ = self.solvency()
-        lapsed = self.now >= self.settlement.declared_at + DECLARATION_LAPSE
-        require(worth >= 0 or lapsed, "backstop: pool is insolvent")
+        at_least, worth, _ = self.solvency()
+        if self.now < self.settlement.declared_at + DECLARATION_LAPSE:
+            self._check_calm()
+            require(at_least >= 0, "backstop: pool is insolvent")
         self.settlement = Settlement()
         self.set_share(self.settings.backstop, 0)
         self._emit(self.settings.backstop, SettlementCalledOff(worth))
@@ -2440,19 +2453,24 @@ class Model:
     def settle_markets(self, sender: str, markets: list[int]) -> None:
         """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11).
 
-        A week after, while what is in doubt may make the pool solvent.
+        A week after, while it is in doubt that the pool is insolvent, or what a market's price is.
         """
         require(len(markets) <= MAX_MARKETS, "")
         self._check_calm()
+        early = self.now < self.settlement.declared_at + DOUBT_DELAY
         if self.settlement.state != SETTLING:
             require(self.settlement.state == DECLARED, "backstop: wrong state")
             worth, at_most = self._must_be_insolvent()
-            delay = SETTLE_DELAY if at_most < 0 else DOUBT_DELAY
-            require(self.now >= self.settlement.declared_at + delay, "backstop: too early")
+            certain_at = self.settlement.certain_at if at_most < 0 else 0
+            sure = certain_at and self.now >= certain_at + SETTLE_DELAY
+            require(sure or not early, "backstop: too early")
             self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
             self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
         for market in markets:
             require(market < len(self.listed), "market: unknown")
+            leg = self.leg(NOWHERE, market)
+            waits = early and self._is_dead(leg) and (leg.lots or leg.skew)
+            require(not waits, "backstop: too early")
             if not self.is_settled(market):
                 self.settle_market(self.settings.backstop, market)
 
@@ -2464,8 +2482,9 @@ class Model:
             require(self.is_settled(market), "backstop: market not settled")
             state = self.markets[market].a
             require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
-        late = self.now >= self.settlement.settled_at + PATIENCE
-        require(late or not self._awaits_lots(), "backstop: lots are not sold")
+        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self._lots()[1] else 0
+        late = self.now >= self.settlement.settled_at + delay
+        require(late, "backstop: lots are not sold")
         held = self.custody * self.settings.unit
         of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
         claims = held + self.debts.total - of_pool - of_fund
@@ -2943,7 +2962,9 @@ class Model:
         _, status = judge_price(said, terms, 0, 0, self.now)
         require(status == LIVE and said is not None, PRICE_REASONS.get(status, ""))
         assert said is not None
-        elapsed = lot.elapsed + live_seconds(lot.seen_at, lot.live_until, said.updated_at, self.now)
+        # Nobody could buy before a freeze and its grace were over: that time does not count.
+        seen_at = max(lot.seen_at, min(self.calm_from, self.now))
+        elapsed = lot.elapsed + live_seconds(seen_at, lot.live_until, said.updated_at, self.now)
         return lot._replace(
             elapsed=min(elapsed, 2**32 - 1),
             seen_at=self.now,
@@ -3174,7 +3195,7 @@ class Model:
         spread, live = 0, self.is_calm()
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
-            if leg.skew == 0:
+            if leg.skew == 0 and leg.lots == 0:
                 continue
             terms = self._terms(market)
             depth = abs(leg.skew)

@@ -252,10 +252,14 @@ def _steps(backstop: Backstop) -> Iterator[Text]:
         now, later = f"{date(backstop.settles_from)} UTC", f"{date(backstop.lapses_at)} UTC"
         text = (
             f"If the pool is insolvent then, anyone may settle markets from {now}: --settle all. "
-            f"Once it is solvent, and from {later} in any case, anyone may call it off: --call-off."
+            f"Once it is solvent without doubt, and from {later} in any case, anyone may call it "
+            f"off: --call-off."
         )
         if backstop.doubted:
             text += " A week, for what is in doubt: dead prices, and losses that are only reported."
+        if backstop.retold:
+            known = "no longer certain" if backstop.doubted else "certain by now: the hour begins"
+            text += f" Declared once more, the hole is {known}: --declare."
         yield Text(text, style="yellow")
     elif backstop.state == "settling":
         text = "For good: settle what is left, close every position, then fix the share:"

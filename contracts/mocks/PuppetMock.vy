@@ -43,6 +43,12 @@ def keeper_share_ppm() -> uint256:
 
 
 @external
+@view
+def calm_from() -> uint256:
+    return 0
+
+
+@external
 def act(calls: DynArray[Call, 160]):
     """
     @notice Make the calls in order; the first that fails undoes them all, with its own reason.

@@ -160,7 +160,7 @@ class LastResortDraws:
         if rng.random() < 0.15:
             return self.out_of_turn()
         if kind == NOT_DECLARED:
-            if not self.ends or model.solvency()[0] >= 0:
+            if not self.ends or model.solvency()[1] >= 0:
                 return self.break_pool() if rng.random() < 0.3 else self.out_of_turn()
             return ["declare", self.anybody()]
         if kind == DECLARED:
@@ -168,9 +168,13 @@ class LastResortDraws:
                 self.wait_for(model.settlement.declared_at + DECLARATION_LAPSE)
             if rng.random() < 0.3:
                 return ["call_off", self.anybody()]
-            doubted = model.solvency()[1] >= 0 and rng.random() < 0.7
-            delay = DOUBT_DELAY if doubted else SETTLE_DELAY
-            self.wait_for(model.settlement.declared_at + delay)
+            doubted = model.solvency()[2] >= 0
+            if rng.random() < (0.8 if doubted == bool(model.settlement.certain_at) else 0.1):
+                return ["declare", self.anybody()]
+            if doubted and rng.random() < 0.7:
+                self.wait_for(model.settlement.declared_at + DOUBT_DELAY)
+            else:
+                self.wait_for(model.settlement.certain_at + SETTLE_DELAY)
             return ["settle_markets", self.anybody(), self.some_markets()]
         if kind == SETTLING:
             return self.wind_up()
@@ -213,6 +217,8 @@ class LastResortDraws:
                 self.queue.append(["mint", "lender", 2**90 // model.settings.unit])
                 return ["buy", "lender", lot, "all", None, "lender"]
             self.wait_for(model.settlement.settled_at + PATIENCE)
+        elif model._lots()[1] and rng.random() < 0.7:
+            self.wait_for(model.settlement.settled_at + DOUBT_DELAY)
         return ["fix", self.anybody()]
 
     def claim(self) -> Op:

@@ -198,6 +198,7 @@ def _compare_backstop(system: System, accounts: list[str], full: bool) -> None:
     if not full:
         return
     _same(backstop, "declared_at", (), lambda: model.settlement.declared_at)
+    _same(backstop, "certain_at", (), lambda: model.settlement.certain_at)
     _same(backstop, "settled_at", (), lambda: model.settlement.settled_at)
     _same(backstop, "share", (), lambda: model.settlement.share)
     _same(backstop, "target", (), lambda: model.target)

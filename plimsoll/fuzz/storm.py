@@ -604,18 +604,21 @@ class Day:
         worth, asked = self.model.pool_margin()
         if state == NOT_DECLARED and worth < asked and calm:
             self.deleverage()
-        worth, _ = self.model.solvency()
-        if state == NOT_DECLARED and worth < 0:
+        at_least, worth, at_most = self.model.solvency()
+        retold = (at_most < 0) != bool(self.model.settlement.certain_at)
+        if worth < 0 and (state == NOT_DECLARED or (state == DECLARED and retold)):
             self.require(self.do("declare", "keeper").ok, "declare", f"{worth}")
-        elif state == DECLARED and worth >= 0:
+        elif state == DECLARED and at_least >= 0 and calm:
             self.require(self.do("call_off", "keeper").ok, "call off", f"{worth}")
         elif state == DECLARED and calm and self.ripe():
             self.settle()
 
     def ripe(self) -> bool:
-        """Whether the hour after the declaration is over; the week, while the hole is in doubt."""
-        delay = SETTLE_DELAY if self.model.solvency()[1] < 0 else DOUBT_DELAY
-        return self.system.chain.now >= self.model.settlement.declared_at + delay
+        """Whether the hour in which the hole is certain is over; the week, while it is in doubt."""
+        now, done = self.system.chain.now, self.model.settlement
+        _, worth, at_most = self.model.solvency()
+        sure = at_most < 0 and done.certain_at and now >= done.certain_at + SETTLE_DELAY
+        return worth < 0 and bool(sure or now >= done.declared_at + DOUBT_DELAY)
 
     def deleverage(self) -> None:
         """The first of the Backstop's rank, market by market, the fullest first."""
@@ -643,7 +646,7 @@ class Day:
 
     def settle(self) -> None:
         """All markets at their last prices; everybody's positions close there."""
-        worth, _ = self.model.solvency()
+        _, worth, _ = self.model.solvency()
         self.require(worth < 0, "only an insolvent pool settles", f"{worth}")
         self.out.solvency = worth / WAD
         markets = list(range(len(self.model.listed)))

@@ -988,6 +988,50 @@ def test_lots__debtor_writes_off_what_his_lot_owes_the_pool__gains_nothing(backe
     assert b.cash("mallory") <= cost * (WAD // b.raw) - due
 
 
+@pytest.mark.defence(
+    "Clearinghouse.vy",
+    "    self._check_calm()\n    header: uint256 = ledger.post(account)\n    net",
+    "    header: uint256 = ledger.post(account)\n    net",
+)
+def test_32__loss_of_a_glitch_made_a_debt_in_a_freeze__waits(backed_of: Make):
+    """A price is ten times wrong for a block and the guardian freezes: nobody can be liquidated, but anybody
+    made everybody's paper loss a debt in cash, which stays when the price is right again. It pays interest,
+    nobody could leave the pool, and all tokens of an account without any debt could be converted."""
+    b = backed_of(coins=[coin(3_000)], pool_cash=10_000_000)
+    b.back("alice", 0, 200 * WAD)
+    b.do("trade", "alice", "alice", 0, -100 * WAD)
+    b.market_price(30_000)
+    b.do("freeze", "owner", 3_600)
+    assert not b.attempt("settle", "mallory", "alice").ok
+    b.market_price(3_000)
+    b.wait(7_200)
+    assert b.debts() == 0
+    assert not b.attempt("convert", "mallory", "alice").ok
+
+
+@pytest.mark.defence(
+    "CollateralAuction.vy",
+    "seen_at: uint256 = max((sale >> 168) & slots.MASK_40, calm_from)",
+    "seen_at: uint256 = (sale >> 168) & slots.MASK_40",
+)
+def test_92__clock_of_a_lot_runs_through_a_freeze__nobody_buys_at_the_floor_when_it_ends(
+    backed_of: Make,
+):
+    """Nobody may buy in a freeze, but a feed that is live lets time pass: whoever was first in the calm
+    bought at the floor, 31,000 below what others would have bid down to on the way."""
+    b = backed_of(coins=[coin(3_000)])
+    b.back("mallory", 0, 100 * WAD)
+    b.owe("mallory", 130_000 * WAD)
+    b.price(0, 1_400)
+    b.do("liquidate", "keeper", "mallory")
+    before = b.cost(0, WAD)
+    b.do("freeze", "owner", 3_600)
+    for _ in range(4):
+        b.wait(1_800)
+        b.attempt("tick", "bob", 0)
+    assert b.cost(0, WAD) == before
+
+
 @pytest.mark.parametrize("how", ["freeze", "restart"])
 @pytest.mark.defence(
     "CollateralAuction.vy",

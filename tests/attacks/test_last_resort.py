@@ -201,8 +201,8 @@ def in_lots(broke_of: Make) -> Broke:
 
 @pytest.mark.defence(
     BACKSTOP,
-    "if block.timestamp < self.declared_at + (DELAY if at_most < 0 else DOUBT):",
-    "if block.timestamp < self.declared_at:",
+    "if early and (certain_at == 0 or block.timestamp < certain_at + DELAY):",
+    "if early and certain_at == 0:",
 )
 @pytest.mark.defence(BACKSTOP, "    if worth >= 0:\n", "    if worth == max_value(int256):\n")
 def test_settlement__declared_on_a_glitch_of_a_price__settles_nothing(broke_of: Make):
@@ -353,9 +353,8 @@ def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
 @pytest.mark.parametrize("how", ["freeze", "restart"])
 @pytest.mark.defence(
     BACKSTOP,
-    "    worth: int256 = self._must_be_insolvent()[0]\n    self.state = DECLARED\n",
-    "    worth: int256 = self._must_be_insolvent()[0]\n    self.state = DECLARED\n"
-    "    assert staticcall CLEARINGHOUSE.is_calm()\n",
+    "        self.declared_at = block.timestamp\n",
+    "        self.declared_at = block.timestamp\n        assert staticcall CLEARINGHOUSE.is_calm()\n",
 )
 def test_23__winner_runs_during_a_freeze__is_told_to_wait(broke_of: Make, how: str):
     """In a freeze, and in the grace after the sequencer's return, who is flat may leave: a winner closes
@@ -381,8 +380,8 @@ def test_23__winner_runs_during_a_freeze__is_told_to_wait(broke_of: Make, how: s
 @pytest.mark.parametrize("how", ["freeze", "restart"])
 @pytest.mark.defence(
     BACKSTOP,
-    "return (pool.equity - convert(reported, int256)",
-    "return (pool.equity - convert(reported * 0, int256)",
+    "worth: int256 = pool.equity - convert(reported, int256)",
+    "worth: int256 = pool.equity - convert(reported * 0, int256)",
 )
 def test_23__winner_runs_before_anothers_loss_is_booked__is_told_to_wait(broke_of: Make, how: str):
     """A matched pair, so that the pool has no side: one leg wins 1.7m, the other cannot pay, and in a
@@ -407,14 +406,16 @@ def test_23__winner_runs_before_anothers_loss_is_booked__is_told_to_wait(broke_o
     assert not b.attempt("withdraw", "mallory", "mallory", "token", 1_000_000 * b.raw, "mallory").ok
     b.wait(25 * HOUR if how == "freeze" else HOUR)
     b.do("liquidate", "keeper", "mallory.1")
-    b.do("settle_markets", "keeper", [0, 1])  # what is booked is in no doubt
+    b.do("declare", "keeper")  # what is booked is in no doubt
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
 
 
 @pytest.mark.parametrize("how", ["dead", "mad"])
 @pytest.mark.defence(
     BACKSTOP,
-    "pool.unsure += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)",
-    "pool.unsure += 0",
+    "pool.at_stake += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)",
+    "pool.at_stake += 0",
 )
 def test_settlement__on_a_glitch_that_a_feed_dies_of__waits_a_week(broke_of: Make, how: str):
     """A price is wrong for one block, somebody keeps it, and the feed answers no more, or nonsense. The
@@ -455,8 +456,8 @@ def test_settlement__on_a_glitch_down_that_a_feed_dies_of__waits_a_week(broke_of
 
 @pytest.mark.defence(
     BACKSTOP,
-    "    if not calm:\n        fixed_point.fail(reasons.VENUE_FROZEN_OR_IN_GRACE)\n    if self.state",
-    "    if self.state",
+    "    self._check_calm()\n    early",
+    "    early",
 )
 def test_settlement__rest_of_the_markets_at_a_glitch__waits_for_the_freeze_to_end(broke_of: Make):
     """A settlement has begun, of one market or none, and another's price is wrong for a block: the guardian
@@ -475,6 +476,117 @@ def test_settlement__rest_of_the_markets_at_a_glitch__waits_for_the_freeze_to_en
     b.market_price(3_000, 1)
     b.wait(HOUR)
     b.do("settle_markets", "bob", [1])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.defence(
+    BACKSTOP, "if early and self._is_dead(leg) and (leg.lots != 0 or leg.skew != 0):", "if False:"
+)
+def test_settlement__of_a_market_whose_sides_are_even_as_its_feed_dies__waits_a_week(
+    broke_of: Make, begun: bool
+):
+    """Another market breaks the pool, and to the pool this one is nothing: a wrong price of one block that
+    its feed died of settled it after an hour, 145,000 became 1.15m. Once a settlement had begun, so did a
+    feed that was late for one block, at the last price that somebody kept."""
+    b = broke_of(insurance_cash=0)
+    b.long("mallory", 300, 150_000)
+    b.long("keeper", -300, 150_000)
+    b.long("alice", 490, 900_000, 1)
+    b.market_price(5_200, 1)
+    b.do("declare", "bob")
+    b.wait(HOUR)
+    if begun:
+        b.do("settle_markets", "bob", [])
+    b.market_price(9_000)
+    b.do("poke", "mallory", 0)
+    b.do("fault", 0, "revert")
+    b.do("price", 1, 5_200 * 10**8, 0)
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.do("fault", 0, "ok")
+    b.market_price(3_000)
+    b.do("settle_markets", "bob", [0, 1])
+    b.do("close_settled", "bob", 0, ["mallory", "keeper"])
+    assert b.cash("mallory") < 151_000 * WAD
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "if early and (certain_at == 0 or block.timestamp < certain_at + DELAY):",
+    "if early and (at_most >= 0 or block.timestamp < self.declared_at + DELAY):",
+)
+def test_settlement__declared_in_doubt_and_certain_for_a_block__waits_an_hour(broke_of: Make):
+    """A declaration stands because a dead price may be true, for a week. A price of another market that is
+    wrong for one block made the hole certain, and everything was settled in that block: 20,000 became 1.05m,
+    the honest short of the dead market had nothing of 200,000."""
+    b = broke_of(insurance_cash=0)
+    b.crowd()
+    b.long("mallory", 20, 20_000, 1)
+    b.market_price(12_000)
+    b.do("poke", "alice", 0)
+    b.do("fault", 0, "revert")
+    b.do("declare", "alice")
+    b.wait(2 * HOUR)
+    b.market_price(300_000, 1)
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.do("declare", "mallory")
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.market_price(3_000, 1)
+    b.do("declare", "keeper")  # it is in doubt again
+    b.wait(2 * HOUR)
+    b.market_price(300_000, 1)
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+
+
+@pytest.mark.parametrize("how", ["revert", "bounds", "freeze"])
+@pytest.mark.defence(
+    BACKSTOP,
+    "    if block.timestamp < self.declared_at + LAPSE:\n        self._check_calm()\n        if at_least < 0:\n",
+    "    if block.timestamp < self.declared_at + LAPSE:\n        if worth < 0:\n",
+)
+def test_23__calling_off_at_a_price_that_is_not_one_to_run__is_refused(broke_of: Make, how: str):
+    """The feed is dead, or past its bounds, and the last price there was is of before the crash; or the venue
+    is frozen because prices are wrong. Who was flat called off and took 500,000 instead of 402,000."""
+    b = broke_of(insurance_cash=0)
+    b.crowd()
+    b.fund("mallory", 500_000)
+    b.market_price(6_000)
+    b.do("declare", "keeper")
+    if how == "freeze":
+        b.do("freeze", "owner", 24 * HOUR)
+        b.market_price(3_000)
+    elif how == "bounds":
+        b.market_price(2_000_000)
+    else:
+        b.do("fault", 0, "revert")
+    assert not b.attempt("call_off", "mallory").ok
+    assert not b.attempt("withdraw", "mallory", "mallory", "token", 500_000 * b.raw, "mallory").ok
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "(PATIENCE if owed != 0 or live != 0 else DOUBT)",
+    "(PATIENCE if owed != 0 or live != 0 else 0)",
+)
+def test_settlement__share_fixed_as_a_lots_feed_is_late__waits(broke_of: Make):
+    """What the fund's lots bring is for the claims. Fixed in the one block in which their feed is late, the
+    share was 0.77 instead of 0.86, and 256,000 stayed in custody for nobody."""
+    b = broke_of(coins=[coin(3_000)], credit={"debt_cap": 10**7 * WAD}, insurance_cash=300_000)
+    b.back("mallory.1", 0, 200 * WAD)
+    b.owe("mallory.1", 250_000 * WAD, 1)
+    b.crowd()
+    b.price(0, 1_400)
+    b.do("liquidate", "keeper", "mallory.1")
+    b.market_price(7_000)
+    b.do("declare", "keeper")
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+    b.do("close_settled", "keeper", 0, ["alice", "bob"])
+    b.kill(0)
+    assert not b.attempt("fix", "mallory").ok
+    b.kill(0, "ok")
+    b.do("mint", "lender", 10**6 * b.raw)
+    b.do("buy", "lender", 0, "all", None, "lender")
+    b.do("fix", "keeper")
 
 
 @pytest.mark.defence(
@@ -498,6 +610,25 @@ def test_23__pool_leaves_with_what_is_lent__leaves_enough_for_every_claim(broke_
     b.do("redeem", "lender", most, "lender", "lender")
     b.do("withdraw", "bob", "bob", "token", 900_000 * b.raw, "bob")
     assert b.purse("lender") > 0
+
+
+@pytest.mark.defence("LiquidityPool.vy", "if leg.skew == 0 and leg.lots == 0:", "if leg.skew == 0:")
+def test_74__leave_past_a_dead_market_whose_sides_are_even__waits(broke_of: Make):
+    """The price is past its bound, and truly so: who is short owes 330,000 more than he has, nobody can
+    liquidate or report him, and half of the pool left with 1,000,000 instead of 925,000."""
+    b = broke_of(insurance_cash=0, market={"max_price": 4_000 * WAD})
+    b.do("mint", "mallory", 1_000_000 * b.raw)
+    b.do("pool_deposit", "mallory", 1_000_000 * b.raw, "mallory")
+    b.long("alice", 300, 150_000)
+    b.long("bob", -300, 150_000)
+    b.do("request", "mallory", "all", "mallory", "mallory")
+    b.wait(25 * HOUR)
+    b.market_price(4_600)
+    assert b.do("report", "keeper", "bob").value == 0
+    assert b.system.pool.view("maxRedeem", b.at("mallory")) == 0
+    assert not b.attempt("redeem", "mallory", "all", "mallory", "mallory").ok
+    b.market_price(3_000)
+    assert b.system.pool.view("maxRedeem", b.at("mallory")) > 0
 
 
 @pytest.mark.defence("Configurator.vy", '        assert calm, "venue: frozen or in grace"\n', "")

@@ -48,9 +48,9 @@ def test_declare__insolvent_pool__lets_claims_wait(b: Broke):
     equity = b.margin()[0]
     outcome = b.do("declare", "mallory")
     told = outcome.events[-1]
-    assert (told.name, told.args) == ("SettlementDeclared", (b.chain.now, equity))
+    assert (told.name, told.args) == ("SettlementDeclared", (b.chain.now, equity, b.chain.now))
     assert (b.state(), b.share()) == (DECLARED, 1)
-    assert b.backstop.view("declared_at") == b.chain.now
+    assert b.backstop.view("declared_at") == b.backstop.view("certain_at") == b.chain.now
     why = b.refusal("withdraw", "mallory", "mallory", "token", 50_000 * b.raw, "mallory")
     assert why == "withdraw: settlement waits"
     b.do("trade", "alice", "alice", 0, -WAD)  # all else goes on
@@ -58,7 +58,7 @@ def test_declare__insolvent_pool__lets_claims_wait(b: Broke):
     assert b.refusal("deposit", "mallory", "mallory", "token", b.raw) == "deposit: in a settlement"
 
 
-def test_declare__solvent_pool_or_twice__is_refused_and_in_a_freeze_is_not(b: Broke):
+def test_declare__solvent_pool__is_refused_and_in_a_freeze_is_not(b: Broke):
     b.market_price(5_000)
     assert b.margin()[0] >= 0
     assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
@@ -66,9 +66,48 @@ def test_declare__solvent_pool_or_twice__is_refused_and_in_a_freeze_is_not(b: Br
     b.do("guardian", "owner", "keeper")
     b.do("freeze", "keeper", HOUR)
     declared(b)
-    assert b.refusal("declare", "keeper") == "backstop: wrong state"
     b.wait(HOUR)
     assert b.refusal("settle_markets", "keeper", [0]) == "venue: frozen or in grace"
+
+
+def test_declare__once_more__tells_since_when_the_hole_is_certain(b: Broke):
+    declared(b)
+    at = b.chain.now
+    b.wait(60)
+    declared(b)  # as certain as before
+    assert (b.backstop.view("declared_at"), b.backstop.view("certain_at")) == (at, at)
+    b.do("poke", "keeper", 0)
+    b.do("fault", 0, "revert")
+    assert b.do("declare", "keeper").events[-1].args[2] == b.backstop.view("certain_at") == 0
+    b.do("fault", 0, "ok")
+    b.wait(HOUR)
+    assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"  # nobody told
+    declared(b)
+    assert b.backstop.view("certain_at") == b.chain.now
+    b.wait(HOUR - 1)
+    assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"
+    b.wait(1)
+    b.do("settle_markets", "bob", [0])
+    assert b.refusal("declare", "keeper") == "backstop: wrong state"
+
+
+def test_call_off__dead_price_or_a_freeze__waits_until_it_is_sure(b: Broke):
+    """At 5,060 the pool is insolvent; at 5,000, the last price there was, it is not, but for its 490."""
+    b.market_price(5_000)
+    b.do("poke", "keeper", 0)
+    b.market_price(5_060)
+    declared(b)
+    b.do("fault", 0, "revert")
+    at_least, worth, _ = b.backstop.view("solvency")
+    assert (at_least, worth > 0) == (worth - 490 * 5_000 * WAD, True)
+    assert b.refusal("call_off", "bob") == "backstop: pool is insolvent"
+    b.do("fault", 0, "ok")
+    b.market_price(5_000)
+    b.do("freeze", "owner", HOUR)
+    assert b.refusal("call_off", "bob") == "venue: frozen or in grace"
+    b.wait(2 * HOUR)
+    b.do("call_off", "bob")
+    assert (b.state(), b.backstop.view("certain_at")) == (0, 0)
 
 
 def test_declare__equity_of_nothing__is_solvent_and_a_wei_less_is_not():
@@ -137,7 +176,7 @@ def test_declare__pool_whose_cash_is_in_lots__is_solvent():
     assert b.refusal("declare", "keeper") == "backstop: pool is solvent"
     b.kill(0)  # what dead lots bring is in doubt
     assert b.margin()[0] == equity - owed
-    assert b.backstop.view("solvency") == (equity - owed, equity)
+    assert b.backstop.view("solvency") == (equity - owed, equity - owed, equity)
     declared(b)
     b.wait(7 * DAY - 1)
     assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"
@@ -178,16 +217,18 @@ def test_settle__market_whose_notice_is_over__is_settled_like_the_others(b: Brok
     assert settled == [(0, 6_000 * WAD), (1, 3_000 * WAD)]
 
 
-def test_settle__loss_at_a_dead_price__a_week_after_and_at_once_when_it_lives(b: Broke):
+def test_settle__loss_at_a_dead_price__a_week_after_and_an_hour_when_it_lives(b: Broke):
     b.do("poke", "keeper", 0)
     b.do("fault", 0, "revert")
-    equity = b.margin()[0]
-    assert b.backstop.view("solvency") == (equity, equity + 490 * 6_000 * WAD)
+    equity, notional = b.margin()[0], 490 * 6_000 * WAD
+    assert b.backstop.view("solvency") == (equity - notional, equity, equity + notional)
     declared(b)
     b.wait(HOUR)
     assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
     with b.imagined():
         b.do("fault", 0, "ok")
+        declared(b)
+        b.wait(HOUR)
         b.do("settle_markets", "bob", [0, 1])
     b.wait(7 * DAY - HOUR - 1)
     assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
@@ -195,13 +236,31 @@ def test_settle__loss_at_a_dead_price__a_week_after_and_at_once_when_it_lives(b:
     b.do("settle_markets", "bob", [0, 1])
 
 
-def test_settle__dead_market_that_is_not_the_cause__an_hour_after(b: Broke):
-    b.do("trade", "mallory", "mallory", 1, WAD // 100)
+@pytest.mark.parametrize("sides", ["long", "short", "even", "none"])
+def test_settle__dead_market_that_is_not_the_cause__waits_a_week_with_positions(
+    b: Broke, sides: str
+):
+    if sides in ("long", "even"):
+        b.do("trade", "mallory", "mallory", 1, WAD // 100)
+    if sides in ("short", "even"):
+        b.fund("mallory.1", 1_000)
+        b.do("trade", "mallory", "mallory.1", 1, -WAD // 100)
     b.do("fault", 1, "revert")
-    equity, at_most = b.backstop.view("solvency")
-    assert at_most == equity + 30 * WAD < 0
+    equity, at_most = b.backstop.view("solvency")[1:]
+    assert at_most == equity + (30 * WAD if sides in ("long", "short") else 0) < 0
     declared(b)
     b.wait(HOUR)
+    b.do("settle_markets", "bob", [0])
+    if sides == "none":
+        b.do("settle_markets", "bob", [1])
+        return
+    assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
+    with b.imagined():
+        b.do("fault", 1, "ok")
+        b.do("settle_markets", "bob", [1])
+    b.wait(7 * DAY - HOUR - 1)
+    assert b.refusal("settle_markets", "bob", [1]) == "backstop: too early"
+    b.wait(1)
     b.do("settle_markets", "bob", [0, 1])
 
 
@@ -216,7 +275,8 @@ def test_solvency__reported_loss__counts_beyond_the_fund_and_is_in_doubt(b: Brok
     loss = b.do("report", "bob", "keeper").value
     fund = b.cash("fund")
     assert loss > fund
-    assert b.backstop.view("solvency") == (b.margin()[0] - loss + fund, b.margin()[0])
+    worth = b.margin()[0] - loss + fund
+    assert b.backstop.view("solvency") == (worth, worth, b.margin()[0])
     assert b.pool.view("doubtful") == loss - fund
     declared(b)
     b.wait(HOUR)
@@ -327,6 +387,9 @@ def test_fix__lots_that_owe_the_fund__are_waited_for_while_they_can_be_sold():
     assert b.refusal("fix", "bob") == "backstop: lots are not sold"
     with b.imagined():
         b.kill(1)
+        b.wait(7 * DAY - 1)
+        assert b.refusal("fix", "bob") == "backstop: lots are not sold"
+        b.wait(1)
         b.do("fix", "bob")
     b.do("mint", "lender", 100_000 * b.raw)
     b.do("buy", "lender", 0, "all", None, "lender")

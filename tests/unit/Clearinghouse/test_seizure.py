@@ -72,6 +72,17 @@ def test_settle__a_wei_of_loss__is_enough(b: Backed):
     assert b.refusal("settle", "bob", "alice") == "settle: no net loss"
 
 
+def test_settle__in_a_freeze__waits(b: Backed):
+    b.fund("alice", 10_000)
+    b.do("trade", "alice", "alice", 0, WAD)
+    b.market_price(2_900)
+    b.do("freeze", "owner", 3_600)
+    assert b.refusal("settle", "bob", "alice") == "venue: frozen or in grace"
+    b.wait(7_200)
+    b.market_price(2_900)
+    b.do("settle", "bob", "alice")
+
+
 def test_settle__dead_leg__stays_as_it_is(b: Backed):
     b.back("alice", ETH, 100 * WAD)
     for market in (0, 1):

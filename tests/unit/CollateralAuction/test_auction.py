@@ -128,6 +128,21 @@ def test_tick__feed_stale_and_nobody_had_looked__counts_from_its_next_round_alon
     assert b.do("tick", "bob", 0).value == 40
 
 
+def test_tick__in_a_freeze_and_its_grace__their_time_does_not_count(b: Backed):
+    """Nor what came before it and nobody had looked at."""
+    b.wait(100)
+    assert b.do("tick", "bob", 0).value == 0
+    first = b.cost(0, WAD)
+    b.wait(50, fresh=False)
+    b.do("freeze", "owner", 3_600)
+    b.wait(3_600, fresh=False)
+    assert b.do("tick", "bob", 0).value == 0
+    assert b.cost(0, WAD) == first
+    b.wait(3_600, fresh=False)  # of grace
+    b.wait(40, fresh=False)
+    assert b.do("tick", "bob", 0).value == 40
+
+
 def test_tick__often_or_seldom__is_never_faster_than_time(b: Backed):
     for wait in (1, 5, 1, 30, 600, 7, 0, 0, 3):
         b.wait(wait, fresh=wait > 5)
