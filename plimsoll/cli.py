@@ -67,7 +67,7 @@ HINTS = {
     "backstop: lots are not sold": "buy them, or wait: 30 days, or a week if all are dead",
     "close_settled: backstop: market not settled": "it still trades; settle it first: --settle",
     "fix: backstop: market not settled": "settle every market first: --settle all",
-    "declare: backstop: wrong state": "it is declared already; see `ape run backstop`",
+    "declare: backstop: wrong state": "the venue is being settled; see `ape run backstop`",
     "call_off: backstop: wrong state": "none is declared, or it has begun, which is for good",
     "settle: backstop: wrong state": "it must be declared, and not be fixed; declare it first",
     "fix: backstop: wrong state": "once, after markets are settled: --settle all",

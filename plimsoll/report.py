@@ -233,7 +233,12 @@ def backstop_table(backstop: Backstop, symbol: str) -> RenderableType:
     why_not = f"no: {backstop.reason.removeprefix('backstop: ')}"
     made.add_row("deleveraging", allowed if backstop.deleveraging else why_not)
     made.add_row("settlement", backstop.state)
-    for what, at in (("declared", backstop.declared_at), ("begun", backstop.settled_at)):
+    moments = {
+        "declared": backstop.declared_at,
+        "certain since": backstop.certain_at,
+        "begun": backstop.settled_at,
+    }
+    for what, at in moments.items():
         if at:
             made.add_row(f"  {what}, UTC", date(at))
     if backstop.share is not None:

@@ -91,7 +91,8 @@ def test_backstop__price_by_price__pools_margin_and_what_may_be_done(
     assert view.health is not None and view.health > 20 and view.solvent
     assert (view.deleveraging, view.reason) == (False, "backstop: pool is healthy")
     assert (view.state, view.declared_at, view.settled_at, view.share) == ("none", 0, 0, None)
-    assert (view.target, view.worth, view.at_most) == (D("1.1"), view.equity, view.equity)
+    assert (view.target, view.at_least) == (D("1.1"), view.equity)
+    assert (view.worth, view.at_most) == (view.equity, view.equity)
     system.set_price("ETH", SHORT)
     view = client.backstop()
     equity, maintenance = system.chain.view(system.backstop, "pool_margin")
@@ -194,12 +195,18 @@ def test_settlement__insolvent_pool__declared_settled_closed_fixed_and_paid(
         view.declared_at + 9 * 24 * HOUR,
     )
     doubted = replace(view, worth=D(-1), at_most=D(0))
-    assert not view.doubted and doubted.doubted
+    assert (view.doubted, view.retold, view.certain_at) == (False, False, view.declared_at)
+    assert doubted.doubted and doubted.retold
     assert doubted.settles_from == view.declared_at + 7 * 24 * HOUR
+    later = replace(view, certain_at=view.declared_at + HOUR)
+    assert (later.settles_from, later.retold) == (view.declared_at + 2 * HOUR, False)
+    unknown = replace(view, certain_at=0)
+    assert (unknown.settles_from, unknown.retold) == (doubted.settles_from, True)
     said = Console(width=300)
     with said.capture() as shown:
         said.print(backstop_table(doubted, "USDC"))
     assert "A week, for what is in doubt" in shown.get()
+    assert "the hole is no longer certain: --declare." in shown.get()
     early = refusal(lambda: client.settle_markets(signer=keeper))
     assert early == "backstop: too early"
     system.chain.advance(HOUR)
@@ -317,7 +324,7 @@ def test_script__settlement__each_step_and_everybody_the_same_share(
     refuses(run("account", *me, "--withdraw", "100"), waits)
     inside = "deposit: in a settlement (nothing is paid in until it is called off"
     refuses(run("account", *me, "--deposit", "100"), inside)
-    refuses(run("backstop", "--settle", "all"), "backstop: too early (an hour after declaring")
+    refuses(run("backstop", "--settle", "all"), "backstop: too early (an hour after the hole is certain")
     system.chain.advance(HOUR)
     result = run("backstop", "--settle", "all", "--close", "all", "--fix", "--signer", "1")
     assert result.exit_code == 0, result.output
@@ -337,7 +344,7 @@ def test_script__settlement__each_step_and_everybody_the_same_share(
 def test_script__call_off__solvent_again(
     run: Run, saved: Path, system: Deployment, client: Client, declared: None
 ) -> None:
-    refuses(run("backstop", "--call-off"), "backstop: pool is insolvent (it is called off once")
+    refuses(run("backstop", "--call-off"), "backstop: pool is insolvent (wait until it is solvent")
     system.set_price("ETH", SHORT)
     result = run("backstop", "--call-off", "--signer", "1")
     assert result.exit_code == 0 and "Called off." in result.output, result.output
@@ -383,7 +390,7 @@ def test_script__lots_for_sale__shown_and_waited_for(
         result = run("backstop", *action, "--signer", "1")
         assert result.exit_code == 0, result.output
         system.chain.advance(HOUR)
-    refuses(run("backstop", "--fix"), "backstop: lots are not sold (buy them, or wait for 30 days")
+    refuses(run("backstop", "--fix"), "backstop: lots are not sold (buy them, or wait: 30 days")
 
 
 # ------------------------------------------------------------------ mistakes
@@ -459,12 +466,12 @@ def test_script__whom_a_deleveraging_is_refused_for__one_line_each(
 def test_script__settlement_out_of_order__one_line_each(
     run: Run, saved: Path, system: Deployment, declared: None
 ) -> None:
-    refuses(run("backstop", "--declare"), "declare was refused: backstop: wrong state (it is decl")
     refuses(run("backstop", "--fix"), "fix was refused: backstop: wrong state (once, after")
     system.set_price("ETH", SHORT)
     refuses(run("backstop", "--settle", "all"), "settle was refused: backstop: pool is solvent")
     system.set_price("ETH", INSOLVENT)
     assert run("backstop", "--settle", "ETH").exit_code == 0
+    refuses(run("backstop", "--declare"), "declare was refused: backstop: wrong state (the venue")
     refuses(run("backstop", "--call-off"), "call_off was refused: backstop: wrong state (none is")
     refuses(run("backstop", "--fix"), "backstop: market not settled (settle every market first")
     assert run("backstop", "--settle", "all").exit_code == 0
