@@ -430,6 +430,19 @@ def test_lens__scenes_of_a_storm__meet_every_reason():
         assert outcome in seen, f"{outcome}: {sorted(seen)}"
 
 
+@pytest.mark.parametrize("collateral", [False, True])
+def test_lists_of_accounts__1024__and_no_more(collateral):
+    lens = Lens(
+        System.build(Setup([MarketSetup(3_000 * 10**8, 8, PLAIN)], coins=ordinary(), credit=CREDIT))
+    )
+    contract, view = (
+        (lens.collateral, "convertible") if collateral else (lens.contract, "liquidatable")
+    )
+    nobody = [lens.system.address("alice")] * 1_025
+    assert contract.view(view, nobody[1:], 0, 1) == ()
+    assert not contract.call(view, nobody, 0, 1).ok
+
+
 def test_account__three_legs__finds_their_liquidation_prices_in_a_few_steps():
     """From a guess on: a bisection of the whole range alone would take four times the gas."""
     setup = Setup([big_coin(), small_coin(), free_coin()])

@@ -324,7 +324,9 @@ def test_script__settlement__each_step_and_everybody_the_same_share(
     refuses(run("account", *me, "--withdraw", "100"), waits)
     inside = "deposit: in a settlement (nothing is paid in until it is called off"
     refuses(run("account", *me, "--deposit", "100"), inside)
-    refuses(run("backstop", "--settle", "all"), "backstop: too early (an hour after the hole is certain")
+    refuses(
+        run("backstop", "--settle", "all"), "backstop: too early (an hour after the hole is certain"
+    )
     system.chain.advance(HOUR)
     result = run("backstop", "--settle", "all", "--close", "all", "--fix", "--signer", "1")
     assert result.exit_code == 0, result.output
