@@ -51,9 +51,9 @@ def cli(signer, deleverage, report, declare, call_off, settle, close, fix, accou
         closed, left = reports.number(done.closed), reports.number(done.size)
         screen.print(f"{done.market}: closed {closed} of {done.account}, {left} left.")
     for who in report:
-        whose = shared.account_of(who, payer)
-        lost = reports.money(client.report_loss(whose))
-        screen.print(f"Reported: {lost} {symbol} that {whose} cannot pay.")
+        reported = shared.account_of(who, payer)
+        lost = reports.money(client.report_loss(reported))
+        screen.print(f"Reported: {lost} {symbol} that {reported} cannot pay.")
     if declare:
         client.declare()
         screen.print("Declared.")
