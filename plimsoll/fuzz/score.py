@@ -1,7 +1,7 @@
 """What became of mutants: verdicts, the table of them, and the record kept in the repository.
 
-A verdict goes into a scratch file as soon as it is there, for a run that is started again. Once all
-of a function has met the fuzzer, it goes into the record, `RECORD`, from which the next full run
+A verdict goes into a scratch file as soon as it is there, for a run that is started again. What a
+full run knows of a function in the end goes into the record, `RECORD`, from which the next one
 takes it as long as the function's mutants are the same. That another function has changed since, or
 a test, is not seen: to judge everything anew, delete both.
 """
@@ -23,6 +23,7 @@ from plimsoll.fuzz.edits import Mutant
 RECORD = corpus.CORPUS.parent / "mutants.json"
 EQUIVALENT = corpus.CORPUS / "equivalent_mutants.json"  # {key: why it changes nothing}
 LEFT = "left"  # what a verdict calls a mutant that only the tests can tell any more
+UNMET = "unmet"  # what the record calls one of which there is no verdict
 
 # {file: {function or constant: {"of": hash of its mutants, "killed": how many, key: other fate}}}
 Record = dict[str, dict[str, dict[str, Any]]]
@@ -117,11 +118,11 @@ def recorded(record: Record, mutants: Iterable[Mutant]) -> list[Verdict]:
         row = record.get(file, {}).get(name)
         if row and row["of"] == _hash_of(those):
             verdicts += [Verdict(m, row.get(m.key, "killed"), "on record", 0.0) for m in those]
-    return verdicts
+    return [verdict for verdict in verdicts if verdict.fate != UNMET]
 
 
 def renewed(record: Record, mutants: Iterable[Mutant], verdicts: Iterable[Verdict]) -> Record:
-    """The record with every function of which each mutant has met the fuzzer, and without the gone.
+    """The record with what is known of these mutants' functions, and without those that are gone.
 
     Args:
         record: as it was.
@@ -132,14 +133,11 @@ def renewed(record: Record, mutants: Iterable[Mutant], verdicts: Iterable[Verdic
     functions = _by_function(mutants)
     made: Record = {file: {} for file, _ in functions}
     for (file, name), those in functions.items():
-        told = {m.key: fates[m.key] for m in those if m.key in fates}
-        row = record.get(file, {}).get(name)
-        if len(told) == len(those):
-            killed = sum(fate == "killed" for fate in told.values())
-            rest = {key: fate for key, fate in told.items() if fate != "killed"}
+        told = {m.key: fates.get(m.key, UNMET) for m in those}
+        killed = sum(fate == "killed" for fate in told.values())
+        rest = {key: fate for key, fate in told.items() if fate != "killed"}
+        if set(told.values()) != {UNMET}:
             made[file][name] = {"of": _hash_of(those), "killed": killed, **rest}
-        elif row:
-            made[file][name] = row
     return {file: functions for file, functions in {**record, **made}.items() if functions}
 
 

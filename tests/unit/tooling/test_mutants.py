@@ -74,11 +74,14 @@ def test_record__function_that_is_judged_whole__comes_back_as_it_was(tmp_path):
     }
 
 
-def test_record__function_that_is_judged_in_part_or_has_changed__is_not_known():
+def test_record__function_that_is_judged_in_part_or_has_changed__is_known_in_part_or_not_at_all():
     found = mutants.mutants_of("modules/debt.vy")
     told = [score.Verdict(m, "killed", "a list", 1.0) for m in found]
     names = {m.name for m in found if m.name != found[0].name}
-    assert set(score.renewed({}, found, told[1:])["modules/debt.vy"]) == names
+    part = score.renewed({}, found, told[1:])
+    assert {v.mutant for v in score.recorded(part, found)} == set(found[1:])
+    others = [verdict for verdict in told if verdict.mutant.name in names]
+    assert set(score.renewed({}, found, others)["modules/debt.vy"]) == names
     record = score.renewed({}, found, told)
     assert {v.mutant.name for v in score.recorded(record, found[1:])} == names
 
@@ -99,6 +102,14 @@ def test_record__files_that_were_not_judged__stay():
     found = mutants.mutants_of("modules/debt.vy")
     told = [score.Verdict(m, "killed", "a list", 1.0) for m in found]
     assert score.renewed(record, found, told)["Lens.vy"] == record["Lens.vy"]
+
+
+def test_record__of_the_repository__has_no_survivor_without_a_reason():
+    found = [m for file in mutants.SUBJECTS for m in mutants.mutants_of(file)]
+    known = score.recorded(score.load(), found)
+    lived = {v.mutant.key for v in known if v.fate == "survived"}
+    assert lived <= set(score.known_equivalent())
+    assert len(known) > len(found) / 2
 
 
 def test_scratch__last_verdict_on_a_mutant__is_the_one(tmp_path):
