@@ -297,10 +297,13 @@ def fix() -> uint256:
     live: uint256 = 0
     dead: uint256 = 0
     owed, live, dead = self._lots(s.auction)
-    if owed != 0 or live != 0 or dead != 0:
-        # A feed that is late for a block is no lot that cannot be sold.
-        if block.timestamp < self.settled_at + (PATIENCE if owed != 0 or live != 0 else DOUBT):
-            fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
+    wait: uint256 = 0
+    if owed != 0 or live != 0:
+        wait = PATIENCE
+    elif dead != 0:
+        wait = DOUBT  # a feed that is late for a block is no lot that cannot be sold
+    if wait != 0 and block.timestamp < self.settled_at + wait:
+        fixed_point.fail(reasons.BACKSTOP_LOTS_ARE_NOT_SOLD)
 
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
     held: uint256 = known.custody * s.unit

@@ -18,8 +18,8 @@ from plimsoll import cli as shared
     metavar="ADDRESS",
     help="Tell the pool what this account could not pay, or that it can by now.",
 )
-@click.option("--declare", is_flag=True, help="Declare a settlement: the pool is insolvent.")
-@click.option("--call-off", is_flag=True, help="Call it off: solvent again, or nine days later.")
+@click.option("--declare", is_flag=True, help="The pool is insolvent; again: is it certain?")
+@click.option("--call-off", is_flag=True, help="Call that off: surely solvent, or nine days later.")
 @click.option("--settle", multiple=True, metavar="BTC", help="Settle a market for good, or `all`.")
 @click.option(
     "--close",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import multiprocessing
-import pickle
 
 from plimsoll.fuzz import corpus
 from plimsoll.fuzz.artifacts import CONTRACTS, cache_folder, fingerprint
@@ -22,9 +22,10 @@ Reach = dict[str, dict[tuple[str, int], int]]
 
 def reach(jobs: int) -> Reach:
     """Where each list goes, beside what deploying a venue passes; watched on `jobs` processes."""
-    kept = cache_folder() / f"{_fingerprint()}-reach.pickle"
+    kept = cache_folder() / f"{_fingerprint()}-reach.json"
     if kept.exists():
-        return dict(pickle.loads(kept.read_bytes()))
+        told = json.loads(kept.read_text())
+        return {path: {(file, line): mask for file, line, mask in told[path]} for path in told}
     maps = [Reader(path, CONTRACTS).read() for path in MEASURED]
     found: Reach = {path: {} for path in MEASURED}
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
@@ -33,7 +34,10 @@ def reach(jobs: int) -> Reach:
             for path, places in lines.items():
                 for place in places:
                     found[path][place] = found[path].get(place, 0) | 1 << number
-    kept.write_bytes(pickle.dumps(found))
+    rows = {
+        path: [[*place, mask] for place, mask in masks.items()] for path, masks in found.items()
+    }
+    kept.write_text(json.dumps(rows))
     return found
 
 

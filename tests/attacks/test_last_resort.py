@@ -13,6 +13,7 @@ import pytest
 
 from plimsoll.fuzz.artifacts import Artifact
 from plimsoll.fuzz.system import MarketSetup, Setup, System
+from plimsoll.table import Table, default_table
 from tests.attacks.conftest import fast
 from tests.utils.backed import PLAIN, coin
 from tests.utils.broke import HOUR, WAD, Broke
@@ -24,6 +25,61 @@ SHALLOW = {
     "max_open_interest": 1_000 * WAD,
 }
 BACKSTOP = "Backstop.vy"
+
+
+# ------------------------------------------------------------------ known, and not stopped
+
+
+class Listed(Broke):
+    """The markets of a table, as they would be deployed."""
+
+    def __init__(self, table: Table) -> None:
+        setup = Setup.of(table)
+        self.compare, self.system, self.raw = True, System.build(setup), 10**setup.quote_decimals
+
+
+def test_90__matched_pair_fills_the_pools_exposure__exits_wait_as_long_as_it_stands():
+    """KNOWN LIMITATION. Exposure counts open interest, not only the skew, so a pair of mallory's in every market
+    of the default table shuts in most of a pool of 10m for fee and spread, once: there is no skew and no
+    funding. He locks 3m, and other traders can close and leave."""
+    table = default_table()
+    b = Listed(table)
+    b.do("request", "lender", "all", "lender", "lender")
+    b.wait(25 * HOUR)
+    b.do("refresh", "keeper")
+    assert b.pool.view("maxWithdraw", b.at("lender")) > 9_900_000 * b.raw
+    pair = ("mallory.1", "mallory.2")
+    for account in pair:
+        b.fund(account, 1_500_000)
+    for market, spec in enumerate(table.markets):
+        step, most = (
+            int(spec.max_skew * WAD) * 9 // 10,
+            int(spec.max_open_interest * WAD) * 99 // 100,
+        )
+        for begun in range(0, most, step):
+            size = min(step, most - begun)
+            b.do("trade", "mallory", "mallory.1", market, size)
+            b.do("trade", "mallory", "mallory.2", market, -size)
+    assert b.pool.view("maxWithdraw", b.at("lender")) < 1_100_000 * b.raw
+    assert 55_000 * WAD < 3_000_000 * WAD - sum(map(b.equity, pair)) < 65_000 * WAD
+
+
+@pytest.mark.parametrize(("price", "gains"), [(4_860, False), (4_990, True)])
+def test_48__entering_a_broke_pool_to_deleverage_it__has_a_part_of_the_premium(
+    broke_of: Make, price: int, gains: bool
+):
+    """KNOWN LIMITATION. What winners' positions give back of the premium is everybody's who is in: 3,900 on
+    40,000 in a shallow market near insolvency, and then a day in a pool that is broke; where its health is
+    not much below 1 he loses."""
+    b = broke_of(insurance_cash=0, market={**SHALLOW, "spread_ppm": 1_000, "taker_fee_ppm": 500})
+    b.crowd()
+    b.market_price(price)
+    b.do("mint", "mallory", 40_000 * b.raw)
+    before = b.wealth("mallory")
+    b.do("pool_deposit", "mallory", 40_000 * b.raw, "mallory")
+    assert b.attempt("deleverage", "mallory", "alice", 0).ok == gains
+    assert (b.wealth("mallory") > before) == gains
+    assert b.wealth("mallory") - before < 4_000 * WAD
 
 
 # ------------------------------------------------------------------ 48, 49: deleveraging
@@ -563,11 +619,7 @@ def test_23__calling_off_at_a_price_that_is_not_one_to_run__is_refused(broke_of:
     assert not b.attempt("withdraw", "mallory", "mallory", "token", 500_000 * b.raw, "mallory").ok
 
 
-@pytest.mark.defence(
-    BACKSTOP,
-    "(PATIENCE if owed != 0 or live != 0 else DOUBT)",
-    "(PATIENCE if owed != 0 or live != 0 else 0)",
-)
+@pytest.mark.defence(BACKSTOP, "        wait = DOUBT", "        wait = 0")
 def test_settlement__share_fixed_as_a_lots_feed_is_late__waits(broke_of: Make):
     """What the fund's lots bring is for the claims. Fixed in the one block in which their feed is late, the
     share was 0.77 instead of 0.86, and 256,000 stayed in custody for nobody."""
