@@ -187,13 +187,12 @@ def _compare_collateral(system: System, accounts: list[str], full: bool) -> None
 
 
 def _compare_backstop(system: System, accounts: list[str], full: bool) -> None:
-    model, house, backstop = system.model, system.clearinghouse, system.backstop
-    _same(house, "is_calm", (), model.is_calm)
-    _same(backstop, "pool_margin", (), model.pool_margin)
+    model, backstop = system.model, system.backstop
+    equity, maintenance = _same(backstop, "pool_margin", (), model.pool_margin)
     _same(backstop, "solvency", (), model.solvency)
     _same(backstop, "state", (), lambda: model.settlement.state)
-    for a, m in list(model.positions):
-        if full or model.pool_margin()[0] < model.pool_margin()[1]:
+    if full or equity < maintenance:
+        for a, m in list(model.positions):
             _same(backstop, "preview_deleverage", (a, m), model.preview_deleverage)
     if not full:
         return

@@ -14,6 +14,11 @@ from plimsoll.fuzz.revm import RevmChain
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture(scope="module")
+def every_mutant():
+    return [m for file in mutants.SUBJECTS for m in mutants.mutants_of(file)]
+
+
 def test_suites__every_path__is_there():
     paths = {path for suites in (*mutants.SUITES.values(), mutants.PURE) for path in suites}
     assert not [path for path in paths if not (ROOT / path).exists()]
@@ -41,18 +46,16 @@ def test_fate__edit_that_leaves_the_bytecode__is_the_same(tmp_path):
     assert fate == "same"
 
 
-def test_mutants_of__every_subject__have_keys_of_their_own():
-    found = [m for file in mutants.SUBJECTS for m in mutants.mutants_of(file)]
-    assert len({m.key for m in found}) == len(found) > 1_000
+def test_mutants_of__every_subject__have_keys_of_their_own(every_mutant):
+    assert len({m.key for m in every_mutant}) == len(every_mutant) > 1_000
 
 
-def test_mutants_of__every_subject__leave_no_bracket_open():
-    found = [m for file in mutants.SUBJECTS for m in mutants.mutants_of(file)]
-    assert not [m for m in found for a, b in ("()", "[]") if m.old.count(a) - m.old.count(b)]
+def test_mutants_of__every_subject__leave_no_bracket_open(every_mutant):
+    assert not [m for m in every_mutant for a, b in ("()", "[]") if m.old.count(a) - m.old.count(b)]
 
 
-def test_equivalents__each_is_a_mutant_with_a_reason():
-    keys = {m.key for file in mutants.SUBJECTS for m in mutants.mutants_of(file)}
+def test_equivalents__each_is_a_mutant_with_a_reason(every_mutant):
+    keys = {m.key for m in every_mutant}
     known = score.known_equivalent()
     assert not set(known) - keys, "these name no mutant any more"
     assert all(len(reason) > 20 for reason in known.values())
@@ -104,12 +107,11 @@ def test_record__files_that_were_not_judged__stay():
     assert score.renewed(record, found, told)["Lens.vy"] == record["Lens.vy"]
 
 
-def test_record__of_the_repository__has_no_survivor_without_a_reason():
-    found = [m for file in mutants.SUBJECTS for m in mutants.mutants_of(file)]
-    known = score.recorded(score.load(), found)
+def test_record__of_the_repository__has_no_survivor_without_a_reason(every_mutant):
+    known = score.recorded(score.load(), every_mutant)
     lived = {v.mutant.key for v in known if v.fate == "survived"}
     assert lived <= set(score.known_equivalent())
-    assert len(known) > len(found) / 2
+    assert len(known) > len(every_mutant) / 2
 
 
 def test_scratch__last_verdict_on_a_mutant__is_the_one(tmp_path):
