@@ -176,24 +176,28 @@ def deleverage(account: address, market: uint256) -> uint256:
 def declare():
     """
     @notice Declare a settlement because the pool's equity, less what reported accounts cannot pay, is below zero: from
-            now on claims on quote wait. Declared once more it tells whether the hole is certain by now, or is no longer.
+            now on claims on quote wait. Declared once more it tells whether the hole is certain by now, or is no longer:
+            for a week what is in doubt counts for the pool, then what is known decides.
     @dev Neither a freeze nor a grace stops it: reductions and withdrawals go on in both, and who won would be paid in
          full by who did not run. If the price was wrong it is called off.
          The hour runs from when the hole is certain, so that what stands declared in doubt is not settled by a price
-         that is wrong for one block.
+         that is wrong for one block; and whoever sees a hole that is gone can always stop it.
     @custom:access anyone
-    @custom:reverts "backstop: wrong state", "backstop: pool is solvent"
+    @custom:reverts "backstop: wrong state", "backstop: pool is solvent" if none is declared
     @custom:spec LIQ-11
     """
     if self.state != DECLARED:
         self._check_state(NOTHING)
+        self._must_be_insolvent()
         self.state = DECLARED
         self.declared_at = block.timestamp
         extcall CLEARINGHOUSE.set_share(1)
+    at_least: int256 = 0
     worth: int256 = 0
     at_most: int256 = 0
-    worth, at_most = self._must_be_insolvent()
-    if at_most >= 0:
+    at_least, worth, at_most = self._worth()
+    certain: bool = self._is_certain(worth, at_most)
+    if not certain:
         self.certain_at = 0
     elif self.certain_at == 0:
         self.certain_at = block.timestamp
@@ -229,8 +233,7 @@ def call_off():
 def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     """
     @notice Settle markets at their last good prices, for good: the first time with the pool's equity still below zero,
-            an hour after that was declared to be certain, or a week after the declaration. Those that are settled
-            already are skipped.
+            an hour after that was declared to be certain. Those that are settled already are skipped.
     @dev Who settles some markets leaves the others to anybody, in the same block if he likes: nobody chooses a price.
          Nor does who finds a feed dead: with positions in it such a market waits for the week, whatever it is to the
          pool.
@@ -241,14 +244,13 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     @custom:spec LIQ-11, PRC-6
     """
     self._check_calm()
-    early: bool = block.timestamp < self.declared_at + DOUBT
     if self.state != SETTLING:
         self._check_state(DECLARED)
         worth: int256 = 0
         at_most: int256 = 0
         worth, at_most = self._must_be_insolvent()
-        certain_at: uint256 = self.certain_at if at_most < 0 else 0
-        if early and (certain_at == 0 or block.timestamp < certain_at + DELAY):
+        certain: bool = self._is_certain(worth, at_most)
+        if not certain or self.certain_at == 0 or block.timestamp < self.certain_at + DELAY:
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
         self.state = SETTLING
         self.settled_at = block.timestamp
@@ -257,6 +259,7 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     for market: uint256 in market_ids:
         self._check_market(market)
         leg: IClearinghouse.Leg = self._leg(empty(address), market)
+        early: bool = self._is_early()
         if early and self._is_dead(leg) and (leg.lots != 0 or leg.skew != 0):
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_SETTLED:
@@ -293,10 +296,10 @@ def fix() -> uint256:
         if words.a >> slots.LOTS != 0 or words.a & slots.MASK_96 != 0:
             fixed_point.fail(reasons.BACKSTOP_POSITIONS_ARE_OPEN)
     # What they bring the insurance fund later would stay there.
-    owed: uint256 = 0
+    owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
     live: uint256 = 0
     dead: uint256 = 0
-    owed, live, dead = self._lots(s.auction)
+    live, dead = staticcall ICollateralAuction(s.auction).worth()
     wait: uint256 = 0
     if owed != 0 or live != 0:
         wait = PATIENCE
@@ -570,10 +573,10 @@ def _pool() -> Pool:
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
-    owed: uint256 = 0
+    owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
     live: uint256 = 0
     dead: uint256 = 0
-    owed, live, dead = self._lots(s.auction)
+    live, dead = staticcall ICollateralAuction(s.auction).worth()
     live = min(owed, live)
     pool: Pool = Pool(
         equity=self._cash(s.pool) + convert(live, int256),
@@ -614,6 +617,25 @@ def _worth() -> (int256, int256, int256):
     reported: uint256 = staticcall ILiquidityPool(s.pool).doubtful()
     worth: int256 = pool.equity - convert(reported, int256)
     return (worth - pool.at_stake, worth, pool.equity + pool.unsure)
+
+
+@internal
+@view
+def _is_early() -> bool:
+    """
+    @notice Whether the week of doubt is not over.
+    """
+    return block.timestamp < self.declared_at + DOUBT
+
+
+@internal
+@view
+def _is_certain(worth: int256, at_most: int256) -> bool:
+    """
+    @notice Whether there is a hole: whatever is in doubt, or, once the week is over, as far as is known.
+    """
+    early: bool = self._is_early()
+    return at_most < 0 if early else worth < 0
 
 
 @internal
@@ -665,31 +687,6 @@ def _is_opposite(leg: IClearinghouse.Leg) -> bool:
     @notice Whether a position is on the other side than the pool's, which has minus the skew.
     """
     return (leg.size > 0 and leg.skew > 0) or (leg.size < 0 and leg.skew < 0)
-
-
-@internal
-@view
-def _lots(auction: address) -> (uint256, uint256, uint256):
-    """
-    @notice What lots owe the pool, and what they bring at the least: those with a live price, and the others, at their
-            last good ones.
-    @dev The auction's account holds what its lots have left.
-    @return (owed, live, dead) [WAD quote]
-    """
-    live: uint256 = 0
-    dead: uint256 = 0
-    owed: uint256 = staticcall ICollateralAuction(auction).owed_to_pool()
-    tokens: uint256 = 0
-    interest: uint256 = 0
-    tokens, interest = staticcall CLEARINGHOUSE.backing(auction)
-    for id: uint256 in range(MAX_TOKENS):
-        if (tokens >> id) & 1 != 0:
-            h: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(auction, id)
-            if h.status == prices.LIVE:
-                live += h.credit
-            else:
-                dead += h.credit
-    return (owed, live, dead)
 
 
 # ------------------------------------------------------------------ INTERNAL: deleveraging

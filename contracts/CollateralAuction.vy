@@ -42,6 +42,7 @@ interface IListing:
 PPM: constant(uint256) = 10**6
 WAD: constant(uint256) = 10**18
 PAGE: constant(uint256) = 64
+MAX_TOKENS: constant(uint256) = 16
 WRITE_OFF_AFTER: constant(uint256) = 30 * 86_400  # [s] since a lot's feed was seen live
 
 # ------------------------------------------------------------------ IMMUTABLES
@@ -240,6 +241,31 @@ def clearinghouse() -> address:
     @custom:access anyone
     """
     return CLEARINGHOUSE.address
+
+
+@external
+@view
+def worth() -> (uint256, uint256):
+    """
+    @notice What all lots together bring at the least, of each token what is left of it: those with a live price, and
+            the others at their last good ones. What lots owe, and to whom, is another matter.
+    @return (live, dead) [WAD quote]
+    @custom:access anyone
+    @custom:spec LIQ-7
+    """
+    live: uint256 = 0
+    dead: uint256 = 0
+    tokens: uint256 = 0
+    interest: uint256 = 0
+    tokens, interest = staticcall CLEARINGHOUSE.backing(self)
+    for id: uint256 in range(MAX_TOKENS):
+        if (tokens >> id) & 1 != 0:
+            held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, id)
+            if held.status == prices.LIVE:
+                live += held.credit
+            else:
+                dead += held.credit
+    return (live, dead)
 
 
 @external

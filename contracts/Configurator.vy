@@ -1,6 +1,7 @@
 # pragma version 0.4.3
 # pragma evm-version cancun
 # pragma nonreentrancy on
+# pragma optimize codesize
 """
 @title Configurator
 @license AGPL-3.0-only
@@ -60,6 +61,7 @@ MIN_PRICE: constant(uint256) = 10**6  # [WAD quote/base] so that no fee is lost 
 MAX_DEPTH: constant(uint256) = 2**106  # [WAD quote] a market's skew scale at its greatest price
 MIN_NOTICE: constant(uint256) = 3 * 86_400  # [s] of a ramp, and of a settlement
 MAX_NOTICE: constant(uint256) = 30 * 86_400  # [s]
+DOUBT: constant(uint256) = 7 * 86_400  # [s] after a notice, for a dead price to come back or get another feed
 STEP: constant(uint256) = 3_600  # [s] of a ramp, in one call at most
 MAX_PAUSE: constant(uint256) = 7 * 86_400  # [s]
 MAX_FREEZE: constant(uint256) = 86_400  # [s]
@@ -148,7 +150,9 @@ def list_market(name: String[32], terms: IConfigurator.Terms) -> uint256:
 @external
 def configure_market(market: uint256, terms: IConfigurator.Terms):
     """
-    @notice Change a market's terms at once, within what cannot hurt an open account. A ramp of its terms ends.
+    @notice Change a market's terms at once, within what cannot hurt an open account. A ramp of its terms ends. Of one
+            that is delisted, and only reduces, while its price is dead: else its feed's end would leave a price of its
+            last block to settle at.
     @param market [id]
     @param terms [struct] all of them, changed or not
     @custom:access owner
@@ -156,8 +160,13 @@ def configure_market(market: uint256, terms: IConfigurator.Terms):
     @custom:spec MGN-3, MGN-8
     """
     ownable._check_owner()
-    old: IConfigurator.Terms = self._listed(market)
+    assert market < self.market_count, "market: unknown"
+    old: IConfigurator.Terms = self._terms[market]
     leg: IClearinghouse.Leg = self._leg(market)
+    if self.settles_at[market] != 0:
+        assert (
+            leg.status != prices.LIVE and old.feed != empty(address) and terms.reduce_only
+        ), "configurator: delisted"
     open_interest: uint256 = slots.open_interest(leg.lots, leg.skew)
     if open_interest != 0:  # as it is while anybody has a position: none is smaller than a lot
         assert (
@@ -315,7 +324,8 @@ def delist_market(market: uint256, duration: uint256):
 def settle_market(market: uint256):
     """
     @notice Settle a market for good at its last good price: the Clearinghouse keeps that of now first, if it is valid,
-            and has no feed any more. Its funding stands still.
+            and has no feed any more. Its funding stands still. With positions in it and no live price it waits for a week
+            more than the notice: nobody chooses the block in which its feed is late.
     @param market [id]
     @custom:access anyone after the notice; the Backstop at any time
     @custom:reverts "market: unknown", "configurator: settled", "configurator: not yet", "venue: frozen or in grace"
@@ -327,6 +337,9 @@ def settle_market(market: uint256):
     backstop: address = (staticcall CLEARINGHOUSE.settings()).backstop
     if msg.sender != backstop:
         assert settles_at != 0 and block.timestamp >= settles_at, "configurator: not yet"
+        leg: IClearinghouse.Leg = self._leg(market)
+        if leg.status != prices.LIVE and (leg.lots != 0 or leg.skew != 0):
+            assert block.timestamp >= settles_at + DOUBT, "configurator: not yet"
         # After an outage the last good price is one of before it: the grace is for the feed, too.
         calm: bool = staticcall CLEARINGHOUSE.is_calm()
         assert calm, "venue: frozen or in grace"

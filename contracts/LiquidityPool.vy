@@ -212,7 +212,9 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
 
     request: ILiquidityPool.Request = self._requests[controller]
     total: uint256 = request.shares + shares
-    v.nav += convert(v.due, int256)  # a bound for the claim should not depend on what was seized just before
+    # A bound for the claim should not depend on what was seized, or reported, just before: the claim itself will.
+    v.lots = v.due
+    v.doubtful = 0
     worth: uint256 = self._worth(total, v)
     if request.shares != 0 and block.timestamp <= request.claimable_at + CLAIM_WINDOW:
         worth = min(worth, request.worth * total // request.shares)
@@ -339,7 +341,8 @@ def report(account: address) -> uint256:
             the pool had borne it, but for what the insurance fund has. After a liquidation or a recovery the next
             report takes it back: who leaves, or stays, can see to that himself.
     @param account [address] any
-    @return [WAD quote] what cash, unrealised PnL at the best known prices and live tokens, in a seizure, leave unpaid
+    @return [WAD quote] what cash, unrealised PnL at the best known prices and tokens leave unpaid: live ones count what
+            they bring in a seizure, dead ones what they do for health
     @custom:access anyone
     @custom:spec LPV-2
     """
@@ -693,6 +696,7 @@ def _value() -> ILiquidityPool.Valuation:
         nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)),
         spread=0,
         due=0,
+        lots=0,
         doubtful=self._doubtful(),
         live=staticcall CLEARINGHOUSE.is_calm(),
     )
@@ -700,6 +704,8 @@ def _value() -> ILiquidityPool.Valuation:
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
     owed: uint256 = self._up(credit[4] * credit[3], WAD)
     v.due = staticcall ICollateralAuction(settings.auction).owed_to_pool()
+    if v.due != 0:
+        v.lots = min(v.due, (staticcall ICollateralAuction(settings.auction).worth())[0])
     v.due += owed - min(owed, credit[0] & slots.MASK_128)
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
     for id: uint256 in range(count, bound=markets.MAX_MARKETS):
@@ -753,8 +759,8 @@ def _loss_of(account: address) -> uint256:
     for id: uint256 in range(collateral.MAX_TOKENS):
         if (tokens >> id) & 1 != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(account, id)
-            if held.status == prices.LIVE:
-                left += convert(held.credit, int256)
+            # A dead one as it counts for its holder's health: that fades, and a feed that is late makes no loss.
+            left += convert(held.credit if held.status == prices.LIVE else held.maintenance, int256)
     return convert(-min(left, 0), uint256)
 
 
@@ -762,9 +768,10 @@ def _loss_of(account: address) -> uint256:
 @pure
 def _stays(v: ILiquidityPool.Valuation) -> int256:
     """
-    @notice The NAV that an exit is priced at, and that bounds it: what is doubtful is left to those who stay.
+    @notice The NAV that an exit is priced at, and that bounds it: with what live lots bring, so that nobody turns a debt
+            into a lot in front of a claim; what is doubtful is left to those who stay.
     """
-    return v.nav - convert(v.doubtful, int256)
+    return v.nav + convert(v.lots, int256) - convert(v.doubtful, int256)
 
 
 @internal
@@ -851,9 +858,9 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     exposure: uint256 = 0
     known_at: uint256 = 0
     nav, exposure, known_at = slots.unpack_book(known.book)
-    # What is lent is not there: who took it would take what custody has for traders.
+    # What is lent, or given for lots, is not there: who took it would take what custody has for traders.
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
-    stays: uint256 = credit[0] & slots.MASK_128
+    stays: uint256 = (credit[0] & slots.MASK_128) + v.lots
     if exposure != 0:
         if settings.max_pool_leverage_ppm == 0:
             return (0, lets_go)

@@ -226,7 +226,8 @@ class Backstop:
     reason: str  # why nobody may be deleveraged now; empty: somebody may
     state: str  # of the settlement, one of `STATES`
     declared_at: int  # [unix s] 0: it is not
-    certain_at: int  # [unix s] since when the hole is declared to be certain; 0: it is in doubt
+    certain: bool  # whether it is insolvent whatever is in doubt; a week after the declaration, as far as is known
+    certain_at: int  # [unix s] since when that is declared; 0: it is not
     settled_at: int  # [unix s] of the first market; 0: none is
     share: Decimal | None  # of each claim; None: not fixed
 
@@ -242,22 +243,24 @@ class Backstop:
 
     @property
     def doubted(self) -> bool:
-        """Whether what is in doubt may make an insolvent pool solvent."""
-        return self.worth < 0 <= self.at_most
+        """Whether what is in doubt may make an insolvent pool solvent, and still counts."""
+        return self.worth < 0 and not self.certain
 
     @property
-    def settles_from(self) -> int:
-        """When the first market may be settled [unix s], once it is declared; see `retold`."""
-        week = self.declared_at + model.DOUBT_DELAY
-        sure = self.certain_at and not self.doubted
-        return min(self.certain_at + model.SETTLE_DELAY, week) if sure else week
+    def settles_from(self) -> int | None:
+        """When the first market may be settled [unix s]; None: in an hour, once `certain` is told."""
+        told = self.certain and self.certain_at
+        return self.certain_at + model.SETTLE_DELAY if told else None
 
     @property
     def retold(self) -> bool:
         """Whether declaring once more would tell that the hole is certain by now, or no longer."""
-        return (
-            self.state == "declared" and not self.solvent and self.doubted == bool(self.certain_at)
-        )
+        return self.state == "declared" and self.certain != bool(self.certain_at)
+
+    @property
+    def certain_after(self) -> int:
+        """When what is in doubt counts no longer [unix s], once it is declared."""
+        return self.declared_at + model.DOUBT_DELAY
 
     @property
     def lapses_at(self) -> int:
@@ -773,6 +776,8 @@ class Client:
         state = STATES[int(self._of_backstop("state"))]
         share = int(self._of_backstop("share"))
         at_least, worth, at_most = map(int, self._of_backstop("solvency"))
+        declared_at = int(self._of_backstop("declared_at"))
+        early = self.chain.now < declared_at + model.DOUBT_DELAY
         return Backstop(
             equity=from_wad(equity),
             maintenance=from_wad(maintenance),
@@ -783,7 +788,8 @@ class Client:
             at_most=from_wad(at_most),
             reason=self._no_deleveraging(),
             state=state,
-            declared_at=int(self._of_backstop("declared_at")),
+            declared_at=declared_at,
+            certain=(at_most if early else worth) < 0,
             certain_at=int(self._of_backstop("certain_at")),
             settled_at=int(self._of_backstop("settled_at")),
             share=from_wad(share) if state == "fixed" else None,

@@ -1043,13 +1043,14 @@ class Valuation(NamedTuple):
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
     due: int  # [WAD quote] on its way: interest not posted, lots not sold
+    lots: int  # [WAD quote] of that, what live lots bring at the least
     doubtful: int  # [WAD quote] reported losses beyond the insurance fund
     live: bool
 
     @property
     def stays(self) -> int:
         """The NAV that an exit is priced at [WAD quote]."""
-        return self.nav - self.doubtful
+        return self.nav + self.lots - self.doubtful
 
 
 class Request(NamedTuple):
@@ -2279,7 +2280,7 @@ class Model:
 
     def pool_margin(self) -> tuple[int, int]:
         """The pool's own equity, with what live lots bring it, and maintenance (LIQ-9)."""
-        live, _ = self._lots()
+        live, _ = self.worth_of_lots()
         worth, asked = self.header_of(self.settings.pool).cash + min(self.owed_to_pool(), live), 0
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
@@ -2406,11 +2407,12 @@ class Model:
         """
         state = self.settlement.state
         require(state in (NOT_DECLARED, DECLARED), "backstop: wrong state")
-        worth, at_most = self._must_be_insolvent()
         if state == NOT_DECLARED:
+            self._must_be_insolvent()
             self.settlement = Settlement(DECLARED, self.now)
             self.set_share(self.settings.backstop, 1)
-        certain_at = (self.settlement.certain_at or self.now) if at_most < 0 else 0
+        worth = self.solvency()[1]
+        certain_at = (self.settlement.certain_at or self.now) if self.is_certain() else 0
         self.settlement = self.settlement._replace(certain_at=certain_at)
         self._emit(self.settings.backstop, SettlementDeclared(self.now, worth, certain_at))
 
@@ -2420,7 +2422,7 @@ class Model:
         The least: its positions at dead prices are lost. The most: they are won, dead lots bring
         what they owe it, and no report is true [WAD quote].
         """
-        equity, (live, dead) = self.pool_margin()[0], self._lots()
+        equity, (live, dead) = self.pool_margin()[0], self.worth_of_lots()
         worth, at_stake = equity - self.doubtful(), 0
         for leg in [self.leg(NOWHERE, market) for market in range(len(self.listed))]:
             if self._is_dead(leg):
@@ -2432,10 +2434,18 @@ class Model:
         """Whether a market has neither a live price nor a settled one."""
         return leg.status != LIVE and not self.is_settled(leg.id)
 
-    def _must_be_insolvent(self) -> tuple[int, int]:
+    def is_certain(self) -> bool:
+        """Whether there is a hole whatever is in doubt; after a week, as far as is known."""
         _, worth, at_most = self.solvency()
+        return (at_most if self._is_early() else worth) < 0
+
+    def _is_early(self) -> bool:
+        return self.now < self.settlement.declared_at + DOUBT_DELAY
+
+    def _must_be_insolvent(self) -> int:
+        worth = self.solvency()[1]
         require(worth < 0, "backstop: pool is solvent")
-        return worth, at_most
+        return worth
 
     @atomic
     def call_off(self, sender: str) -> None:
@@ -2451,25 +2461,23 @@ class Model:
 
     @atomic
     def settle_markets(self, sender: str, markets: list[int]) -> None:
-        """The Backstop's ``settle``: settle markets for good, an hour after (LIQ-11).
+        """The Backstop's ``settle``: settle markets for good, an hour after it is certain (LIQ-11).
 
-        A week after, while it is in doubt that the pool is insolvent, or what a market's price is.
+        For a week, what is in doubt counts for the pool, and a market whose price is dead waits.
         """
         require(len(markets) <= MAX_MARKETS, "")
         self._check_calm()
-        early = self.now < self.settlement.declared_at + DOUBT_DELAY
         if self.settlement.state != SETTLING:
             require(self.settlement.state == DECLARED, "backstop: wrong state")
-            worth, at_most = self._must_be_insolvent()
-            certain_at = self.settlement.certain_at if at_most < 0 else 0
-            sure = certain_at and self.now >= certain_at + SETTLE_DELAY
-            require(sure or not early, "backstop: too early")
+            worth, certain_at = self._must_be_insolvent(), self.settlement.certain_at
+            sure = self.is_certain() and certain_at and self.now >= certain_at + SETTLE_DELAY
+            require(sure, "backstop: too early")
             self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
             self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
         for market in markets:
             require(market < len(self.listed), "market: unknown")
             leg = self.leg(NOWHERE, market)
-            waits = early and self._is_dead(leg) and (leg.lots or leg.skew)
+            waits = self._is_early() and self._is_dead(leg) and (leg.lots or leg.skew)
             require(not waits, "backstop: too early")
             if not self.is_settled(market):
                 self.settle_market(self.settings.backstop, market)
@@ -2482,7 +2490,7 @@ class Model:
             require(self.is_settled(market), "backstop: market not settled")
             state = self.markets[market].a
             require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
-        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self._lots()[1] else 0
+        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self.worth_of_lots()[1] else 0
         late = self.now >= self.settlement.settled_at + delay
         require(late, "backstop: lots are not sold")
         held = self.custody * self.settings.unit
@@ -2500,9 +2508,9 @@ class Model:
 
     def _awaits_lots(self) -> bool:
         """Whether lots owe the pool, or can be sold now."""
-        return self.owed_to_pool() != 0 or self._lots()[0] != 0
+        return self.owed_to_pool() != 0 or self.worth_of_lots()[0] != 0
 
-    def _lots(self) -> tuple[int, int]:
+    def worth_of_lots(self) -> tuple[int, int]:
         """What lots bring at the least: live ones, and others at their last good prices.
 
         All lots of a token at once: the auction's account holds it [WAD quote].
@@ -2533,7 +2541,12 @@ class Model:
     def configure_market(self, sender: str, market: int, terms: Terms) -> None:
         """Change a market's terms, within what cannot hurt an open account (MGN-3, MGN-8)."""
         require(sender == self.owner, "ownable: caller is not the owner")
-        old = self._listed(market)
+        require(market < len(self.listed), "market: unknown")
+        old = self.listed[market][1]
+        dead = self.leg(NOWHERE, market).status != LIVE
+        if market in self.settles_at:  # what is left to it is another feed
+            ailing = dead and old.feed != NOWHERE and terms.reduce_only
+            require(ailing, "configurator: delisted")
         state = self.markets[market].a
         open_interest = slots.open_interest(state.lots, state.skew)
         if open_interest:
@@ -2543,7 +2556,6 @@ class Model:
                 "configurator: bounds of open market",
             )
             kept = (terms.feed, terms.max_age) == (old.feed, old.max_age)
-            dead = self.leg(NOWHERE, market).status != LIVE
             require(kept or (terms.feed != old.feed and dead), "configurator: feed of open market")
             require(terms.skew_scale == old.skew_scale, "configurator: scale of open market")
             lower = ("im_ppm", "mm_ppm", "reward", "liquidation_fee_ppm")
@@ -2633,6 +2645,10 @@ class Model:
         over = market in self.settles_at and self.now >= self.settles_at[market]
         if sender != self.settings.backstop:
             require(over, "configurator: not yet")
+            leg = self.leg(NOWHERE, market)
+            if leg.status != LIVE and (leg.lots or leg.skew):
+                late = self.now >= self.settles_at[market] + DOUBT_DELAY
+                require(late, "configurator: not yet")
             self._check_calm()
         elif not over:
             self._end_ramp(market)
@@ -3041,8 +3057,8 @@ class Model:
         self._check_exit(valuation)
         request = self.requests.get(controller, Request())
         total = fits_word(request.shares + shares)
-        # A bound for the claim should not depend on what was seized just before.
-        worth = self._worth(total, valuation._replace(nav=valuation.nav + valuation.due))
+        # A bound for the claim should not depend on what was seized, or reported, just before.
+        worth = self._worth(total, valuation._replace(lots=valuation.due, doubtful=0))
         if request.shares and self.now <= request.claimable_at + CLAIM_WINDOW:
             worth = min(worth, floor_div(fits_word(request.worth * total), request.shares))
         require(worth != 0, "pool: zero assets")
@@ -3191,7 +3207,9 @@ class Model:
         nav = self.header_of(self.settings.pool).cash
         # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
-        due = self.owed_to_pool() + max(owed - self.debts.total, 0)
+        by_lots = self.owed_to_pool()
+        lots = min(by_lots, self.worth_of_lots()[0]) if by_lots else 0
+        due = by_lots + max(owed - self.debts.total, 0)
         spread, live = 0, self.is_calm()
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
@@ -3208,14 +3226,16 @@ class Model:
                 spread += premium
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        return Valuation(nav, spread, due, self.doubtful(), live)
+        return Valuation(nav, spread, due, lots, self.doubtful(), live)
 
     @atomic
     def report(self, sender: str, account: str) -> int:
         """Tell what an account could not pay if it were closed now (LPV-2) [WAD quote]."""
         left = self.header_of(account).cash - self.interest_of(account)
         left += self._value(account, self.header_of(account).bitmap).pnl
-        left += self._backing(account).credit
+        # A dead token as it counts for its holder's health: that fades.
+        held = [self.holding(account, id) for id in _bits(self._token_bits(account))]
+        left += sum(h.credit if h.status == LIVE else h.maintenance for h in held)
         loss = max(-left, 0) if account != self.settings.pool else 0
         self.losses[account] = loss
         losses = sum(self.losses.values())
@@ -3328,7 +3348,7 @@ class Model:
         """
         if self.share or not v.live or v.stays <= 0:
             return 0
-        stays = self.debts.total  # what is lent is not there
+        stays = self.debts.total + v.lots  # what is lent, or given for lots, is not there
         if self.book.exposure:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0

@@ -254,16 +254,19 @@ def _steps(backstop: Backstop) -> Iterator[Text]:
     if backstop.state == "none" and not backstop.solvent:
         yield Text("Insolvent: anyone may declare a settlement: --declare.", style="bold red")
     elif backstop.state == "declared":
-        now, later = f"{date(backstop.settles_from)} UTC", f"{date(backstop.lapses_at)} UTC"
+        at, later = backstop.settles_from, f"{date(backstop.lapses_at)} UTC"
+        hour = "an hour after it is declared to be certain"
         text = (
-            f"If the pool is insolvent then, anyone may settle markets from {now}: --settle all. "
+            f"If the pool is insolvent then, anyone may settle markets "
+            f"{f'from {date(at)} UTC' if at else hour}: --settle all. "
             f"Once it is solvent without doubt, and from {later} in any case, anyone may call it "
             f"off: --call-off."
         )
         if backstop.doubted:
-            text += " A week, for what is in doubt: dead prices, and losses that are only reported."
+            week = f"{date(backstop.certain_after)} UTC"
+            text += f" Dead prices and losses that are only reported are in doubt until {week}."
         if backstop.retold:
-            known = "no longer certain" if backstop.doubted else "certain by now: the hour begins"
+            known = "certain by now: the hour begins" if backstop.certain else "no longer certain"
             text += f" Declared once more, the hole is {known}: --declare."
         yield Text(text, style="yellow")
     elif backstop.state == "settling":

@@ -168,7 +168,7 @@ class LastResortDraws:
                 self.wait_for(model.settlement.declared_at + DECLARATION_LAPSE)
             if rng.random() < 0.3:
                 return ["call_off", self.anybody()]
-            doubted = model.solvency()[2] >= 0
+            doubted = not model.is_certain()
             if rng.random() < (0.8 if doubted == bool(model.settlement.certain_at) else 0.1):
                 return ["declare", self.anybody()]
             if doubted and rng.random() < 0.7:
@@ -217,7 +217,7 @@ class LastResortDraws:
                 self.queue.append(["mint", "lender", 2**90 // model.settings.unit])
                 return ["buy", "lender", lot, "all", None, "lender"]
             self.wait_for(model.settlement.settled_at + PATIENCE)
-        elif model._lots()[1] and rng.random() < 0.7:
+        elif model.worth_of_lots()[1] and rng.random() < 0.7:
             self.wait_for(model.settlement.settled_at + DOUBT_DELAY)
         return ["fix", self.anybody()]
 

@@ -195,7 +195,8 @@ class Standing:
 
     def __init__(self, model: Model) -> None:
         self.health = {a: model.health(a) for a, h in model.headers.items() if h.bitmap or h.flags}
-        self.nav = model.valuation().nav
+        worth = model.valuation()
+        self.nav, self.lots = worth.nav, worth.lots
         self.supply = model.supply
 
 
@@ -620,13 +621,13 @@ def the_pool_loses_bad_debt_alone(step: Step) -> str | None:
 
 @on_step("LPV-2")
 def a_share_loses_nothing_to_who_comes_and_goes(step: Step) -> str | None:
-    """Entries and claims round for those who stay."""
+    """Entries and claims round for those who stay; with what live lots bring, as claims have it."""
     standing = step.before.standing
     if standing is None or not step.outcome.ok or not about_shares(step.op):
         return None
     model = step.system.model
-    unit = model.settings.unit
-    was, now = standing.nav + unit, model.valuation().nav + unit
+    unit, worth = model.settings.unit, model.valuation()
+    was, now = standing.nav + standing.lots + unit, worth.nav + worth.lots + unit
     if now * (standing.supply + VIRTUAL_SHARES) < was * (model.supply + VIRTUAL_SHARES):
         return f"{was} of {standing.supply}, {now} of {model.supply}"
     return None

@@ -178,6 +178,7 @@ def _compare_collateral(system: System, accounts: list[str], full: bool) -> None
     if full:
         _same(auction, "lot_count", (), lambda: len(model.lots))
         _same(auction, "owed_to_pool", (), model.owed_to_pool)
+        _same(auction, "worth", (), model.worth_of_lots)
         _same(auction, "open_lots", (0,), lambda start: tuple(model.open_lots(start)))
         for last in model.lots[-2:]:
             _same(auction, "cost_of", (last.id, 1, 0), model.cost_of)

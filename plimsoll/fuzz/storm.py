@@ -35,7 +35,6 @@ from plimsoll.fuzz.system import STRANGER, Artifacts, Op, Setup, System, compile
 from plimsoll.model import (
     DAY,
     DECLARED,
-    DOUBT_DELAY,
     FIXED,
     HOUR,
     NOT_DECLARED,
@@ -604,21 +603,20 @@ class Day:
         worth, asked = self.model.pool_margin()
         if state == NOT_DECLARED and worth < asked and calm:
             self.deleverage()
-        at_least, worth, at_most = self.model.solvency()
-        retold = (at_most < 0) != bool(self.model.settlement.certain_at)
-        if worth < 0 and (state == NOT_DECLARED or (state == DECLARED and retold)):
-            self.require(self.do("declare", "keeper").ok, "declare", f"{worth}")
-        elif state == DECLARED and at_least >= 0 and calm:
+        at_least, worth, _ = self.model.solvency()
+        retold = self.model.is_certain() != bool(self.model.settlement.certain_at)
+        if state == DECLARED and at_least >= 0 and calm:
             self.require(self.do("call_off", "keeper").ok, "call off", f"{worth}")
+        elif (state == NOT_DECLARED and worth < 0) or (state == DECLARED and retold):
+            self.require(self.do("declare", "keeper").ok, "declare", f"{worth}")
         elif state == DECLARED and calm and self.ripe():
             self.settle()
 
     def ripe(self) -> bool:
-        """Whether the hour in which the hole is certain is over; the week, while it is in doubt."""
-        now, done = self.system.chain.now, self.model.settlement
-        _, worth, at_most = self.model.solvency()
-        sure = at_most < 0 and done.certain_at and now >= done.certain_at + SETTLE_DELAY
-        return worth < 0 and bool(sure or now >= done.declared_at + DOUBT_DELAY)
+        """Whether the hour in which the hole is certain is over."""
+        certain_at = self.model.settlement.certain_at
+        over = certain_at and self.system.chain.now >= certain_at + SETTLE_DELAY
+        return bool(over) and self.model.is_certain()
 
     def deleverage(self) -> None:
         """The first of the Backstop's rank, market by market, the fullest first."""

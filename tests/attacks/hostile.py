@@ -259,7 +259,7 @@ class Hostile:
                 "cost_of": (0, 1, 0),
                 "lot": (0,),
                 "open_lots": (0,),
-                **dict.fromkeys(("clearinghouse", "lot_count", "owed_to_pool"), ()),
+                **dict.fromkeys(("clearinghouse", "lot_count", "owed_to_pool", "worth"), ()),
             }
         return {
             "account": (victim,),

@@ -509,6 +509,7 @@ ACCESS: dict[str, dict[str, str]] = {
         "open_lots(uint256)": VIEW,
         "lot_count()": VIEW,
         "owed_to_pool()": VIEW,
+        "worth()": VIEW,
     },
     "LiquidityPool": {
         "transfer(address,uint256)": OWN,

@@ -25,6 +25,7 @@ SHALLOW = {
     "max_open_interest": 1_000 * WAD,
 }
 BACKSTOP = "Backstop.vy"
+CONFIGURATOR = "Configurator.vy"
 
 
 # ------------------------------------------------------------------ known, and not stopped
@@ -257,8 +258,8 @@ def in_lots(broke_of: Make) -> Broke:
 
 @pytest.mark.defence(
     BACKSTOP,
-    "if early and (certain_at == 0 or block.timestamp < certain_at + DELAY):",
-    "if early and certain_at == 0:",
+    "if not certain or self.certain_at == 0 or block.timestamp < self.certain_at + DELAY:",
+    "if not certain or self.certain_at == 0:",
 )
 @pytest.mark.defence(BACKSTOP, "    if worth >= 0:\n", "    if worth == max_value(int256):\n")
 def test_settlement__declared_on_a_glitch_of_a_price__settles_nothing(broke_of: Make):
@@ -266,6 +267,7 @@ def test_settlement__declared_on_a_glitch_of_a_price__settles_nothing(broke_of: 
     would have every market settled at that price for ever."""
     b = broke_of()
     b.crowd()
+    assert not b.attempt("declare", "mallory").ok
     b.market_price(6_000)
     b.do("declare", "mallory")
     assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
@@ -513,8 +515,8 @@ def test_settlement__on_a_glitch_down_that_a_feed_dies_of__waits_a_week(broke_of
 
 @pytest.mark.defence(
     BACKSTOP,
-    "    self._check_calm()\n    early",
-    "    early",
+    "    self._check_calm()\n    if self.state",
+    "    if self.state",
 )
 def test_settlement__rest_of_the_markets_at_a_glitch__waits_for_the_freeze_to_end(broke_of: Make):
     """A settlement has begun, of one market or none, and another's price is wrong for a block: the guardian
@@ -568,8 +570,8 @@ def test_settlement__of_a_market_whose_sides_are_even_as_its_feed_dies__waits_a_
 
 @pytest.mark.defence(
     BACKSTOP,
-    "if early and (certain_at == 0 or block.timestamp < certain_at + DELAY):",
-    "if early and (at_most >= 0 or block.timestamp < self.declared_at + DELAY):",
+    "if not certain or self.certain_at == 0 or block.timestamp < self.certain_at + DELAY:",
+    "if not certain or block.timestamp < self.declared_at + DELAY:",
 )
 def test_settlement__declared_in_doubt_and_certain_for_a_block__waits_an_hour(broke_of: Make):
     """A declaration stands because a dead price may be true, for a week. A price of another market that is
@@ -592,6 +594,112 @@ def test_settlement__declared_in_doubt_and_certain_for_a_block__waits_an_hour(br
     b.wait(2 * HOUR)
     b.market_price(300_000, 1)
     assert not b.attempt("settle_markets", "mallory", [1]).ok
+
+
+def in_two_minds(broke_of: Make) -> Broke:
+    """A dead market of 1.5m against a pool of a million, a lender without positions, and mallory's own market."""
+    b = broke_of(insurance_cash=0)
+    b.crowd()
+    b.long("mallory", 20, 20_000, 1)
+    b.fund("lender", 500_000)
+    b.do("fault", 0, "revert")
+    return b
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "    certain: bool = self._is_certain(worth, at_most)\n    if not certain:\n",
+    "    self._must_be_insolvent()\n    certain: bool = self._is_certain(worth, at_most)\n    if not certain:\n",
+)
+def test_settlement__hole_of_a_glitch_beside_a_dead_market__is_told_to_be_none(broke_of: Make):
+    """The dead market's notional is more than the pool has: what one block of another's wrong price declared
+    could be neither called off nor declared in doubt again, and with a second such block, hours later,
+    20,000 became 1.69m."""
+    b = in_two_minds(broke_of)
+    b.market_price(300_000, 1)
+    b.do("declare", "mallory")
+    b.market_price(3_000, 1)
+    assert not b.attempt("call_off", "keeper").ok
+    b.attempt("declare", "keeper")
+    b.wait(2 * HOUR)
+    b.market_price(300_000, 1)
+    assert not b.attempt("settle_markets", "mallory", [1]).ok
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "        if not certain or self.certain_at == 0 or block.timestamp < self.certain_at + DELAY:\n",
+    "        early: bool = self._is_early()\n"
+    "        if early and (not certain or block.timestamp < self.certain_at + DELAY):\n",
+)
+def test_settlement__glitch_after_the_week_of_doubt__waits_an_hour_like_any(broke_of: Make):
+    """From the week's end to the lapse nobody had to declare that the hole was certain: a wrong price of one
+    block settled all, and 20,000 became 1.49m."""
+    b = in_two_minds(broke_of)
+    b.do("fault", 0, "ok")
+    b.market_price(12_000)
+    b.do("poke", "keeper", 0)
+    b.do("fault", 0, "revert")
+    b.do("declare", "keeper")
+    b.do("fault", 0, "ok")
+    b.market_price(3_000)
+    b.do("poke", "keeper", 0)
+    b.do("fault", 0, "revert")
+    b.wait(7 * 24 * HOUR)
+    b.market_price(300_000, 1)
+    assert not b.attempt("settle_markets", "mallory", [1]).ok
+
+
+def delisted_and_dead(broke_of: Make) -> Broke:
+    """A notice of three days is almost over; a wrong price of one block was kept, and the feed died of it."""
+    b = broke_of(insurance_cash=0)
+    b.crowd()
+    b.long("keeper", -300, 200_000)
+    b.do("delist", "owner", 0, 72 * HOUR)
+    b.wait(71 * HOUR)
+    b.market_price(12_000)
+    b.do("poke", "alice", 0)
+    b.do("fault", 0, "revert")
+    return b
+
+
+@pytest.mark.defence(
+    CONFIGURATOR,
+    "            assert block.timestamp >= settles_at + DOUBT",
+    "            assert True",
+)
+def test_settlement__notice_that_ends_in_the_week_of_doubt__waits_for_it(broke_of: Make):
+    """A dead market has a week in a settlement, unless it was delisted: when its notice ended anybody settled
+    it at the price of one block, and two hours after the declaration 400,000 were 1.47m, of an honest
+    short's 200,000 nothing was left."""
+    b = delisted_and_dead(broke_of)
+    b.do("declare", "alice")
+    b.wait(HOUR, fresh=False)
+    b.market_price(3_000, 1)
+    assert not b.attempt("settle_market", "alice", 0).ok
+
+
+@pytest.mark.defence(
+    CONFIGURATOR,
+    "            leg.status != prices.LIVE and old.feed != empty(address) and terms.reduce_only\n",
+    "            False\n",
+)
+def test_delisted__feed_dies_within_the_notice__gets_another_and_settles_at_its_price(
+    broke_of: Make,
+):
+    """Nobody could give a delisted market another feed: for as long as the notice ran its holders could not
+    withdraw nor the pool pay, and then the price of the feed's last block was for good."""
+    b = delisted_and_dead(broke_of)
+    b.do("feed", 8, 3_000 * 10**8)
+    another = {"feed": len(b.system.feeds) - 1, "reduce_only": True}
+    assert not b.attempt("configure", "owner", 0, 0, {**another, "reduce_only": False}).ok
+    assert b.attempt("configure", "owner", 0, 0, another).ok
+    assert not b.attempt("configure", "owner", 0, 0, {"reduce_only": True}).ok  # it lives
+    b.wait(HOUR, fresh=False)
+    b.market_price(3_000, 1)
+    b.do("settle_market", "alice", 0)
+    b.do("close_settled", "bob", 0, ["alice", "bob", "keeper"])
+    assert abs(b.cash("keeper") - 200_000 * WAD) < 100 * WAD
 
 
 @pytest.mark.parametrize("how", ["revert", "bounds", "freeze"])
@@ -643,7 +751,9 @@ def test_settlement__share_fixed_as_a_lots_feed_is_late__waits(broke_of: Make):
 
 
 @pytest.mark.defence(
-    "LiquidityPool.vy", "stays: uint256 = credit[0] & slots.MASK_128", "stays: uint256 = 0"
+    "LiquidityPool.vy",
+    "stays: uint256 = (credit[0] & slots.MASK_128) + v.lots",
+    "stays: uint256 = 0",
 )
 def test_23__pool_leaves_with_what_is_lent__leaves_enough_for_every_claim(broke_of: Make):
     """Winners are paid out of custody what debtors owe the pool. Whose shares were worth all of the NAV,

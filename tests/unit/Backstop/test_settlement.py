@@ -179,6 +179,12 @@ def test_declare__pool_whose_cash_is_in_lots__is_solvent():
     assert b.backstop.view("solvency") == (equity - owed, equity - owed, equity)
     declared(b)
     b.wait(7 * DAY - 1)
+    b.do("declare", "keeper")
+    assert b.backstop.view("certain_at") == 0
+    b.wait(1)
+    b.do("declare", "keeper")
+    assert b.backstop.view("certain_at") == b.chain.now
+    b.wait(HOUR - 1)
     assert b.refusal("settle_markets", "bob", [0]) == "backstop: too early"
     b.wait(1)
     b.do("settle_markets", "bob", [0])
@@ -231,6 +237,12 @@ def test_settle__loss_at_a_dead_price__a_week_after_and_an_hour_when_it_lives(b:
         b.wait(HOUR)
         b.do("settle_markets", "bob", [0, 1])
     b.wait(7 * DAY - HOUR - 1)
+    b.do("declare", "keeper")
+    assert b.backstop.view("certain_at") == 0
+    b.wait(1)
+    assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
+    b.do("declare", "keeper")
+    b.wait(HOUR - 1)
     assert b.refusal("settle_markets", "bob", [0, 1]) == "backstop: too early"
     b.wait(1)
     b.do("settle_markets", "bob", [0, 1])

@@ -178,21 +178,33 @@ def test_settle_market__afterwards__price_and_funding_stand_still():
         assert leg(system)[3:8] == settled[3:8]
 
 
-def test_settle_market__feed_dead_by_then__at_the_last_good_price():
+def test_settle_market__feed_dead_by_then__a_week_later_at_the_last_good_price():
     """Nobody's choice: what was stored last, or the feed's own answer if that is newer."""
     system = delisted()
     wait(system, DAY, answer=PRICE * 12 // 10)
     assert do(system, "poke", "keeper", 0).ok
     wait(system, 2 * DAY, answer=PRICE * 2)
     do(system, "fault", 0, "revert")
+    wait(system, 7 * DAY - 1, answer=None)
+    assert refused(system, "settle_market", "mallory", 0) == "configurator: not yet"
+    wait(system, 1, answer=None)
     outcome = do(system, "settle_market", "mallory", 0)
     assert outcome.events[-1].args == (0, 120 * WAD)
 
 
-def test_settle_market__stale_by_then__at_the_feeds_own_last_answer():
+def test_settle_market__feed_dead_and_nobody_in_it__at_once():
+    system = delisted()
+    size = leg(system, "alice")[3]
+    do(system, "trade", "alice", "alice", 0, -size)
+    wait(system, 3 * DAY)
+    do(system, "fault", 0, "revert")
+    assert do(system, "settle_market", "mallory", 0).ok
+
+
+def test_settle_market__stale_by_then__a_week_later_at_the_feeds_own_last_answer():
     system = delisted()
     wait(system, DAY, answer=PRICE * 12 // 10)
-    wait(system, 2 * DAY, answer=None)
+    wait(system, 9 * DAY, answer=None)
     outcome = do(system, "settle_market", "mallory", 0)
     assert outcome.events[-1].args == (0, 120 * WAD)
 

@@ -59,6 +59,7 @@ market_count: public(uint256)
 cash: public(int256)  # [WAD quote] of every account
 nav: public(int256)  # [WAD quote] as told by the pool
 owed_to_pool: public(uint256)  # [WAD quote] by lots
+live_lots: uint256  # [WAD quote] what they bring
 _credit: uint256[5]
 _legs: HashMap[uint256, Leg]
 _custody: uint256
@@ -75,8 +76,9 @@ def say(cash: int256, custody: uint256, book: uint256, max_leverage_ppm: uint256
 
 
 @external
-def say_owed(by_lots: uint256, debts: uint256, index: uint256, scaled: uint256):
+def say_owed(by_lots: uint256, live: uint256, debts: uint256, index: uint256, scaled: uint256):
     self.owed_to_pool = by_lots
+    self.live_lots = live
     self._credit = [debts, 0, 0, index, scaled]
 
 
@@ -89,6 +91,12 @@ def say_leg(id: uint256, t0: uint256, t1: uint256, price: uint256, status: uint2
     self._legs[id].index = index
     self._legs[id].skew = skew
     self.market_count = max(self.market_count, id + 1)
+
+
+@external
+@view
+def worth() -> (uint256, uint256):
+    return (self.live_lots, 0)
 
 
 @external

@@ -20,7 +20,7 @@ from tests.unit.LiquidityPool.conftest import (
 
 def shares_for(stage, raw):
     """What a deposit must mint, by LPV-2 and whole numbers."""
-    nav, spread, due, _, live = stage.pool.valuation()
+    nav, spread, due, _, _, live = stage.pool.valuation()
     assert live
     supply = stage.pool.totalSupply() + VIRTUAL
     return raw * stage.unit * supply // (nav + spread + due + stage.unit)
@@ -28,7 +28,7 @@ def shares_for(stage, raw):
 
 def cost_of(stage, shares):
     """What a mint must take [raw]."""
-    nav, spread, due, _, live = stage.pool.valuation()
+    nav, spread, due, _, _, live = stage.pool.valuation()
     assert live
     supply = stage.pool.totalSupply() + VIRTUAL
     return ceil_div(shares * (nav + spread + due + stage.unit), supply * stage.unit)

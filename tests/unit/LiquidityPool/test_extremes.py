@@ -104,20 +104,23 @@ def test_valuation__any_market_of_any_width__is_exact(told, cash, legs):
         spread += premium if kept == REDUCE_ONLY else 0
         spread += ceil_div(abs(skew) * price * spread_ppm, WAD * PPM)
         live = live and (status == 0 or skew == 0)
-    assert tuple(told.pool.valuation()) == (nav, spread, 0, 0, live)
+    assert tuple(told.pool.valuation()) == (nav, spread, 0, 0, 0, live)
     assert told.pool.totalAssets() == max(nav, 0) // UNIT
 
 
 def test_valuation__lots_and_interest_on_their_way__are_due_and_not_in_the_nav(world):
     """What entries pay for (LPV-2): 7 by lots; debts of 100 posted, 90 over their indices at 1.2."""
     world.say(MILLION * UNIT)
-    world.puppet.say_owed(7, 100, 12 * WAD // 10, 90, sender=world.deployer)
+    world.puppet.say_owed(7, 5, 100, 12 * WAD // 10, 90, sender=world.deployer)
     seen = world.pool.valuation()
-    assert (seen.nav, seen.live) == (MILLION * UNIT, True)
+    assert (seen.nav, seen.lots, seen.live) == (MILLION * UNIT, 5, True)
     with_interest = seen.due
-    world.puppet.say_owed(7, 100, WAD, 90, sender=world.deployer)
+    world.puppet.say_owed(7, 9, 100, WAD, 90, sender=world.deployer)
     assert (with_interest, world.pool.valuation().due) == (7 + 8, 7)
-    world.puppet.say_owed(0, 0, 0, 0, sender=world.deployer)
+    assert world.pool.valuation().lots == 7  # what they bring beyond that is not the pool's
+    world.puppet.say_owed(0, 9, 0, 0, 0, sender=world.deployer)
+    assert world.pool.valuation().lots == 0
+    world.puppet.say_owed(0, 0, 0, 0, 0, sender=world.deployer)
 
 
 # ------------------------------------------------------------------ entry
