@@ -2470,8 +2470,8 @@ class Model:
         if self.settlement.state != SETTLING:
             require(self.settlement.state == DECLARED, "backstop: wrong state")
             worth, certain_at = self._must_be_insolvent(), self.settlement.certain_at
-            sure = self.is_certain() and certain_at and self.now >= certain_at + SETTLE_DELAY
-            require(sure, "backstop: too early")
+            told = certain_at != 0 and self.now >= certain_at + SETTLE_DELAY
+            require(told and self.is_certain(), "backstop: too early")
             self.settlement = self.settlement._replace(state=SETTLING, settled_at=self.now)
             self._emit(self.settings.backstop, SettlementBegun(self.now, worth))
         for market in markets:
