@@ -248,7 +248,7 @@ class Backstop:
 
     @property
     def settles_from(self) -> int | None:
-        """When the first market may be settled [unix s]; None: in an hour, once `certain` is told."""
+        """When a market may be settled [unix s]; None: an hour after `certain` is told."""
         told = self.certain and self.certain_at
         return self.certain_at + model.SETTLE_DELAY if told else None
 
