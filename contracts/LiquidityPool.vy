@@ -26,6 +26,7 @@ from ethereum.ercs import IERC4626
 from modules import collateral
 from modules import fixed_point
 from modules import ledger
+from modules import margin
 from modules import markets
 from modules import outflow
 from modules import prices
@@ -72,6 +73,7 @@ OFFSET: constant(uint8) = 6  # decimals of a share beyond those of the quote
 VIRTUAL_SHARES: constant(uint256) = 10**6  # beside one raw unit of the quote: nobody's, against inflation
 MIN_COOLDOWN: constant(uint256) = 3_600  # [s]
 MAX_COOLDOWN: constant(uint256) = 2_592_000  # [s]
+NEAR: constant(uint256) = 2  # times its maintenance: with less equity the pool is near a deleveraging
 CLAIM_WINDOW: constant(uint256) = 172_800  # [s] a claim that stood for ever would be an instant exit
 
 ERC_165: constant(bytes4) = 0x01ffc9a7
@@ -690,6 +692,7 @@ def _value() -> ILiquidityPool.Valuation:
             hand back if every skew unwound along the curve, P * k^2 / 2S.
     @dev The pool's size is minus the skew and its basis is in its cash already. Each market's PnL rounds down,
          its premium and its spread up.
+         Near its margin it may be deleveraged, which gives it the premium of what is closed: an entry pays for all of it.
          Widths: price, skew, scale 96 bits: P * k under 2**191, the remainder's product under 2**252.
     """
     v: ILiquidityPool.Valuation = ILiquidityPool.Valuation(
@@ -707,12 +710,29 @@ def _value() -> ILiquidityPool.Valuation:
     if v.due != 0:
         v.lots = min(v.due, (staticcall ICollateralAuction(settings.auction).worth())[0])
     v.due += owed - min(owed, credit[0] & slots.MASK_128)
+    equity: int256 = v.nav + convert(v.lots, int256)  # as the Backstop's: the premium in it
+    maintenance: uint256 = 0
+    unpaid: uint256 = 0  # [WAD quote] of the premium, what `spread` has not
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
     for id: uint256 in range(count, bound=markets.MAX_MARKETS):
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)
         if leg.skew == 0 and leg.lots == 0:
             continue  # where both sides are even a dead price hides what the one cannot pay
-        v.nav += fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
+        if leg.skew != 0:
+            pnl: int256 = 0
+            asked: uint256 = 0
+            pnl, asked = margin.value(
+                -leg.skew,
+                0,
+                leg.price,
+                leg.index,
+                (leg.t0 >> slots.MM) & slots.MASK_20,
+                leg.t1 & slots.MASK_96,
+                ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
+            )
+            v.nav += pnl
+            equity += pnl
+            maintenance += asked
         if (leg.t0 >> slots.STATUS) & 7 == slots.STATUS_SETTLED:
             continue  # it closes at that price: there is no curve to unwind on
         if leg.status != prices.LIVE:
@@ -724,7 +744,11 @@ def _value() -> ILiquidityPool.Valuation:
         v.nav -= convert(premium, int256)
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
             v.spread += premium  # what is settled hands none back
+        else:
+            unpaid += premium
         v.spread += self._up(notional * (leg.t1 >> slots.SPREAD), WAD * PPM)
+    if equity < convert(NEAR * maintenance, int256):
+        v.spread += unpaid
     return v
 
 

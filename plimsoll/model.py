@@ -56,6 +56,7 @@ MAX_INDEX = 2**88 - 1  # of debt
 HAS_TOKENS = 1  # a header's flag
 NAV_MAX_AGE = DAY  # [s]
 VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
+NEAR_MARGIN = 2  # times its maintenance: with less the pool is near a deleveraging
 CLAIM_WINDOW = 2 * DAY  # [s]
 MIN_NOTICE, MAX_NOTICE = 3 * DAY, 30 * DAY  # [s] of a ramp, and of a settlement
 STEP = 3_600  # [s] of a ramp, in one call at most
@@ -3211,21 +3212,29 @@ class Model:
         lots = min(by_lots, self.worth_of_lots()[0]) if by_lots else 0
         due = by_lots + max(owed - self.debts.total, 0)
         spread, live = 0, self.is_calm()
+        equity, maintenance, unpaid = nav + lots, 0, 0  # as the Backstop's: the premium in it
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0 and leg.lots == 0:
                 continue
             terms = self._terms(market)
             depth = abs(leg.skew)
-            nav += floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
+            own = self._valued(leg, -leg.skew, 0)
+            nav, equity = nav + own.pnl, equity + own.pnl
+            maintenance += own.required
             if terms.status == SETTLED:  # it closes at that price: there is no curve to unwind on
                 continue
             premium = ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             nav -= premium
             if terms.status != OPEN:  # it may be settled next, and then the premium is the pool's
                 spread += premium
+            else:
+                unpaid += premium
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
+        # Near its margin it may be deleveraged, and then the premium of what is closed is the pool's.
+        if equity < NEAR_MARGIN * maintenance:
+            spread += unpaid
         return Valuation(nav, spread, due, lots, self.doubtful(), live)
 
     @atomic
