@@ -226,7 +226,7 @@ class Backstop:
     reason: str  # why nobody may be deleveraged now; empty: somebody may
     state: str  # of the settlement, one of `STATES`
     declared_at: int  # [unix s] 0: it is not
-    certain: bool  # whether it is insolvent whatever is in doubt; a week after the declaration, as far as is known
+    certain: bool  # whether it is insolvent whatever is in doubt; after a week, as far as is known
     certain_at: int  # [unix s] since when that is declared; 0: it is not
     settled_at: int  # [unix s] of the first market; 0: none is
     share: Decimal | None  # of each claim; None: not fixed

@@ -3232,7 +3232,7 @@ class Model:
                 unpaid += premium
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
-        # Near its margin it may be deleveraged, and then the premium of what is closed is the pool's.
+        # Near its margin it may be deleveraged: the premium of what is closed is its own then.
         if equity < NEAR_MARGIN * maintenance:
             spread += unpaid
         return Valuation(nav, spread, due, lots, self.doubtful(), live)

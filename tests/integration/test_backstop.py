@@ -194,19 +194,25 @@ def test_settlement__insolvent_pool__declared_settled_closed_fixed_and_paid(
         view.declared_at + HOUR,
         view.declared_at + 9 * 24 * HOUR,
     )
-    doubted = replace(view, worth=D(-1), at_most=D(0))
+    doubted = replace(view, worth=D(-1), at_most=D(0), certain=False)
     assert (view.doubted, view.retold, view.certain_at) == (False, False, view.declared_at)
     assert doubted.doubted and doubted.retold
-    assert doubted.settles_from == view.declared_at + 7 * 24 * HOUR
+    assert doubted.settles_from is None
+    assert doubted.certain_after == view.declared_at + 7 * 24 * HOUR
     later = replace(view, certain_at=view.declared_at + HOUR)
     assert (later.settles_from, later.retold) == (view.declared_at + 2 * HOUR, False)
     unknown = replace(view, certain_at=0)
-    assert (unknown.settles_from, unknown.retold) == (doubted.settles_from, True)
-    said = Console(width=300)
+    assert (unknown.settles_from, unknown.retold) == (None, True)
+    gone = replace(view, worth=D(1), at_most=D(1), certain=False)
+    assert (gone.solvent, gone.doubted, gone.retold) == (True, False, True)
+    said = Console(width=400)
     with said.capture() as shown:
         said.print(backstop_table(doubted, "USDC"))
-    assert "A week, for what is in doubt" in shown.get()
+        said.print(backstop_table(unknown, "USDC"))
+    assert "losses that are only reported are in doubt until" in shown.get()
+    assert "markets an hour after it is declared to be certain: --settle all" in shown.get()
     assert "the hole is no longer certain: --declare." in shown.get()
+    assert "the hole is certain by now: the hour begins: --declare." in shown.get()
     early = refusal(lambda: client.settle_markets(signer=keeper))
     assert early == "backstop: too early"
     system.chain.advance(HOUR)
