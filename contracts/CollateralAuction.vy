@@ -249,7 +249,7 @@ def worth() -> (uint256, uint256):
     """
     @notice What all lots together bring at the least, of each token what is left of it: those with a live price, and
             the others at their last good ones. What lots owe, and to whom, is another matter.
-    @return (live, dead) [WAD quote]
+    @return live [WAD quote], dead [WAD quote]
     @custom:access anyone
     @custom:spec LIQ-7
     """
