@@ -43,7 +43,6 @@ SWAD: constant(int256) = 10**18
 PAGE: constant(uint256) = 64
 MAX_TOKENS: constant(uint256) = 16
 MAX_TARGET: constant(uint256) = 10**19
-CEILING: constant(uint256) = 2**127  # of the factors of a rank
 
 # The states of a global settlement.
 NOTHING: constant(uint256) = 0
@@ -400,8 +399,10 @@ def rank(market: uint256, accounts: DynArray[address, PAGE]) -> DynArray[IBackst
         if pnl <= 0 or z.equity < convert(z.maintenance, int256):
             continue
         own: uint256 = margin.notional(fixed_point.magnitude(leg.size), leg.price)
-        won: uint256 = min(convert(pnl, uint256) * WAD // own, CEILING)
-        leverage: uint256 = min(z.exposure * WAD // max(convert(z.equity, uint256), 1), CEILING)
+        # A profit is no more than some 2**30 times the notional: bounds are, and an index, 24 bits and 6 more apart.
+        won: uint256 = convert(pnl, uint256) * WAD // own
+        # Equity is no less than the maintenance of this position, which is not nothing, and that of no leg under 2**-65.
+        leverage: uint256 = z.exposure * WAD // convert(z.equity, uint256)
         c: IBackstop.Candidate = IBackstop.Candidate(
             account=account,
             size=leg.size,

@@ -1002,7 +1002,6 @@ SETTLE_DELAY = HOUR  # [s] from when the hole is declared to be certain to the f
 DOUBT_DELAY = 7 * DAY  # [s] from the declaration to that of whatever is in doubt
 DECLARATION_LAPSE = 9 * DAY  # [s] until it can be called off in any case
 PATIENCE = 30 * DAY  # [s] for lots that owe the pool to be sold
-RANK_CEILING = 2**127  # of the factors of a rank
 
 
 class Settlement(NamedTuple):
@@ -2394,8 +2393,7 @@ class Model:
             pnl, own = self._valued(leg, leg.size, leg.basis).pnl, notional(leg.size, leg.price)
             if pnl <= 0 or own_equity < asked:
                 continue
-            won = min(floor_div(pnl * WAD, own), RANK_CEILING)
-            leverage = min(floor_div(exposure * WAD, max(own_equity, 1)), RANK_CEILING)
+            won, leverage = floor_div(pnl * WAD, own), floor_div(exposure * WAD, own_equity)
             by = floor_div(won * leverage, WAD)
             found.append(Candidate(account, leg.size, pnl, own, own_equity, exposure, by))
         return sorted(found, key=lambda c: -c.rank)
