@@ -399,9 +399,9 @@ def rank(market: uint256, accounts: DynArray[address, PAGE]) -> DynArray[IBackst
         if pnl <= 0 or z.equity < convert(z.maintenance, int256):
             continue
         own: uint256 = margin.notional(fixed_point.magnitude(leg.size), leg.price)
-        # A profit is no more than some 2**30 times the notional: bounds are, and an index, 24 bits and 6 more apart.
+        # A profit is no more than some 2**30 times its notional: the bounds are 24 bits apart, an index 6 more.
         won: uint256 = convert(pnl, uint256) * WAD // own
-        # Equity is no less than the maintenance of this position, which is not nothing, and that of no leg under 2**-65.
+        # Equity is no less than the maintenance of all legs, each at least 2**-65 of its notional and never nothing.
         leverage: uint256 = z.exposure * WAD // convert(z.equity, uint256)
         c: IBackstop.Candidate = IBackstop.Candidate(
             account=account,
