@@ -185,16 +185,16 @@ def declare():
     @custom:reverts "backstop: wrong state", "backstop: pool is solvent" if none is declared
     @custom:spec LIQ-11
     """
-    if self.state != DECLARED:
-        self._check_state(NOTHING)
-        self._must_be_insolvent()
-        self.state = DECLARED
-        self.declared_at = block.timestamp
-        extcall CLEARINGHOUSE.set_share(1)
     at_least: int256 = 0
     worth: int256 = 0
     at_most: int256 = 0
     at_least, worth, at_most = self._worth()
+    if self.state != DECLARED:
+        self._check_state(NOTHING)
+        self._must_be_insolvent(worth)
+        self.state = DECLARED
+        self.declared_at = block.timestamp
+        extcall CLEARINGHOUSE.set_share(1)
     certain: bool = self._is_certain(worth, at_most)
     if not certain:
         self.certain_at = 0
@@ -245,9 +245,11 @@ def settle(market_ids: DynArray[uint256, markets.MAX_MARKETS]):
     self._check_calm()
     if self.state != SETTLING:
         self._check_state(DECLARED)
+        at_least: int256 = 0
         worth: int256 = 0
         at_most: int256 = 0
-        worth, at_most = self._must_be_insolvent()
+        at_least, worth, at_most = self._worth()
+        self._must_be_insolvent(worth)
         certain: bool = self._is_certain(worth, at_most)
         if not certain or self.certain_at == 0 or block.timestamp < self.certain_at + DELAY:
             fixed_point.fail(reasons.BACKSTOP_TOO_EARLY)
@@ -296,9 +298,10 @@ def fix() -> uint256:
             fixed_point.fail(reasons.BACKSTOP_POSITIONS_ARE_OPEN)
     # What they bring the insurance fund later would stay there.
     owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
+    for_pool: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
-    live, dead = staticcall ICollateralAuction(s.auction).worth()
+    for_pool, live, dead = staticcall ICollateralAuction(s.auction).worth()
     wait: uint256 = 0
     if owed != 0 or live != 0:
         wait = PATIENCE
@@ -575,12 +578,12 @@ def _pool() -> Pool:
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
     owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
+    for_pool: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
-    live, dead = staticcall ICollateralAuction(s.auction).worth()
-    live = min(owed, live)
+    for_pool, live, dead = staticcall ICollateralAuction(s.auction).worth()
     pool: Pool = Pool(
-        equity=self._cash(s.pool) + convert(live, int256),
+        equity=self._cash(s.pool) + convert(for_pool, int256),
         maintenance=0,
         dead=False,
         at_stake=0,
@@ -601,7 +604,7 @@ def _pool() -> Pool:
                 # Whichever way the price is wrong, the stable one was less so.
                 price: uint256 = max(leg.price, markets.stable(leg, 0))
                 pool.at_stake += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)
-    pool.unsure = pool.at_stake + convert(min(owed - live, dead), int256)
+    pool.unsure = pool.at_stake + convert(min(owed - for_pool, dead), int256)
     return pool
 
 
@@ -640,15 +643,10 @@ def _is_certain(worth: int256, at_most: int256) -> bool:
 
 
 @internal
-@view
-def _must_be_insolvent() -> (int256, int256):
-    at_least: int256 = 0
-    worth: int256 = 0
-    at_most: int256 = 0
-    at_least, worth, at_most = self._worth()
+@pure
+def _must_be_insolvent(worth: int256):
     if worth >= 0:
         fixed_point.fail(reasons.BACKSTOP_POOL_IS_SOLVENT)
-    return (worth, at_most)
 
 
 @internal

@@ -63,6 +63,7 @@ struct Words:  # a lot, packed
 
 lot_count: public(uint256)  # ids are 0 .. lot_count - 1
 owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it
+_dues: HashMap[uint256, uint256]  # of the open lots of a token together, as those of one
 _lots: HashMap[uint256, Words]  # an amount of zero: sold
 
 
@@ -106,9 +107,7 @@ def open(token: uint256, amount: uint256, to_insurance: uint256, to_pool: uint25
     id: uint256 = self.lot_count
     self.lot_count = unsafe_add(id, 1)
     self._lots[id].sale = self._pack(amount, token, 0, block.timestamp, block.timestamp)
-    self._lots[id].dues = (to_pool << 128) | to_insurance
-    if to_pool != 0:
-        self.owed_to_pool += to_pool
+    self._owe(id, token, 0, (to_pool << 128) | to_insurance)
     if surplus_to != CLEARINGHOUSE.address:
         self._lots[id].surplus_to = surplus_to
     log ICollateralAuction.LotOpened(
@@ -154,12 +153,9 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     for_insurance: uint256 = min(cost, fixed_point.ceil_div(to_insurance, UNIT))
     for_pool: uint256 = min(unsafe_sub(cost, for_insurance), fixed_point.ceil_div(to_pool, UNIT))
     to_insurance = unsafe_sub(to_insurance, min(to_insurance, for_insurance * UNIT))
-    if to_pool != 0:
-        was: uint256 = to_pool
-        to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
-        self.owed_to_pool -= was - to_pool if left != 0 else was
+    to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
     self._lots[lot].sale = self._pack(left, token, clock[0], clock[1], clock[2]) if left != 0 else 0
-    self._lots[lot].dues = (to_pool << 128) | to_insurance if left != 0 else 0
+    self._owe(lot, token, words.dues, (to_pool << 128) | to_insurance if left != 0 else 0)
 
     self._collect(cost)
     surplus: uint256 = unsafe_sub(unsafe_sub(cost, for_insurance), for_pool)
@@ -215,7 +211,8 @@ def write_off(lot: uint256) -> uint256:
     sale: uint256 = self._lots[lot].sale
     if sale == 0:
         fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
-    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
+    token: uint256 = (sale >> 128) & 255
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words(token)
     price: uint256 = 0
     status: uint256 = 0
     most: uint256 = 0
@@ -223,8 +220,7 @@ def write_off(lot: uint256) -> uint256:
     if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
         fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
     dues: uint256 = self._lots[lot].dues
-    self._lots[lot].dues = (dues & slots.MASK_128) + (dues >> 128)
-    self.owed_to_pool -= dues >> 128
+    self._owe(lot, token, dues, (dues & slots.MASK_128) + (dues >> 128))
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
     return dues >> 128
 
@@ -245,14 +241,15 @@ def clearinghouse() -> address:
 
 @external
 @view
-def worth() -> (uint256, uint256):
+def worth() -> (uint256, uint256, uint256):
     """
-    @notice What all lots together bring at the least, of each token what is left of it: those with a live price, and
-            the others at their last good ones. What lots owe, and to whom, is another matter.
-    @return live [WAD quote], dead [WAD quote]
+    @notice What lots bring at the least: those with a live price the pool, once the insurance fund has its part, all
+            lots of a token together; those in all; and the others in all, at their last good prices.
+    @return pool [WAD quote], live [WAD quote], dead [WAD quote]
     @custom:access anyone
-    @custom:spec LIQ-7
+    @custom:spec LIQ-7, LIQ-9, LPV-2
     """
+    pool: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
     tokens: uint256 = 0
@@ -263,9 +260,11 @@ def worth() -> (uint256, uint256):
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, id)
             if held.status == prices.LIVE:
                 live += held.credit
+                dues: uint256 = self._dues[id]
+                pool += min(dues >> 128, held.credit - min(held.credit, dues & slots.MASK_128))
             else:
                 dead += held.credit
-    return (live, dead)
+    return (pool, live, dead)
 
 
 @external
@@ -328,6 +327,18 @@ def open_lots(start: uint256) -> DynArray[ICollateralAuction.Lot, PAGE]:
 @pure
 def _pack(amount: uint256, token: uint256, elapsed: uint256, seen_at: uint256, live_until: uint256) -> uint256:
     return amount | (token << 128) | (elapsed << 136) | (seen_at << 168) | (live_until << 208)
+
+
+@internal
+def _owe(lot: uint256, token: uint256, before: uint256, after: uint256):
+    """
+    @notice What a lot owes, from now on, and with it what all do: the one place where that is written.
+    """
+    self._lots[lot].dues = after
+    if before != after:
+        self._dues[token] = self._dues[token] - before + after
+    if before >> 128 != after >> 128:
+        self.owed_to_pool = self.owed_to_pool - (before >> 128) + (after >> 128)
 
 
 @internal

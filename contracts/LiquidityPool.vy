@@ -344,7 +344,7 @@ def report(account: address) -> uint256:
             report takes it back: who leaves, or stays, can see to that himself.
     @param account [address] any
     @return [WAD quote] what cash, unrealised PnL at the best known prices and tokens leave unpaid: live ones count what
-            they bring in a seizure, dead ones what they do for health
+            they bring in a seizure, dead ones what they do for health, and nothing beyond their bounds
     @custom:access anyone
     @custom:spec LPV-2
     """
@@ -692,7 +692,8 @@ def _value() -> ILiquidityPool.Valuation:
             hand back if every skew unwound along the curve, P * k^2 / 2S.
     @dev The pool's size is minus the skew and its basis is in its cash already. Each market's PnL rounds down,
          its premium and its spread up.
-         Near its margin it may be deleveraged, which gives it the premium of what is closed: an entry pays for all of it.
+         Near its margin it may be deleveraged, which gives it the premium of what is closed: an entry pays for all that
+         there could be, were the smaller sides gone, as who holds them can leave a second later.
          Widths: price, skew, scale 96 bits: P * k under 2**191, the remainder's product under 2**252.
     """
     v: ILiquidityPool.Valuation = ILiquidityPool.Valuation(
@@ -708,7 +709,7 @@ def _value() -> ILiquidityPool.Valuation:
     owed: uint256 = self._up(credit[4] * credit[3], WAD)
     v.due = staticcall ICollateralAuction(settings.auction).owed_to_pool()
     if v.due != 0:
-        v.lots = min(v.due, (staticcall ICollateralAuction(settings.auction).worth())[0])
+        v.lots = (staticcall ICollateralAuction(settings.auction).worth())[0]
     v.due += owed - min(owed, credit[0] & slots.MASK_128)
     equity: int256 = v.nav + convert(v.lots, int256)  # as the Backstop's: the premium in it
     maintenance: uint256 = 0
@@ -718,38 +719,45 @@ def _value() -> ILiquidityPool.Valuation:
         leg: IClearinghouse.Leg = staticcall CLEARINGHOUSE.leg(empty(address), id)
         if leg.skew == 0 and leg.lots == 0:
             continue  # where both sides are even a dead price hides what the one cannot pay
-        if leg.skew != 0:
-            pnl: int256 = 0
-            asked: uint256 = 0
-            pnl, asked = margin.value(
-                -leg.skew,
-                0,
-                leg.price,
-                leg.index,
-                (leg.t0 >> slots.MM) & slots.MASK_20,
-                leg.t1 & slots.MASK_96,
-                ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
-            )
-            v.nav += pnl
-            equity += pnl
-            maintenance += asked
+        pnl: int256 = fixed_point.floor_div(-leg.skew * (convert(leg.price, int256) - leg.index), SWAD)
+        v.nav += pnl
+        equity += pnl
+        crowd: uint256 = slots.open_interest(leg.lots, leg.skew)
+        maintenance += margin.value(
+            convert(crowd, int256),
+            0,
+            leg.price,
+            leg.index,
+            (leg.t0 >> slots.MM) & slots.MASK_20,
+            leg.t1 & slots.MASK_96,
+            ((leg.t1 >> slots.REWARD) & slots.MASK_22) * slots.REWARD_UNIT,
+        )[1]
         if (leg.t0 >> slots.STATUS) & 7 == slots.STATUS_SETTLED:
             continue  # it closes at that price: there is no curve to unwind on
         if leg.status != prices.LIVE:
             v.live = False
         depth: uint256 = convert(abs(leg.skew), uint256)
-        notional: uint256 = leg.price * depth
-        divisor: uint256 = (leg.t1 & slots.MASK_96) * 2 * WAD
-        premium: uint256 = notional // divisor * depth + self._up(notional % divisor * depth, divisor)
+        premium: uint256 = self._premium(depth, leg)
         v.nav -= convert(premium, int256)
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
             v.spread += premium  # what is settled hands none back
         else:
-            unpaid += premium
-        v.spread += self._up(notional * (leg.t1 >> slots.SPREAD), WAD * PPM)
+            unpaid += premium if crowd == depth else self._premium(crowd, leg)
+        v.spread += self._up(leg.price * depth * (leg.t1 >> slots.SPREAD), WAD * PPM)
     if equity < convert(NEAR * maintenance, int256):
         v.spread += unpaid
     return v
+
+
+@internal
+@pure
+def _premium(depth: uint256, leg: IClearinghouse.Leg) -> uint256:
+    """
+    @notice P * depth^2 / 2S, rounded up: what a skew of that depth has paid on the curve.
+    """
+    notional: uint256 = leg.price * depth
+    divisor: uint256 = (leg.t1 & slots.MASK_96) * 2 * WAD
+    return notional // divisor * depth + self._up(notional % divisor * depth, divisor)
 
 
 @internal
@@ -783,8 +791,12 @@ def _loss_of(account: address) -> uint256:
     for id: uint256 in range(collateral.MAX_TOKENS):
         if (tokens >> id) & 1 != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(account, id)
-            # A dead one as it counts for its holder's health: that fades, and a feed that is late makes no loss.
-            left += convert(held.credit if held.status == prices.LIVE else held.maintenance, int256)
+            if held.status == prices.LIVE:
+                left += convert(held.credit, int256)
+            elif held.status != convert(reasons.PRICES_OUT_OF_BOUNDS, uint256):
+                # As it counts for its holder's health: that fades, and a feed that is late makes no loss. One that answers
+                # with a price beyond its bounds is not late: who is about to leave would leave that loss here.
+                left += convert(held.maintenance, int256)
     return convert(-min(left, 0), uint256)
 
 

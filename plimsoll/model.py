@@ -2280,8 +2280,8 @@ class Model:
 
     def pool_margin(self) -> tuple[int, int]:
         """The pool's own equity, with what live lots bring it, and maintenance (LIQ-9)."""
-        live, _ = self.worth_of_lots()
-        worth, asked = self.header_of(self.settings.pool).cash + min(self.owed_to_pool(), live), 0
+        by_lots = self.worth_of_lots()[0]
+        worth, asked = self.header_of(self.settings.pool).cash + by_lots, 0
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew:
@@ -2421,12 +2421,12 @@ class Model:
         The least: its positions at dead prices are lost. The most: they are won, dead lots bring
         what they owe it, and no report is true [WAD quote].
         """
-        equity, (live, dead) = self.pool_margin()[0], self.worth_of_lots()
+        equity, (by_lots, _, dead) = self.pool_margin()[0], self.worth_of_lots()
         worth, at_stake = equity - self.doubtful(), 0
         for leg in [self.leg(NOWHERE, market) for market in range(len(self.listed))]:
             if self._is_dead(leg):
                 at_stake += notional(leg.skew, max(leg.price, self.stable_price(leg)))
-        lots = min(max(self.owed_to_pool() - live, 0), dead)
+        lots = min(self.owed_to_pool() - by_lots, dead)
         return worth - at_stake, worth, equity + at_stake + lots
 
     def _is_dead(self, leg: Leg) -> bool:
@@ -2489,7 +2489,7 @@ class Model:
             require(self.is_settled(market), "backstop: market not settled")
             state = self.markets[market].a
             require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
-        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self.worth_of_lots()[1] else 0
+        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self.worth_of_lots()[2] else 0
         late = self.now >= self.settlement.settled_at + delay
         require(late, "backstop: lots are not sold")
         held = self.custody * self.settings.unit
@@ -2507,17 +2507,24 @@ class Model:
 
     def _awaits_lots(self) -> bool:
         """Whether lots owe the pool, or can be sold now."""
-        return self.owed_to_pool() != 0 or self.worth_of_lots()[0] != 0
+        return self.owed_to_pool() != 0 or self.worth_of_lots()[1] != 0
 
-    def worth_of_lots(self) -> tuple[int, int]:
-        """What lots bring at the least: live ones, and others at their last good prices.
+    def worth_of_lots(self) -> tuple[int, int, int]:
+        """What lots bring at the least [WAD quote]: the pool, live ones; in all; dead ones.
 
-        All lots of a token at once: the auction's account holds it [WAD quote].
+        All lots of a token at once: the auction's account holds it; the fund has its part first.
         """
-        auction = self.settings.auction
-        held = [self.holding(auction, id) for id in _bits(self._token_bits(auction))]
-        live = sum(holding.credit for holding in held if holding.status == LIVE)
-        return live, sum(holding.credit for holding in held) - live
+        by_pool = live = dead = 0
+        for id in _bits(self._token_bits(self.settings.auction)):
+            held = self.holding(self.settings.auction, id)
+            if held.status != LIVE:
+                dead += held.credit
+                continue
+            lots = [lot for lot in self.lots if lot.amount and lot.token == id]
+            rest = held.credit - sum(lot.to_insurance for lot in lots)
+            by_pool += min(max(rest, 0), sum(lot.to_pool for lot in lots))
+            live += held.credit
+        return by_pool, live, dead
 
     # -------------------------------------------------------------- the Configurator
 
@@ -3207,7 +3214,7 @@ class Model:
         # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         by_lots = self.owed_to_pool()
-        lots = min(by_lots, self.worth_of_lots()[0]) if by_lots else 0
+        lots = self.worth_of_lots()[0] if by_lots else 0
         due = by_lots + max(owed - self.debts.total, 0)
         spread, live = 0, self.is_calm()
         equity, maintenance, unpaid = nav + lots, 0, 0  # as the Backstop's: the premium in it
@@ -3217,9 +3224,11 @@ class Model:
                 continue
             terms = self._terms(market)
             depth = abs(leg.skew)
-            own = self._valued(leg, -leg.skew, 0)
-            nav, equity = nav + own.pnl, equity + own.pnl
-            maintenance += own.required
+            pnl = floor_div(-leg.skew * (leg.price - leg.funding_index), WAD)
+            nav, equity = nav + pnl, equity + pnl
+            # Were the smaller side gone, as who holds it can leave a second later.
+            crowd = slots.open_interest(leg.lots, leg.skew)
+            maintenance += self._valued(leg, crowd, 0).required
             if terms.status == SETTLED:  # it closes at that price: there is no curve to unwind on
                 continue
             premium = ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
@@ -3227,7 +3236,7 @@ class Model:
             if terms.status != OPEN:  # it may be settled next, and then the premium is the pool's
                 spread += premium
             else:
-                unpaid += premium
+                unpaid += ceil_div(leg.price * crowd * crowd, 2 * terms.skew_scale * WAD)
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
         # Near its margin it may be deleveraged: the premium of what is closed is its own then.
@@ -3240,9 +3249,12 @@ class Model:
         """Tell what an account could not pay if it were closed now (LPV-2) [WAD quote]."""
         left = self.header_of(account).cash - self.interest_of(account)
         left += self._value(account, self.header_of(account).bitmap).pnl
-        # A dead token as it counts for its holder's health: that fades.
-        held = [self.holding(account, id) for id in _bits(self._token_bits(account))]
-        left += sum(h.credit if h.status == LIVE else h.maintenance for h in held)
+        for id in _bits(self._token_bits(account)):
+            held = self.holding(account, id)
+            if held.status == LIVE:
+                left += held.credit
+            elif held.status != OUT_OF_BOUNDS:  # as for its holder's health: that fades
+                left += held.maintenance
         loss = max(-left, 0) if account != self.settings.pool else 0
         self.losses[account] = loss
         losses = sum(self.losses.values())

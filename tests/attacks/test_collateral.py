@@ -960,8 +960,8 @@ def test_15__feed_reported_dead_is_back__a_poke_gives_its_next_failure_a_day_aga
 
 @pytest.mark.defence(
     "CollateralAuction.vy",
-    "self._lots[lot].dues = (dues & slots.MASK_128) + (dues >> 128)",
-    "self._lots[lot].dues = dues & slots.MASK_128",
+    "self._owe(lot, token, dues, (dues & slots.MASK_128) + (dues >> 128))",
+    "self._owe(lot, token, dues, dues & slots.MASK_128)",
 )
 def test_lots__debtor_writes_off_what_his_lot_owes_the_pool__gains_nothing(backed_of: Make):
     """The surplus of a lot is its debtor's. A month after its feed died he has the pool's due written
@@ -1138,8 +1138,8 @@ def test_75__claim_what_was_given_for_lots__is_not_there(backed_of: Make):
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "left += convert(held.credit if held.status == prices.LIVE else held.maintenance, int256)",
-    "left += convert(held.credit if held.status == prices.LIVE else 0, int256)",
+    "left += convert(held.maintenance, int256)",
+    "left += 0 * convert(held.maintenance, int256)",
 )
 def test_74__report_a_debtor_while_his_tokens_feed_is_late__is_no_loss(backed_of: Make):
     """In the one block in which the feed of good ether was late, the whole of a sound debt was reported as a
@@ -1164,3 +1164,47 @@ def test_74__report_a_loss_in_front_of_a_request__is_taken_back_by_the_claim(bac
     b.do("report", "lender", "bob")
     b.wait(DAY + 1)
     assert abs(claimed(b) - b.nav() // WAD) <= 2  # a half, and the other stays
+
+
+@pytest.mark.defence(
+    "CollateralAuction.vy",
+    "held.credit - min(held.credit, dues & slots.MASK_128)",
+    "held.credit",
+)
+def test_74__claim_beside_a_live_lot_of_the_funds__counts_what_is_left_for_the_pool(
+    backed_of: Make,
+):
+    """A lot of the fund's and one of the pool's, and what both are good for has fallen: the first of it is the
+    fund's. Counted as the pool's, who left before the lots were sold had 202,500 of those who stayed."""
+
+    def leave(sold: bool) -> int:
+        b = backed_of(
+            coins=[coin(3_000, scale=10**6 * WAD)],
+            insurance_cash=450_000,
+            credit={"debt_cap": 10**7 * WAD, "low_slope_ppm": 0, "high_slope_ppm": 0},
+            pool_cash=1_000_000,
+        )
+        b.do("mint", "mallory", 10**6 * b.raw)
+        b.do("pool_deposit", "mallory", 10**6 * b.raw, "mallory")
+        for who in ("bob", "alice"):
+            b.back(who, ETH, 300 * WAD)
+            b.owe(who, 450_000 * WAD, 1)
+        b.do("request", "mallory", "all", "mallory", "mallory")
+        b.wait(DAY + 1)
+        b.price(ETH, 1_700)
+        for who in ("bob", "alice"):
+            b.do("liquidate", "keeper", who)
+        b.price(ETH, 850)
+        rich(b, "keeper")
+        if sold:
+            for _ in range(2):
+                for lot in range(b.lots()):
+                    b.do("tick", "keeper", lot)
+                b.wait(3_660)
+            for lot in range(b.lots()):
+                b.do("buy", "keeper", lot, "all", None, "keeper")
+        shares = b.pool.view("maxRedeem", b.at("mallory"))
+        b.do("redeem", "mallory", shares, "mallory", "mallory")
+        return b.purse("mallory") // b.raw
+
+    assert leave(sold=False) <= leave(sold=True) + 1

@@ -86,6 +86,39 @@ def test_48__entering_a_broke_pool_to_deleverage_it__has_no_part_of_the_premium(
 
 
 @pytest.mark.defence(
+    "LiquidityPool.vy",
+    "crowd: uint256 = slots.open_interest(leg.lots, leg.skew)",
+    "crowd: uint256 = convert(abs(leg.skew), uint256)",
+)
+def test_48__skew_taken_away_for_the_second_of_an_entry__the_premium_is_paid_all_the_same(
+    broke_of: Make,
+):
+    """He shorts against the crowd, which pays him the premium, enters a pool that has none nor asks for margin,
+    closes the short and deleverages: 116,524 on 100,000 at the edge of what terms allow."""
+    edge = {
+        "skew_scale": 2_500 * WAD,
+        "max_skew": 500 * WAD,
+        "max_open_interest": 500 * WAD,
+        "im_ppm": 330_000,
+        "mm_ppm": 220_000,
+        "taker_fee_ppm": 500,
+        "spread_ppm": 1_000,
+    }
+    b = broke_of(insurance_cash=0, market=edge)
+    b.long("alice", 392, 900_000)
+    b.long("bob", 98, 400_000)
+    b.market_price(4_800)
+    b.do("mint", "mallory", 100_000 * b.raw)
+    b.fund("mallory.1", 2_000_000)
+    before = b.wealth("mallory")
+    b.do("trade", "mallory", "mallory.1", 0, -490 * WAD)
+    b.do("pool_deposit", "mallory", 100_000 * b.raw, "mallory")
+    b.do("trade", "mallory", "mallory.1", 0, 490 * WAD)
+    b.do("deleverage", "mallory", "alice", 0)
+    assert b.wealth("mallory") <= before
+
+
+@pytest.mark.defence(
     "Clearinghouse.vy", "price, flat, markets.steady(", "price, False, markets.steady("
 )
 def test_33__trading_around_a_deleveraging_in_one_transaction__earns_nothing(broke_of: Make):
@@ -328,7 +361,9 @@ def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(br
     b.do("settle_markets", "keeper", [0, 1])
 
 
-@pytest.mark.defence(BACKSTOP, "    live = min(owed, live)\n", "    live = 0\n")
+@pytest.mark.defence(
+    BACKSTOP, "equity=self._cash(s.pool) + convert(for_pool, int256),", "equity=self._cash(s.pool),"
+)
 def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
     have the whole venue settled in between, at a price of the day."""
@@ -339,7 +374,7 @@ def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke
 
 
 @pytest.mark.parametrize("pause", ["an hour", "two blocks"])
-@pytest.mark.defence(BACKSTOP, "convert(min(owed - live, dead), int256)", "0")
+@pytest.mark.defence(BACKSTOP, "convert(min(owed - for_pool, dead), int256)", "0")
 def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
     broke_of: Make, pause: str
 ):
@@ -358,7 +393,9 @@ def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
     b.do("call_off", "alice")
 
 
-@pytest.mark.defence(BACKSTOP, "    live = min(owed, live)\n", "    live = 0\n")
+@pytest.mark.defence(
+    BACKSTOP, "equity=self._cash(s.pool) + convert(for_pool, int256),", "equity=self._cash(s.pool),"
+)
 def test_48__deleveraging_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A debtor has herself seized, so that the pool's cash is in a lot for two hours: a pool with 275,000
     looked broke, and in the same transaction all winners were closed, flat."""
@@ -380,7 +417,11 @@ def test_48__deleveraging_while_the_pools_money_is_in_lots__is_refused(broke_of:
     assert b.size("alice") == 390 * WAD
 
 
-@pytest.mark.defence(BACKSTOP, "    live = min(owed, live)\n", "    live = owed\n")
+@pytest.mark.defence(
+    BACKSTOP,
+    "equity=self._cash(s.pool) + convert(for_pool, int256),",
+    "equity=self._cash(s.pool) + convert(owed, int256),",
+)
 def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
     """A coin falls below its bound, so its feed is dead, and the lot that owes the pool 800,000 would
     bring 1,200. Counted in full it kept the venue from settling: the winner took all that there was,
@@ -595,6 +636,35 @@ def test_settlement__declared_in_doubt_and_certain_for_a_block__waits_an_hour(br
     assert not b.attempt("settle_markets", "mallory", [1]).ok
 
 
+@pytest.mark.defence(
+    "LiquidityPool.vy",
+    "            elif held.status != convert(reasons.PRICES_OUT_OF_BOUNDS, uint256):\n",
+    "            else:\n",
+)
+def test_23__winner_runs_while_worthless_tokens_fade__is_told_to_wait(broke_of: Make):
+    """Bob's token fell through its lower bound, his debt is more than the pool has, and for the half of a day in
+    which his health fades nobody liquidates him. No report told, and alice was paid in full: 300,000 were
+    left for the 500,000 of who was flat."""
+    b = broke_of(
+        coins=[coin(3_000, scale=7 * 10**28, min_price=300 * WAD)],
+        credit={"debt_cap": 7 * 10**28, "low_slope_ppm": 0, "high_slope_ppm": 0},
+        insurance_cash=0,
+        pool_cash=600_000,
+    )
+    b.back("bob", 0, 600 * WAD)
+    b.fund("mallory", 500_000)
+    b.long("alice", 400, 900_000)
+    b.do("trade", "bob", "bob", 0, -400 * WAD)
+    b.market_price(5_000)
+    b.do("trade", "bob", "bob", 0, 400 * WAD)
+    b.do("trade", "alice", "alice", 0, -400 * WAD)
+    b.price(0, 2)
+    b.do("poke_token", "keeper", "coin0")
+    b.do("report", "keeper", "bob")
+    assert b.attempt("declare", "keeper").ok
+    assert not b.attempt("withdraw", "alice", "alice", "token", 1_700_000 * b.raw, "alice").ok
+
+
 def in_two_minds(broke_of: Make) -> Broke:
     """A dead market of 1.5m against a pool of a million, a lender without positions, and mallory's own market."""
     b = broke_of(insurance_cash=0)
@@ -608,7 +678,7 @@ def in_two_minds(broke_of: Make) -> Broke:
 @pytest.mark.defence(
     BACKSTOP,
     "    certain: bool = self._is_certain(worth, at_most)\n    if not certain:\n",
-    "    self._must_be_insolvent()\n    certain: bool = self._is_certain(worth, at_most)\n    if not certain:\n",
+    "    self._must_be_insolvent(worth)\n    certain: bool = self._is_certain(worth, at_most)\n    if not certain:\n",
 )
 def test_settlement__hole_of_a_glitch_beside_a_dead_market__is_told_to_be_none(broke_of: Make):
     """The dead market's notional is more than the pool has: what one block of another's wrong price declared

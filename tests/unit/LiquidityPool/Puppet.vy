@@ -59,7 +59,7 @@ market_count: public(uint256)
 cash: public(int256)  # [WAD quote] of every account
 nav: public(int256)  # [WAD quote] as told by the pool
 owed_to_pool: public(uint256)  # [WAD quote] by lots
-live_lots: uint256  # [WAD quote] what they bring
+live_lots: uint256  # [WAD quote] of that, what live ones bring
 _credit: uint256[5]
 _legs: HashMap[uint256, Leg]
 _custody: uint256
@@ -95,8 +95,8 @@ def say_leg(id: uint256, t0: uint256, t1: uint256, price: uint256, status: uint2
 
 @external
 @view
-def worth() -> (uint256, uint256):
-    return (self.live_lots, 0)
+def worth() -> (uint256, uint256, uint256):
+    return (self.live_lots, self.live_lots, 0)
 
 
 @external

@@ -95,15 +95,20 @@ def told(project, deployer, puppet_of):
 def test_valuation__any_market_of_any_width__is_exact(told, cash, legs):
     told.say(cash)
     legs = legs + [(1, 0, 0, 0, 0, 0, OPEN)] * (3 - len(legs))
-    nav, spread, live = cash, 0, True
+    nav, spread, live, flat, maintenance, unpaid = cash, 0, True, cash, 0, 0
     for market, (scale, spread_ppm, price, status, index, skew, kept) in enumerate(legs):
         t0, t1 = kept << STATUS, scale | spread_ppm << 235
         told.puppet.say_leg(market, t0, t1, price, status, index, skew, sender=told.deployer)
         premium = ceil_div(price * skew**2, 2 * scale * WAD)
         nav += -skew * (price - index) // WAD - premium
+        flat += -skew * (price - index) // WAD
+        notional = ceil_div(abs(skew) * price, WAD)
+        maintenance += ceil_div(notional * abs(skew), 2 * scale)
+        unpaid += premium if kept == OPEN else 0
         spread += premium if kept == REDUCE_ONLY else 0
         spread += ceil_div(abs(skew) * price * spread_ppm, WAD * PPM)
         live = live and (status == 0 or skew == 0)
+    spread += unpaid if flat < 2 * maintenance else 0
     assert tuple(told.pool.valuation()) == (nav, spread, 0, 0, 0, live)
     assert told.pool.totalAssets() == max(nav, 0) // UNIT
 
@@ -115,11 +120,8 @@ def test_valuation__lots_and_interest_on_their_way__are_due_and_not_in_the_nav(w
     seen = world.pool.valuation()
     assert (seen.nav, seen.lots, seen.live) == (MILLION * UNIT, 5, True)
     with_interest = seen.due
-    world.puppet.say_owed(7, 9, 100, WAD, 90, sender=world.deployer)
+    world.puppet.say_owed(7, 5, 100, WAD, 90, sender=world.deployer)
     assert (with_interest, world.pool.valuation().due) == (7 + 8, 7)
-    assert world.pool.valuation().lots == 7  # what they bring beyond that is not the pool's
-    world.puppet.say_owed(0, 9, 0, 0, 0, sender=world.deployer)
-    assert world.pool.valuation().lots == 0
     world.puppet.say_owed(0, 0, 0, 0, 0, sender=world.deployer)
 
 

@@ -25,16 +25,13 @@ def test_suites__every_path__is_there():
     assert set(mutants.SUITES) <= set(mutants.SUBJECTS)
 
 
-def test_tested__path_that_is_not_there__is_no_kill():
-    with pytest.raises(RuntimeError, match="no_such_test"):
-        mutants._tested(("tests/no_such_test.py",), CONTRACTS)
-
-
-def test_tested__passing_and_failing__are_told_apart(tmp_path):
+def test_tested__passing_failing_and_not_there__are_told_apart(tmp_path):
     for name, body in (("good", "assert True"), ("bad", "assert False")):
         (tmp_path / f"test_{name}.py").write_text(f"def test_it():\n    {body}\n")
     assert mutants._tested((str(tmp_path / "test_good.py"),), CONTRACTS) == ""
     assert "test_bad" in mutants._tested((str(tmp_path / "test_bad.py"),), CONTRACTS)
+    with pytest.raises(RuntimeError, match="no_such_test"):
+        mutants._tested(("tests/no_such_test.py",), CONTRACTS)
 
 
 def test_fate__edit_that_leaves_the_bytecode__is_the_same(tmp_path):
@@ -148,7 +145,7 @@ def test_switched__each_number__is_the_mutant_of_that_number(tmp_path):
     source.write_text(edits.switched(text, batch))
     assert len(source.read_text().splitlines()) == len(text.splitlines())
     together = compile_at(root)
-    for number, mutant in [(0, None), *list(enumerate(batch, 1))[::12]]:
+    for number, mutant in [(0, None), *list(enumerate(batch, 1))[::24]]:
         source.write_text(mutant.made(text) if mutant else text)
         assert answers(together, number) == answers(compile_at(root), 0), mutant
     assert answers(together, 0) != answers(together, 1)
@@ -159,6 +156,7 @@ def test_judge_together__killed_and_left__are_those_that_judge_kills_and_leaves(
     few = mutants._corpus()[:3]
     monkeypatch.setattr(mutants, "_corpus", lambda: few)
     (batch, *_), _ = mutants.batches_of(mutants.mutants_of("modules/share_token.vy"))
+    batch = batch[::4]
     verdicts, left = mutants.judge_together((batch, budget))
     assert verdicts
     assert left
