@@ -222,7 +222,7 @@ FAULTS = [
         "an exit leaves no reported loss behind",
         POOL,
         "LiquidityPool.vy",
-        "return v.nav - convert(v.doubtful, int256)",
+        "return v.nav + convert(v.lots, int256) - convert(v.doubtful, int256)",
         "return v.nav - 0 * convert(v.doubtful, int256)",
     ),
     Fault(
