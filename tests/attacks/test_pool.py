@@ -47,7 +47,7 @@ NO_PREMIUM = (
 )
 NO_SPREAD = (
     "LiquidityPool.vy",
-    "v.spread += self._up(notional * (leg.t1 >> slots.SPREAD), WAD * PPM)",
+    "v.spread += self._up(leg.price * depth * (leg.t1 >> slots.SPREAD), WAD * PPM)",
     "v.spread += 0",
 )
 PAYOUT = "min(self._worth(amount, v), request.worth * amount // request.shares) // UNIT"

@@ -223,7 +223,7 @@ FAULTS = [
         POOL,
         "LiquidityPool.vy",
         "return v.nav + convert(v.lots, int256) - convert(v.doubtful, int256)",
-        "return v.nav - 0 * convert(v.doubtful, int256)",
+        "return v.nav + convert(v.lots, int256) - 0 * convert(v.doubtful, int256)",
     ),
     Fault(
         "the open interest may not reach its cap",
