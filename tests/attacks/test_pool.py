@@ -842,11 +842,11 @@ def test_78__buy_what_is_left_of_a_pool__pays_what_it_is_worth(venue_of):
         left = venue.nav()
         assert 0 < left < 200_000
         spread = from_wad(int(venue.view(venue.pool, "valuation").spread))
-        assert spread < 26_000
+        assert 26_000 < spread < 130_000  # a pool near its margin asks for the premium, too
         venue.enter(venue.attacker, price)
         assert venue.shares_worth(venue.attacker) < price
         assert venue.shares_worth(venue.owner) >= left - D("0.01")
-        # What an entry pays them is at most the spread on the crowd.
+        # What an entry pays them is at most the spread on the crowd, and its premium.
         assert venue.shares_worth(venue.owner) <= left + spread
 
 
