@@ -194,7 +194,7 @@ def test_settle_market__feed_dead_by_then__a_week_later_at_the_last_good_price()
 
 def test_settle_market__feed_dead_and_nobody_in_it__at_once():
     system = delisted()
-    size = leg(system, "alice")[3]
+    size = leg(system)[3]
     do(system, "trade", "alice", "alice", 0, -size)
     wait(system, 3 * DAY)
     do(system, "fault", 0, "revert")
