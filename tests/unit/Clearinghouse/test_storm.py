@@ -441,7 +441,7 @@ def test_report__account_under_water__is_what_it_could_not_pay(sunk):
     assert [e.args for e in told.events] == [(sunk.at("alice"), loss, loss)]
     assert sunk.pool.view("reported_loss", sunk.at("alice")) == loss
     # The fund would cover 100 of it.
-    assert sunk.pool.view("valuation")[3] == loss - 100 * WAD
+    assert sunk.pool.view("valuation")[4] == loss - 100 * WAD
 
 
 def test_report__again_after_a_recovery__is_taken_back(sunk):
