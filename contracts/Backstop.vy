@@ -75,8 +75,7 @@ share: public(uint256)  # [WAD] of each claim, once FIXED
 struct Pool:  # the pool's account, valued
     equity: int256  # [WAD quote] with what lots owe it, as far as live ones bring it
     maintenance: uint256  # [WAD quote]
-    dead: bool  # some market that it is in has neither a live price nor a settled one
-    at_stake: int256  # [WAD quote] its notional in such markets
+    at_stake: int256  # [WAD quote] its notional in markets that have neither a live price nor a settled one
     unsure: int256  # [WAD quote] that, and what dead lots may yet bring it
 
 
@@ -298,10 +297,11 @@ def fix() -> uint256:
             fixed_point.fail(reasons.BACKSTOP_POSITIONS_ARE_OPEN)
     # What they bring the insurance fund later would stay there.
     owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
-    for_pool: uint256 = 0
+    by_live: uint256 = 0
+    by_dead: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
-    for_pool, live, dead = staticcall ICollateralAuction(s.auction).worth()
+    by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
     wait: uint256 = 0
     if owed != 0 or live != 0:
         wait = PATIENCE
@@ -577,17 +577,16 @@ def _pool() -> Pool:
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
-    owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
-    for_pool: uint256 = 0
+    by_live: uint256 = 0
+    by_dead: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
-    for_pool, live, dead = staticcall ICollateralAuction(s.auction).worth()
+    by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
     pool: Pool = Pool(
-        equity=self._cash(s.pool) + convert(for_pool, int256),
+        equity=self._cash(s.pool) + convert(by_live, int256),
         maintenance=0,
-        dead=False,
         at_stake=0,
-        unsure=0,
+        unsure=convert(by_dead, int256),
     )
     for id: uint256 in range(markets.MAX_MARKETS):
         if id == count:
@@ -600,11 +599,10 @@ def _pool() -> Pool:
             pool.equity += pnl
             pool.maintenance += mm
             if self._is_dead(leg):
-                pool.dead = True
                 # Whichever way the price is wrong, the stable one was less so.
                 price: uint256 = max(leg.price, markets.stable(leg, 0))
                 pool.at_stake += convert(margin.notional(fixed_point.magnitude(leg.skew), price), int256)
-    pool.unsure = pool.at_stake + convert(min(owed - for_pool, dead), int256)
+    pool.unsure += pool.at_stake
     return pool
 
 
@@ -724,11 +722,11 @@ def _plan(account: address, market: uint256) -> IBackstop.Plan:
     plan.equity = pool.equity + convert(interest, int256)
     plan.maintenance = pool.maintenance
     plan.maintenance_after = pool.maintenance
-    if pool.dead:
-        plan.why = convert(reasons.BACKSTOP_A_PRICE_IS_NOT_LIVE, uint256)
-        return plan
     if plan.equity >= convert(pool.maintenance, int256):
         plan.why = convert(reasons.BACKSTOP_POOL_IS_HEALTHY, uint256)
+        return plan
+    if plan.equity + pool.unsure >= convert(pool.maintenance, int256):
+        plan.why = convert(reasons.BACKSTOP_A_PRICE_IS_NOT_LIVE, uint256)
         return plan
     z: Standing = self._standing(account)
     pnl: int256 = 0

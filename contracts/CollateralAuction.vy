@@ -27,10 +27,6 @@ from modules import slots
 implements: ICollateralAuction
 
 
-interface AggregatorV3Interface:
-    def latestRoundData() -> (uint80, int256, uint256, uint256, uint80): view
-
-
 interface IListing:
     def clearinghouse() -> address: view
     def collateral_token(id: uint256) -> address: view
@@ -61,9 +57,14 @@ struct Words:  # a lot, packed
     surplus_to: address  # zero for the insurance fund
 
 
+struct Owing:  # open lots of a token that owe the pool, together
+    amount: uint256  # [raw]
+    dues: uint256  # as a lot's
+
+
 lot_count: public(uint256)  # ids are 0 .. lot_count - 1
 owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it
-_dues: HashMap[uint256, uint256]  # of the open lots of a token together, as those of one
+_owing: HashMap[uint256, Owing]  # by token, twice: those that owe the insurance fund more apart
 _lots: HashMap[uint256, Words]  # an amount of zero: sold
 
 
@@ -107,7 +108,7 @@ def open(token: uint256, amount: uint256, to_insurance: uint256, to_pool: uint25
     id: uint256 = self.lot_count
     self.lot_count = unsafe_add(id, 1)
     self._lots[id].sale = self._pack(amount, token, 0, block.timestamp, block.timestamp)
-    self._owe(id, token, 0, (to_pool << 128) | to_insurance)
+    self._owe(id, token, 0, 0, amount, (to_pool << 128) | to_insurance)
     if surplus_to != CLEARINGHOUSE.address:
         self._lots[id].surplus_to = surplus_to
     log ICollateralAuction.LotOpened(
@@ -155,7 +156,8 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     to_insurance = unsafe_sub(to_insurance, min(to_insurance, for_insurance * UNIT))
     to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
     self._lots[lot].sale = self._pack(left, token, clock[0], clock[1], clock[2]) if left != 0 else 0
-    self._owe(lot, token, words.dues, (to_pool << 128) | to_insurance if left != 0 else 0)
+    dues: uint256 = (to_pool << 128) | to_insurance if left != 0 else 0
+    self._owe(lot, token, unsafe_add(left, bought), words.dues, left, dues)
 
     self._collect(cost)
     surplus: uint256 = unsafe_sub(unsafe_sub(cost, for_insurance), for_pool)
@@ -220,7 +222,8 @@ def write_off(lot: uint256) -> uint256:
     if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
         fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
     dues: uint256 = self._lots[lot].dues
-    self._owe(lot, token, dues, (dues & slots.MASK_128) + (dues >> 128))
+    amount: uint256 = sale & slots.MASK_128
+    self._owe(lot, token, amount, dues, amount, (dues & slots.MASK_128) + (dues >> 128))
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
     return dues >> 128
 
@@ -241,15 +244,18 @@ def clearinghouse() -> address:
 
 @external
 @view
-def worth() -> (uint256, uint256, uint256):
+def worth() -> (uint256, uint256, uint256, uint256):
     """
-    @notice What lots bring at the least: those with a live price the pool, once the insurance fund has its part, all
-            lots of a token together; those in all; and the others in all, at their last good prices.
-    @return pool [WAD quote], live [WAD quote], dead [WAD quote]
+    @notice What lots bring at the least, dead ones at their last good prices: the pool, from live ones and from dead ones,
+            once the insurance fund has its part of the same lots; and anybody.
+    @dev All lots of a token together, but those that owe the fund more apart: where they have fallen so far that they do not
+         bring its part, others would make it up.
+    @return pool by live [WAD quote], pool by dead [WAD quote], live [WAD quote], dead [WAD quote]
     @custom:access anyone
     @custom:spec LIQ-7, LIQ-9, LPV-2
     """
-    pool: uint256 = 0
+    by_live: uint256 = 0
+    by_dead: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
     tokens: uint256 = 0
@@ -258,13 +264,18 @@ def worth() -> (uint256, uint256, uint256):
     for id: uint256 in range(MAX_TOKENS):
         if (tokens >> id) & 1 != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, id)
+            pool: uint256 = 0
+            for most: uint256 in range(2):
+                owing: Owing = self._owing[2 * id + most]
+                brings: uint256 = held.credit * owing.amount // held.own
+                pool += min(owing.dues >> 128, brings - min(brings, owing.dues & slots.MASK_128))
             if held.status == prices.LIVE:
                 live += held.credit
-                dues: uint256 = self._dues[id]
-                pool += min(dues >> 128, held.credit - min(held.credit, dues & slots.MASK_128))
+                by_live += pool
             else:
                 dead += held.credit
-    return (pool, live, dead)
+                by_dead += pool
+    return (by_live, by_dead, live, dead)
 
 
 @external
@@ -330,15 +341,29 @@ def _pack(amount: uint256, token: uint256, elapsed: uint256, seen_at: uint256, l
 
 
 @internal
-def _owe(lot: uint256, token: uint256, before: uint256, after: uint256):
+def _owe(lot: uint256, token: uint256, was: uint256, before: uint256, left: uint256, after: uint256):
     """
-    @notice What a lot owes, from now on, and with it what all do: the one place where that is written.
+    @notice What a lot owes, from now on, and with it what all do that owe the pool: the one place where that is written.
+    @param was, left [raw] of the token, before and after
+    @param before, after [WAD quote] its dues, likewise
     """
     self._lots[lot].dues = after
-    if before != after:
-        self._dues[token] = self._dues[token] - before + after
-    if before >> 128 != after >> 128:
-        self.owed_to_pool = self.owed_to_pool - (before >> 128) + (after >> 128)
+    if before >> 128 != 0:
+        kind: uint256 = self._kind(token, before)
+        self._owing[kind].amount -= was
+        self._owing[kind].dues -= before
+        self.owed_to_pool -= before >> 128
+    if after >> 128 != 0:
+        kind: uint256 = self._kind(token, after)
+        self._owing[kind].amount += left
+        self._owing[kind].dues += after
+        self.owed_to_pool += after >> 128
+
+
+@internal
+@pure
+def _kind(token: uint256, dues: uint256) -> uint256:
+    return 2 * token + convert(dues & slots.MASK_128 > dues >> 128, uint256)
 
 
 @internal
@@ -353,13 +378,9 @@ def _look(sale: uint256, terms: uint256[4]) -> (uint256, uint256[3]):
     most: uint256 = 0
     price, status, most = prices.read(terms[0], terms[1], 0, 0)
     prices.must_be_live(status)
-    round_id: uint80 = 0
     answer: int256 = 0
-    started_at: uint256 = 0
     updated_at: uint256 = 0
-    answered_in: uint80 = 0
-    feed: address = convert(terms[0] & slots.MASK_160, address)
-    round_id, answer, started_at, updated_at, answered_in = staticcall AggregatorV3Interface(feed).latestRoundData()
+    answer, updated_at = prices.told(terms[0])
     # Nobody could buy before a freeze and its grace were over: that time does not count.
     calm_from: uint256 = min(staticcall CONFIGURATOR.calm_from(), block.timestamp)
     seen_at: uint256 = max((sale >> 168) & slots.MASK_40, calm_from)

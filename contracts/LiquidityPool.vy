@@ -344,7 +344,7 @@ def report(account: address) -> uint256:
             report takes it back: who leaves, or stays, can see to that himself.
     @param account [address] any
     @return [WAD quote] what cash, unrealised PnL at the best known prices and tokens leave unpaid: live ones count what
-            they bring in a seizure, dead ones what they do for health, and nothing beyond their bounds
+            they bring in a seizure, dead ones what they do for health, or what their feed answers if that is less
     @custom:access anyone
     @custom:spec LPV-2
     """
@@ -617,7 +617,7 @@ def request_of(controller: address) -> ILiquidityPool.Request:
 def valuation() -> ILiquidityPool.Valuation:
     """
     @notice What the pool is worth at the best known prices.
-    @return the NAV [WAD quote], what an entry pays for on top [WAD quote], whether every price is live [bool]
+    @return [struct] see ILiquidityPool
     @custom:access anyone
     @custom:spec LPV-1
     """
@@ -739,10 +739,11 @@ def _value() -> ILiquidityPool.Valuation:
         depth: uint256 = convert(abs(leg.skew), uint256)
         premium: uint256 = self._premium(depth, leg)
         v.nav -= convert(premium, int256)
+        most: uint256 = premium if crowd == depth else self._premium(crowd, leg)
         if (leg.t0 >> slots.STATUS) & 7 != slots.STATUS_OPEN:
-            v.spread += premium  # what is settled hands none back
+            v.spread += most  # what is settled hands none back
         else:
-            unpaid += premium if crowd == depth else self._premium(crowd, leg)
+            unpaid += most
         v.spread += self._up(leg.price * depth * (leg.t1 >> slots.SPREAD), WAD * PPM)
     if equity < convert(NEAR * maintenance, int256):
         v.spread += unpaid
@@ -791,13 +792,31 @@ def _loss_of(account: address) -> uint256:
     for id: uint256 in range(collateral.MAX_TOKENS):
         if (tokens >> id) & 1 != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(account, id)
-            if held.status == prices.LIVE:
-                left += convert(held.credit, int256)
-            elif held.status != convert(reasons.PRICES_OUT_OF_BOUNDS, uint256):
-                # As it counts for its holder's health: that fades, and a feed that is late makes no loss. One that answers
-                # with a price beyond its bounds is not late: who is about to leave would leave that loss here.
-                left += convert(held.maintenance, int256)
+            counts: uint256 = self._brings(held)
+            left += convert(counts, int256)
     return convert(-min(left, 0), uint256)
+
+
+@internal
+@view
+def _brings(held: IClearinghouse.Holding) -> uint256:
+    """
+    @notice What a token in an account that may not pay counts for [WAD quote].
+    @dev A dead one as it counts for its holder's health: that fades, and a feed that is late makes no loss. But one that
+         answers below its bounds, or nothing, is not late: who is about to leave would leave that loss to those who stay.
+    """
+    if held.status == prices.LIVE:
+        return held.credit
+    if held.status == convert(reasons.PRICES_NOT_POSITIVE, uint256):
+        return 0
+    if held.status != convert(reasons.PRICES_OUT_OF_BOUNDS, uint256):
+        return held.maintenance
+    words: uint256[4] = staticcall CLEARINGHOUSE.token_words(held.id)
+    answer: int256 = 0
+    updated_at: uint256 = 0
+    answer, updated_at = prices.told(words[0])
+    price: uint256 = convert(min(answer, 2**96), uint256) * pow_mod256(10, (words[0] >> slots.EXPONENT) & 31)
+    return min(held.maintenance, held.credit * min(price, held.price) // max(held.price, 1))
 
 
 @internal

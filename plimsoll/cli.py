@@ -54,7 +54,7 @@ HINTS = {
     "withdraw: settlement waits": "wait for the share; `ape run backstop` tells how far it is",
     "deposit: in a settlement": "nothing is paid in until it is called off; see `ape run backstop`",
     "backstop: pool is healthy": "nobody is deleveraged while the pool's health is 1.0 or more",
-    "backstop: a price is not live": "the pool is in a market without one; see `ape run markets`",
+    "backstop: a price is not live": "too much of the pool's waits for one; see `ape run markets`",
     "backstop: account is unhealthy": "it is to be liquidated, not deleveraged",
     "backstop: not opposite the pool": "only positions on the pool's other side are closed",
     "backstop: not profitable": "only profitable positions are closed",

@@ -1037,6 +1037,15 @@ class Candidate(NamedTuple):
     rank: int  # [WAD]
 
 
+class LotsWorth(NamedTuple):
+    """What lots bring at the least; ``ICollateralAuction.worth`` [WAD quote]."""
+
+    by_live: int  # the pool, from live ones
+    by_dead: int  # the pool, from dead ones
+    live: int  # anybody
+    dead: int
+
+
 class Valuation(NamedTuple):
     """The pool's account; ``ILiquidityPool.Valuation``."""
 
@@ -2280,8 +2289,7 @@ class Model:
 
     def pool_margin(self) -> tuple[int, int]:
         """The pool's own equity, with what live lots bring it, and maintenance (LIQ-9)."""
-        by_lots = self.worth_of_lots()[0]
-        worth, asked = self.header_of(self.settings.pool).cash + by_lots, 0
+        worth, asked = self.header_of(self.settings.pool).cash + self.worth_of_lots().by_live, 0
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew:
@@ -2295,11 +2303,6 @@ class Model:
             return Value(0, 0)
         t = self._terms(leg.id)
         return value(size, basis, leg.price, leg.funding_index, t.mm_ppm, t.skew_scale, t.reward)
-
-    def _prices_are_known(self) -> bool:
-        """Whether every market that the pool is in has a live price, or a settled one."""
-        legs = [self.leg(NOWHERE, market) for market in range(len(self.listed))]
-        return all(leg.skew == 0 or not self._is_dead(leg) for leg in legs)
 
     def _standing(self, account: str) -> tuple[int, int, int]:
         """An account's equity, maintenance, and the notional of all it has [WAD quote]."""
@@ -2330,10 +2333,10 @@ class Model:
         pool_equity, asked = self.pool_margin()
         pool_equity += self.interest_of(account)  # it is posted first
         plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
-        if not self._prices_are_known():
-            return refused("backstop: a price is not live")
         if pool_equity >= asked:
             return refused("backstop: pool is healthy")
+        if pool_equity + self._at_stake() + self.worth_of_lots().by_dead >= asked:
+            return refused("backstop: a price is not live")
         own_equity, own_asked, _ = self._standing(account)
         now = self._valued(leg, leg.size, leg.basis)
         if own_equity < own_asked:
@@ -2421,13 +2424,18 @@ class Model:
         The least: its positions at dead prices are lost. The most: they are won, dead lots bring
         what they owe it, and no report is true [WAD quote].
         """
-        equity, (by_lots, _, dead) = self.pool_margin()[0], self.worth_of_lots()
-        worth, at_stake = equity - self.doubtful(), 0
-        for leg in [self.leg(NOWHERE, market) for market in range(len(self.listed))]:
-            if self._is_dead(leg):
-                at_stake += notional(leg.skew, max(leg.price, self.stable_price(leg)))
-        lots = min(self.owed_to_pool() - by_lots, dead)
-        return worth - at_stake, worth, equity + at_stake + lots
+        equity, at_stake = self.pool_margin()[0], self._at_stake()
+        worth = equity - self.doubtful()
+        return worth - at_stake, worth, equity + at_stake + self.worth_of_lots().by_dead
+
+    def _at_stake(self) -> int:
+        """The pool's notional in markets with neither a live nor a settled price [WAD quote]."""
+        legs = [self.leg(NOWHERE, market) for market in range(len(self.listed))]
+        return sum(
+            notional(leg.skew, max(leg.price, self.stable_price(leg)))
+            for leg in legs
+            if self._is_dead(leg)
+        )
 
     def _is_dead(self, leg: Leg) -> bool:
         """Whether a market has neither a live price nor a settled one."""
@@ -2489,7 +2497,7 @@ class Model:
             require(self.is_settled(market), "backstop: market not settled")
             state = self.markets[market].a
             require(state.lots == 0 and state.skew == 0, "backstop: positions are open")
-        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self.worth_of_lots()[2] else 0
+        delay = PATIENCE if self._awaits_lots() else DOUBT_DELAY if self.worth_of_lots().dead else 0
         late = self.now >= self.settlement.settled_at + delay
         require(late, "backstop: lots are not sold")
         held = self.custody * self.settings.unit
@@ -2507,24 +2515,30 @@ class Model:
 
     def _awaits_lots(self) -> bool:
         """Whether lots owe the pool, or can be sold now."""
-        return self.owed_to_pool() != 0 or self.worth_of_lots()[1] != 0
+        return self.owed_to_pool() != 0 or self.worth_of_lots().live != 0
 
-    def worth_of_lots(self) -> tuple[int, int, int]:
-        """What lots bring at the least [WAD quote]: the pool, live ones; in all; dead ones.
+    def worth_of_lots(self) -> LotsWorth:
+        """What lots bring at the least, dead ones at their last good prices.
 
-        All lots of a token at once: the auction's account holds it; the fund has its part first.
+        The pool: all lots of a token together, but those that owe the fund more apart; the fund has
+        its part of the same lots first.
         """
-        by_pool = live = dead = 0
+        total = LotsWorth(0, 0, 0, 0)
         for id in _bits(self._token_bits(self.settings.auction)):
             held = self.holding(self.settings.auction, id)
-            if held.status != LIVE:
-                dead += held.credit
-                continue
-            lots = [lot for lot in self.lots if lot.amount and lot.token == id]
-            rest = held.credit - sum(lot.to_insurance for lot in lots)
-            by_pool += min(max(rest, 0), sum(lot.to_pool for lot in lots))
-            live += held.credit
-        return by_pool, live, dead
+            pool = 0
+            for kind in (False, True):
+                lots = [
+                    lot
+                    for lot in self.lots
+                    if lot.token == id and lot.to_pool and (lot.to_insurance > lot.to_pool) == kind
+                ]
+                brings = floor_div(held.credit * sum(lot.amount for lot in lots), held.own)
+                rest = max(brings - sum(lot.to_insurance for lot in lots), 0)
+                pool += min(rest, sum(lot.to_pool for lot in lots))
+            here = (pool, 0, held.credit, 0) if held.status == LIVE else (0, pool, 0, held.credit)
+            total = LotsWorth(*(a + b for a, b in zip(total, here, strict=True)))
+        return total
 
     # -------------------------------------------------------------- the Configurator
 
@@ -3214,7 +3228,7 @@ class Model:
         # On its way to those who are in: who enters pays for it (LPV-2).
         owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         by_lots = self.owed_to_pool()
-        lots = self.worth_of_lots()[0] if by_lots else 0
+        lots = self.worth_of_lots().by_live if by_lots else 0
         due = by_lots + max(owed - self.debts.total, 0)
         spread, live = 0, self.is_calm()
         equity, maintenance, unpaid = nav + lots, 0, 0  # as the Backstop's: the premium in it
@@ -3233,10 +3247,11 @@ class Model:
                 continue
             premium = ceil_div(leg.price * depth * depth, 2 * terms.skew_scale * WAD)
             nav -= premium
+            most = ceil_div(leg.price * crowd * crowd, 2 * terms.skew_scale * WAD)
             if terms.status != OPEN:  # it may be settled next, and then the premium is the pool's
-                spread += premium
+                spread += most
             else:
-                unpaid += ceil_div(leg.price * crowd * crowd, 2 * terms.skew_scale * WAD)
+                unpaid += most
             spread += ceil_div(leg.price * depth * terms.spread_ppm, WAD * PPM)
             live = live and leg.status == LIVE
         # Near its margin it may be deleveraged: the premium of what is closed is its own then.
@@ -3251,15 +3266,29 @@ class Model:
         left += self._value(account, self.header_of(account).bitmap).pnl
         for id in _bits(self._token_bits(account)):
             held = self.holding(account, id)
-            if held.status == LIVE:
-                left += held.credit
-            elif held.status != OUT_OF_BOUNDS:  # as for its holder's health: that fades
-                left += held.maintenance
+            left += self._brings(held)
         loss = max(-left, 0) if account != self.settings.pool else 0
         self.losses[account] = loss
         losses = sum(self.losses.values())
         self._emit(self.settings.pool, LossReported(account, loss, losses))
         return loss
+
+    def _brings(self, held: Holding) -> int:
+        """What a token in an account that may not pay counts for [WAD quote].
+
+        A dead one as for its holder's health, which fades, or what its feed answers if less.
+        """
+        if held.status == LIVE:
+            return held.credit
+        if held.status == NOT_POSITIVE:
+            return 0
+        if held.status != OUT_OF_BOUNDS:
+            return held.maintenance
+        terms = token_terms_of(self.tokens[held.id].words)
+        said = self.feeds[terms.feed].read()
+        answer = said.answer if said else 0
+        price = min(answer, 2**96) * 10**terms.feed_exponent
+        return min(held.maintenance, held.credit * min(price, held.price) // max(held.price, 1))
 
     def total_assets(self) -> int:
         """ERC-4626 [raw], rounded down."""

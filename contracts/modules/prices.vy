@@ -14,6 +14,11 @@ from . import fixed_point
 from . import reasons
 from . import slots
 
+
+interface AggregatorV3Interface:
+    def latestRoundData() -> (uint80, int256, uint256, uint256, uint80): view
+
+
 LIVE: constant(uint256) = 0
 
 FEED_GAS: constant(uint256) = 60_000
@@ -67,6 +72,23 @@ def read(t0: uint256, t1: uint256, last_price: uint256, touched_at: uint256) -> 
             if updated_at >= touched_at:
                 price = told
     return (price, status, max_price)
+
+
+@internal
+@view
+def told(t0: uint256) -> (int256, uint256):
+    """
+    @notice What a feed tells, for who has just read that it does.
+    @return (answer, updated at [unix s])
+    """
+    round_id: uint80 = 0
+    answer: int256 = 0
+    started_at: uint256 = 0
+    updated_at: uint256 = 0
+    answered_in: uint80 = 0
+    feed: address = convert(t0 & slots.MASK_160, address)
+    round_id, answer, started_at, updated_at, answered_in = staticcall AggregatorV3Interface(feed).latestRoundData()
+    return (answer, updated_at)
 
 
 @internal

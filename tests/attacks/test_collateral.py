@@ -960,8 +960,8 @@ def test_15__feed_reported_dead_is_back__a_poke_gives_its_next_failure_a_day_aga
 
 @pytest.mark.defence(
     "CollateralAuction.vy",
-    "self._owe(lot, token, dues, (dues & slots.MASK_128) + (dues >> 128))",
-    "self._owe(lot, token, dues, dues & slots.MASK_128)",
+    "self._owe(lot, token, amount, dues, amount, (dues & slots.MASK_128) + (dues >> 128))",
+    "self._owe(lot, token, amount, dues, amount, dues & slots.MASK_128)",
 )
 def test_lots__debtor_writes_off_what_his_lot_owes_the_pool__gains_nothing(backed_of: Make):
     """The surplus of a lot is its debtor's. A month after its feed died he has the pool's due written
@@ -1138,8 +1138,8 @@ def test_75__claim_what_was_given_for_lots__is_not_there(backed_of: Make):
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "left += convert(held.maintenance, int256)",
-    "left += 0 * convert(held.maintenance, int256)",
+    "        return held.maintenance\n",
+    "        return 0\n",
 )
 def test_74__report_a_debtor_while_his_tokens_feed_is_late__is_no_loss(backed_of: Make):
     """In the one block in which the feed of good ether was late, the whole of a sound debt was reported as a
@@ -1167,20 +1167,33 @@ def test_74__report_a_loss_in_front_of_a_request__is_taken_back_by_the_claim(bac
 
 
 @pytest.mark.defence(
-    "CollateralAuction.vy",
-    "held.credit - min(held.credit, dues & slots.MASK_128)",
-    "held.credit",
+    "CollateralAuction.vy", "held.credit * owing.amount // held.own", "held.credit"
 )
 def test_74__claim_beside_a_live_lot_of_the_funds__counts_what_is_left_for_the_pool(
     backed_of: Make,
 ):
-    """A lot of the fund's and one of the pool's, and what both are good for has fallen: the first of it is the
+    """A lot of the fund's and one of the pool's, and what both are good for has fallen: one of them is the
     fund's. Counted as the pool's, who left before the lots were sold had 202,500 of those who stayed."""
+    leaves_beside_lots(backed_of, 450_000)
+
+
+@pytest.mark.defence(
+    "CollateralAuction.vy", "brings - min(brings, owing.dues & slots.MASK_128)", "brings"
+)
+def test_74__claim_beside_a_lot_that_is_first_the_funds__counts_what_is_left_for_the_pool(
+    backed_of: Make,
+):
+    """The same, and the fund has given a part of the second lot, too, which is the first of it."""
+    leaves_beside_lots(backed_of, 650_000)
+
+
+def leaves_beside_lots(backed_of: Make, insurance: int) -> None:
+    """Who leaves before the lots are sold has no more of it than who leaves after."""
 
     def leave(sold: bool) -> int:
         b = backed_of(
             coins=[coin(3_000, scale=10**6 * WAD)],
-            insurance_cash=450_000,
+            insurance_cash=insurance,
             credit={"debt_cap": 10**7 * WAD, "low_slope_ppm": 0, "high_slope_ppm": 0},
             pool_cash=1_000_000,
         )

@@ -248,3 +248,117 @@ def test_113__change_that_was_announced_before__brings_the_caps_that_the_guardia
     assert b.attempt("trade", "keeper", "keeper", 0, WAD).reason == "market: paused"
     b.wait(HOUR)
     b.do("trade", "keeper", "keeper", 0, WAD)
+
+
+def test_claim__lot_that_brings_more_than_it_owes__counts_for_one_that_brings_less(
+    broke_of: Make,
+):
+    """Half of a pool of 2m, in front of a lot of 400 ether that owes 500,000 and brings 368,000, has 66,000 more with
+    a lot of her own as great that owes 10: made in a day in which the feed was dead."""
+
+    def claimed(attack: bool) -> int:
+        b = broke_of(
+            coins=[coin(3_000, scale=10**6 * WAD)],
+            insurance_cash=0,
+            credit={"debt_cap": 10**7 * WAD, **FREE},
+        )
+        b.do("mint", "mallory", 10**6 * b.raw)
+        b.do("pool_deposit", "mallory", 10**6 * b.raw, "mallory")
+        for account, debt in (("bob", 500_000), ("mallory.1", 10)):
+            b.back(account, 0, 400 * WAD)
+            b.owe(account, debt * WAD, 1)
+        b.do("request", "mallory", "all", "mallory", "mallory")
+        b.kill(0)
+        b.do("poke_token", "keeper", "coin0")
+        b.wait(DAY + 1)
+        b.do("liquidate", "keeper", "bob")
+        if attack:
+            b.do("liquidate", "mallory", "mallory.1")
+        b.kill(0, "ok")
+        b.price(0, 1_000)
+        return leave(b, "mallory")
+
+    assert close(claimed(attack=True) - claimed(attack=False), 66_000)
+
+
+def test_liquidate__oneself_while_the_token_behind_is_late__costs_no_fee(broke_of: Make):
+    """Nothing that is live is left to charge: who is below the line closes 2.8m for the flat reward of the fund's,
+    where closing costs 5,529 and a liquidation with the feed live 39,718."""
+
+    def cost(how: str) -> int:
+        b = broke_of(
+            insurance_cash=250_000,
+            pool_cash=10_000_000,
+            coins=[coin(3_000, scale=HAIRCUT["scale"])],
+            credit={"debt_cap": 10**7 * WAD, **FREE},
+            market={
+                "taker_fee_ppm": 1_000,
+                "spread_ppm": 1_000,
+                "mm_ppm": 30_000,
+                "im_ppm": 60_000,
+                "reward": 5 * WAD,
+            },
+        )
+        b.back("mallory.1", 0, 100 * WAD)
+        b.do("trade", "mallory", "mallory.1", 0, 1_000 * WAD)
+        b.market_price(2_837)
+        assert b.health("mallory.1") < WAD
+        before = b.wealth("mallory")
+        if how == "late":
+            b.kill(0)
+        if how == "closes":
+            b.do("trade", "mallory", "mallory.1", 0, -1_000 * WAD)
+        else:
+            b.do("liquidate", "mallory", "mallory.1")
+        b.kill(0, "ok")
+        return int(before - b.wealth("mallory"))
+
+    assert close(cost("closes"), 5_529)
+    assert close(cost("live"), 39_718)
+    assert close(cost("late"), -147)
+
+
+def test_settle_market__lot_of_dust_and_a_feed_that_is_gone__waits_for_a_week(broke_of: Make):
+    """A position of 0.000013 quote keeps a delisted market without a feed from settling, and the pool shut: a new
+    feed is the cure."""
+
+    def day_it_settles(dust: bool) -> int:
+        b = broke_of(insurance_cash=0)
+        b.fund("mallory", 10)
+        if dust:
+            b.do("trade", "mallory", "mallory", 1, 2**32)
+        b.do("delist", "owner", 1, 3 * DAY)
+        b.do("fault", 1, "revert")
+        for day in range(1, 20):
+            b.wait(DAY)
+            if b.attempt("settle_market", "keeper", 1).ok:
+                return day
+            assert day < 3 or b.pool.view("maxDeposit", b.at("bob")) == 0
+        return 0
+
+    assert (day_it_settles(dust=False), day_it_settles(dust=True)) == (3, 10)
+
+
+def test_70__matched_pair_near_the_pools_margin__takes_a_premium_from_who_enters(broke_of: Make):
+    """At a leverage of 2 and the edge of terms a pair that costs 8,481 turns an entry of 300,000 into 266,845, and a
+    pool of 700,000 into 741,053. `min_shares` stops it."""
+    b = broke_of(insurance_cash=0, pool_cash=700_000, market=EDGE, max_pool_leverage_ppm=2 * 10**6)
+    pair = ("mallory.1", "mallory.2")
+    for account in pair:
+        b.fund(account, 3_000_000)
+    honest = b.pool.view("previewDeposit", 300_000 * b.raw)
+    sizes = (232, 232)
+    for size in sizes:
+        b.do("trade", "mallory", pair[0], 0, size * WAD)
+        b.do("trade", "mallory", pair[1], 0, -size * WAD)
+    b.do("mint", "bob", 300_000 * b.raw)
+    assert not b.attempt("pool_deposit", "bob", 300_000 * b.raw, "bob", honest).ok
+    b.do("pool_deposit", "bob", 300_000 * b.raw, "bob")
+    for size in sizes:
+        b.do("trade", "mallory", pair[1], 0, size * WAD)
+        b.do("trade", "mallory", pair[0], 0, -size * WAD)
+    shares = {who: b.pool.view("balanceOf", b.at(who)) for who in ("bob", "lender")}
+    worth = {w: b.pool.view("convertToAssets", n) * (WAD // b.raw) for w, n in shares.items()}
+    assert close(worth["bob"], 266_845)
+    assert close(worth["lender"], 741_053)
+    assert close(6_000_000 * WAD - sum(map(b.equity, pair)), 8_481)

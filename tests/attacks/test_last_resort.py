@@ -95,6 +95,21 @@ def test_48__skew_taken_away_for_the_second_of_an_entry__the_premium_is_paid_all
 ):
     """He shorts against the crowd, which pays him the premium, enters a pool that has none nor asks for margin,
     closes the short and deleverages: 116,524 on 100,000 at the edge of what terms allow."""
+    takes_the_skew_away(broke_of, restricted=False)
+
+
+@pytest.mark.defence(
+    "LiquidityPool.vy", "            v.spread += most", "            v.spread += premium"
+)
+def test_48__skew_taken_away_where_a_market_only_reduces__the_premium_is_paid_all_the_same(
+    broke_of: Make,
+):
+    """The same, after the guardian has left the market only reducing: there the entry paid that of the skew."""
+    takes_the_skew_away(broke_of, restricted=True)
+
+
+def takes_the_skew_away(broke_of: Make, restricted: bool) -> None:
+    """Mallory's short is there, she enters, and it is gone; in a market at the edge of what terms allow."""
     edge = {
         "skew_scale": 2_500 * WAD,
         "max_skew": 500 * WAD,
@@ -112,6 +127,8 @@ def test_48__skew_taken_away_for_the_second_of_an_entry__the_premium_is_paid_all
     b.fund("mallory.1", 2_000_000)
     before = b.wealth("mallory")
     b.do("trade", "mallory", "mallory.1", 0, -490 * WAD)
+    if restricted:
+        b.do("restrict", "owner", 0, 500 * WAD, 500 * WAD, True)
     b.do("pool_deposit", "mallory", 100_000 * b.raw, "mallory")
     b.do("trade", "mallory", "mallory.1", 0, 490 * WAD)
     b.do("deleverage", "mallory", "alice", 0)
@@ -137,7 +154,12 @@ def test_33__trading_around_a_deleveraging_in_one_transaction__earns_nothing(bro
 
 
 @pytest.mark.defence(
-    BACKSTOP, "if plan.equity >= convert(pool.maintenance, int256):", "if pool.dead:"
+    BACKSTOP,
+    "    if plan.equity >= convert(pool.maintenance, int256):\n"
+    "        plan.why = convert(reasons.BACKSTOP_POOL_IS_HEALTHY, uint256)\n"
+    "        return plan\n"
+    "    if plan.equity + pool.unsure >= convert(pool.maintenance, int256):\n",
+    "    if pool.unsure < 0:\n",
 )
 def test_48__deleveraging_a_rival_while_the_pool_is_healthy__is_refused(broke_of: Make):
     """dYdX, BitMEX and the like deleverage by a ranking that the engine keeps; here the caller names the
@@ -362,7 +384,7 @@ def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(br
 
 
 @pytest.mark.defence(
-    BACKSTOP, "equity=self._cash(s.pool) + convert(for_pool, int256),", "equity=self._cash(s.pool),"
+    BACKSTOP, "equity=self._cash(s.pool) + convert(by_live, int256),", "equity=self._cash(s.pool),"
 )
 def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
@@ -374,7 +396,7 @@ def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke
 
 
 @pytest.mark.parametrize("pause", ["an hour", "two blocks"])
-@pytest.mark.defence(BACKSTOP, "convert(min(owed - for_pool, dead), int256)", "0")
+@pytest.mark.defence(BACKSTOP, "unsure=convert(by_dead, int256),", "unsure=0,")
 def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
     broke_of: Make, pause: str
 ):
@@ -394,11 +416,52 @@ def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
 
 
 @pytest.mark.defence(
-    BACKSTOP, "equity=self._cash(s.pool) + convert(for_pool, int256),", "equity=self._cash(s.pool),"
+    BACKSTOP, "equity=self._cash(s.pool) + convert(by_live, int256),", "equity=self._cash(s.pool),"
 )
 def test_48__deleveraging_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A debtor has herself seized, so that the pool's cash is in a lot for two hours: a pool with 275,000
     looked broke, and in the same transaction all winners were closed, flat."""
+    b = seizable(broke_of)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    b.do("liquidate", "mallory", "mallory")
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    assert b.size("alice") == 390 * WAD
+
+
+UNSURE = "    if plan.equity + pool.unsure >= convert(pool.maintenance, int256):\n"
+
+
+@pytest.mark.defence(BACKSTOP, UNSURE, "    if plan.equity == max_value(int256):\n")
+def test_48__deleveraging_while_the_feed_of_the_pools_lots_is_late__is_refused(broke_of: Make):
+    """The same lot, in the one block in which its token's feed is late: the pool's 275,000 were -31,000, and
+    all of alice's 390 were closed."""
+    b = seizable(broke_of)
+    b.do("liquidate", "mallory", "mallory")
+    b.kill(0)
+    assert b.why("alice") != "backstop: pool is healthy"
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    b.kill(0, "ok")
+    assert b.margin()[0] > 2 * b.margin()[1]
+
+
+@pytest.mark.defence(BACKSTOP, UNSURE, "    if pool.unsure != 0:\n")
+def test_48__dust_in_a_dead_market__stops_no_deleveraging(broke_of: Make):
+    """A winner's position of 0.000013 quote in any market whose feed is late: nobody was deleveraged, and where
+    the pool would have kept 5,600 in a rise to 5,600 a unit it lacked 274,000."""
+    b = broke_of(insurance_cash=0)
+    b.crowd()
+    b.fund("mallory", 100)
+    b.do("trade", "mallory", "mallory", 1, 2**32)
+    b.do("fault", 1, "revert")
+    for price in range(4_860, 5_601, 20):
+        b.market_price(price)
+        for winner in ("alice", "bob"):
+            b.attempt("deleverage", "keeper", winner, 0)
+    assert b.margin()[0] > 0
+
+
+def seizable(broke_of: Make) -> Broke:
+    """Mallory's debt of 300,000 may be seized for, the pool has its margin, and most of that in cash."""
     b = broke_of(
         insurance_cash=0,
         pool_cash=700_000,
@@ -411,16 +474,45 @@ def test_48__deleveraging_while_the_pools_money_is_in_lots__is_refused(broke_of:
     b.crowd()
     b.market_price(4_500)
     b.price(0, 1_740)
-    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
-    b.do("liquidate", "mallory", "mallory")
-    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
-    assert b.size("alice") == 390 * WAD
+    return b
+
+
+def lots_of_both(broke_of: Make, dead: bool) -> Broke:
+    """A lot of 200,000 is the fund's, in the same token or in a dead one, and bob's debt of 990,000 mostly the pool's."""
+    b = broke_of(
+        insurance_cash=250_000,
+        coins=[coin(3_000), coin(60_000, 8)],
+        credit={"debt_cap": 10**8 * WAD, "low_slope_ppm": 0, "high_slope_ppm": 0},
+        market=SHALLOW,
+    )
+    b.back("mallory", int(dead), 8 * 10**8 if dead else 190 * WAD)
+    b.owe("mallory", 200_000 * WAD, 1)
+    b.back("bob", 0, 1_000 * WAD)
+    b.owe("bob", 990_000 * WAD, 1)
+    if dead:
+        b.kill(1)
+        b.do("poke_token", "keeper", "coin1")
+        b.wait(24 * HOUR)
+    b.price(0, 1_040)
+    b.do("liquidate", "keeper", "mallory")
+    b.do("liquidate", "keeper", "bob")
+    assert b.lot(0).to_pool == 0
+    assert b.lot(0).to_insurance > 180_000 * WAD
+    assert (b.lot(1).to_pool, b.lot(1).to_insurance) > (900_000 * WAD, 49_000 * WAD)
+    return b
+
+
+ALL_LOTS = (
+    "CollateralAuction.vy",
+    "    if after >> 128 != 0:\n        kind: uint256 = self._kind(token, after)\n",
+    "    if after != 0:\n        kind: uint256 = 2 * token\n",
+)
 
 
 @pytest.mark.defence(
     BACKSTOP,
-    "equity=self._cash(s.pool) + convert(for_pool, int256),",
-    "equity=self._cash(s.pool) + convert(owed, int256),",
+    "equity=self._cash(s.pool) + convert(by_live, int256),",
+    "equity=self._cash(s.pool) + convert(by_live + by_dead, int256),",
 )
 def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
     """A coin falls below its bound, so its feed is dead, and the lot that owes the pool 800,000 would
@@ -636,15 +728,32 @@ def test_settlement__declared_in_doubt_and_certain_for_a_block__waits_an_hour(br
     assert not b.attempt("settle_markets", "mallory", [1]).ok
 
 
-@pytest.mark.defence(
-    "LiquidityPool.vy",
-    "            elif held.status != convert(reasons.PRICES_OUT_OF_BOUNDS, uint256):\n",
-    "            else:\n",
-)
+TOLD = "min(held.maintenance, held.credit * min(price, held.price) // max(held.price, 1))"
+
+
+@pytest.mark.defence("LiquidityPool.vy", TOLD, "held.maintenance")
 def test_23__winner_runs_while_worthless_tokens_fade__is_told_to_wait(broke_of: Make):
     """Bob's token fell through its lower bound, his debt is more than the pool has, and for the half of a day in
     which his health fades nobody liquidates him. No report told, and alice was paid in full: 300,000 were
     left for the 500,000 of who was flat."""
+    runs_from_worthless_tokens(broke_of, 2)
+
+
+@pytest.mark.defence(
+    "LiquidityPool.vy",
+    "    if held.status == convert(reasons.PRICES_NOT_POSITIVE, uint256):\n        return 0\n",
+    "",
+)
+@pytest.mark.parametrize("answer", [0, -1])
+def test_23__winner_runs_from_tokens_whose_feed_says_nothing__is_told_to_wait(
+    broke_of: Make, answer: int
+):
+    """The same token, so far down that its feed rounds it to nothing: it counted in full."""
+    runs_from_worthless_tokens(broke_of, answer)
+
+
+def runs_from_worthless_tokens(broke_of: Make, answer: int) -> None:
+    """Alice wins 800,000 of bob, whose token is now at `answer` [10^-8 quote], and would take all of it."""
     b = broke_of(
         coins=[coin(3_000, scale=7 * 10**28, min_price=300 * WAD)],
         credit={"debt_cap": 7 * 10**28, "low_slope_ppm": 0, "high_slope_ppm": 0},
@@ -658,11 +767,56 @@ def test_23__winner_runs_while_worthless_tokens_fade__is_told_to_wait(broke_of: 
     b.market_price(5_000)
     b.do("trade", "bob", "bob", 0, 400 * WAD)
     b.do("trade", "alice", "alice", 0, -400 * WAD)
-    b.price(0, 2)
+    b.do("price", b.feed(0), answer, 0)
     b.do("poke_token", "keeper", "coin0")
     b.do("report", "keeper", "bob")
     assert b.attempt("declare", "keeper").ok
     assert not b.attempt("withdraw", "alice", "alice", "token", 1_700_000 * b.raw, "alice").ok
+
+
+@pytest.mark.defence("LiquidityPool.vy", TOLD, "0")
+@pytest.mark.parametrize("price", [9_500, 2_600])
+def test_report__sound_debt_behind_a_token_out_of_its_bounds__is_no_loss(
+    broke_of: Make, price: int
+):
+    """A token above its greatest price, or a bit below its least, is not worth nothing: who stays reported a debt
+    of 990,000 behind thousand ether, and 370,000 of who left were his."""
+    b = broke_of(
+        coins=[coin(3_000, min_price=2_700 * WAD, max_price=9_000 * WAD)],
+        credit={"debt_cap": 10**7 * WAD, "low_slope_ppm": 0, "high_slope_ppm": 0},
+        insurance_cash=0,
+    )
+    b.back("bob", 0, 1_000 * WAD)
+    b.owe("bob", 990_000 * WAD, 1)
+    b.price(0, price)
+    b.do("report", "mallory", "bob")
+    assert b.pool.view("doubtful") == 0
+
+
+@pytest.mark.defence(*ALL_LOTS)
+def test_48__lots_that_are_the_funds__do_not_make_a_pool_poor_when_the_token_falls(broke_of: Make):
+    """What the fund's lots no longer bring was taken from what the pool's do: winners were deleveraged for it, and
+    claims paid less."""
+    b = lots_of_both(broke_of, dead=False)
+    b.price(0, 728)
+    lot = b.lot(1)
+    brings = lot.amount * 728 * 92 // 100
+    assert b.margin()[0] == b.cash("pool") + brings - lot.to_insurance
+
+
+@pytest.mark.defence(BACKSTOP, "unsure=convert(by_dead, int256),", "unsure=convert(dead, int256),")
+def test_settlement__dead_lot_that_is_the_funds__leaves_no_doubt_of_a_hole(broke_of: Make):
+    """A lot that owes the pool nothing stood in for what its own lacked: a hole of 101,000 was not certain for a
+    week instead of an hour."""
+    b = lots_of_both(broke_of, dead=True)
+    b.price(0, 728)
+    b.crowd()
+    price = 3_000
+    while b.margin()[0] >= -20_000 * WAD:
+        price += 5
+        b.market_price(price)
+    b.do("declare", "keeper")
+    assert b.backstop.view("certain_at") != 0
 
 
 def in_two_minds(broke_of: Make) -> Broke:
@@ -935,8 +1089,8 @@ def test_settlement__begun_on_a_price_that_comes_back__leaves_nobodys_money_behi
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "            v.spread += premium",
-    "            v.spread += premium * 0",
+    "            v.spread += most",
+    "            v.spread += most * 0",
 )
 def test_settled__entering_the_pool_just_before__earns_nothing(broke_of: Make):
     """A market is closed at one price when it is settled, and the premium that the pool's NAV kept back

@@ -110,9 +110,13 @@ def test_backstop__dead_price_freeze_or_nothing_left__says_why_nobody_is_delever
     system.set_price("BTC", 10**8)  # out of bounds, in a market that the pool is not in
     assert client.backstop().deleveraging
     system.set_price("BTC", 60_000)
-    client.deposit(5_000, signer=stranger)
+    client.deposit(50_000, signer=stranger)
     client.trade("BTC", "-0.01", signer=stranger)
-    system.set_price("BTC", 10**8)
+    system.set_prices({"BTC": 10**8, "ETH": 4_930})
+    assert client.backstop().deleveraging  # whatever that price is, the pool lacks more
+    system.set_prices({"BTC": 60_000, "ETH": 3_000})
+    client.trade("BTC", "-0.4", signer=stranger)
+    system.set_prices({"BTC": 10**8, "ETH": 4_930})
     assert client.backstop().reason == "backstop: a price is not live"
     system.set_price("BTC", 60_000)
     freeze(system, owner)
@@ -460,10 +464,14 @@ def test_script__whom_a_deleveraging_is_refused_for__one_line_each(
     why("BTC", attacker.address, "backstop: not profitable (only profitable positions")
     why("ETH", system.pool.address, "account: system (it is one of the venue's own")
     refuses(run("backstop", "--deleverage", "BTC"), "backstop: not opposite the pool")
-    system.set_price("BTC", 10**8)
-    why("ETH", winners[0], "backstop: a price is not live (the pool is in a market without")
+    system.set_prices({"ETH": SHORT, "BTC": 10**8})
+    why(
+        "ETH",
+        winners[0],
+        "backstop: a price is not live (too much of the pool's is in markets or lots",
+    )
     why("BTC", attacker.address, "prices: out of bounds")
-    system.set_price("BTC", 30_000)
+    system.set_prices({"ETH": INSOLVENT, "BTC": 30_000})
     freeze(system, owner)
     why("ETH", winners[0], "venue: frozen or in grace (wait until the venue is calm")
     assert run("backstop", "--declare").exit_code == 0  # that is what need not wait

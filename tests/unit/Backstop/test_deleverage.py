@@ -199,12 +199,20 @@ def test_deleverage__dead_price__is_refused_by_its_reason(b: Broke):
     assert b.refusal("deleverage", "keeper", "alice", 0) == "prices: feed failed"
 
 
-def test_deleverage__dead_price_of_another_market__is_refused_while_the_pool_is_in_it(b: Broke):
+def test_deleverage__dead_price_of_another_market__is_refused_while_it_may_make_up_the_margin(
+    b: Broke,
+):
     b.do("fault", 1, "revert")
     assert b.plan("alice").why == 0  # nobody is in it
     b.do("fault", 1, "ok")
     b.do("price", 1, 3_000 * 10**8, 0)
     b.do("trade", "alice", "alice", 1, WAD)
+    b.do("fault", 1, "revert")
+    equity, maintenance = b.margin()
+    assert maintenance - equity > 3_000 * WAD
+    assert b.plan("alice").why == 0  # a free market would not be enough
+    b.do("fault", 1, "ok")
+    b.do("trade", "alice", "alice", 1, 20 * WAD)
     b.do("fault", 1, "revert")
     assert b.refusal("deleverage", "keeper", "alice", 0) == "backstop: a price is not live"
 

@@ -95,8 +95,8 @@ def say_leg(id: uint256, t0: uint256, t1: uint256, price: uint256, status: uint2
 
 @external
 @view
-def worth() -> (uint256, uint256, uint256):
-    return (self.live_lots, self.live_lots, 0)
+def worth() -> (uint256, uint256, uint256, uint256):
+    return (self.live_lots, 0, self.live_lots, 0)
 
 
 @external
