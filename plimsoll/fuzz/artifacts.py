@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -76,12 +77,16 @@ def compile_with_vyper(path: str, root: Path, signed: bool = True) -> dict[str, 
     places = [Path(p) for p in sys.path if p and Path(p).is_dir()]
     bundle = FilesystemInputBundle([*places, root])
     source = bundle.load_file(Path(path))
-    out = compile_from_file_input(
-        source,
-        input_bundle=bundle,
-        output_formats=["abi", "bytecode"],
-        no_bytecode_metadata=not signed,
-    )
+    gc.disable()  # a quarter of the compiler's time
+    try:
+        out = compile_from_file_input(
+            source,
+            input_bundle=bundle,
+            output_formats=["abi", "bytecode"],
+            no_bytecode_metadata=not signed,
+        )
+    finally:
+        gc.enable()
     return {"abi": out["abi"], "bytecode": out["bytecode"]}
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import gc
 import multiprocessing
 import os
 import random
@@ -355,12 +354,8 @@ def _tested(suites: tuple[str, ...], root: Path) -> str:
 
 
 def _compile(path: str, root: Path) -> Artifact:
-    gc.disable()  # a quarter of the compiler's time
-    try:
-        # With a hash of the sources in it no two would have the same bytecode.
-        out = compile_with_vyper(path, root, signed=False)
-    finally:
-        gc.enable()
+    # With a hash of the sources in it no two would have the same bytecode.
+    out = compile_with_vyper(path, root, signed=False)
     return Artifact(Path(path).stem, out["abi"], bytes.fromhex(out["bytecode"].removeprefix("0x")))
 
 

@@ -1,6 +1,6 @@
 """The fuzzer finds what is wrong: each fault is one edit of the sources, and each must be found.
 
-Sixteen are tried by default, and drawn operations alone must find them; ``PLIMSOLL_FAULTS=all`` tries every
+Twelve are tried by default, and drawn operations alone must find them; ``PLIMSOLL_FAULTS=all`` tries every
 one, with the corpus for those that nothing drawn finds. (`plimsoll.fuzz.mutants` makes thousands, by itself.)
 """
 
@@ -457,7 +457,7 @@ FAULTS = [
         "for_pool: uint256 = 0",
     ),
 ]
-DRAWN = FAULTS[:10] + FAULTS[-6:]
+DRAWN = FAULTS[:7] + FAULTS[-5:]
 TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else DRAWN
 
 

@@ -147,7 +147,7 @@ class Venue(RuleBasedStateMachine):
 
 TestVenue = Venue.TestCase
 TestVenue.settings = settings(
-    max_examples=30,
+    max_examples=20,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,

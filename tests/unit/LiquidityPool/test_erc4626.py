@@ -206,11 +206,14 @@ def test_fault__planted_in_the_pool__breaks_a_promise(
     what: str, old: str, new: str, tmp_path: Path
 ) -> None:
     artifact = broken(old, new, tmp_path)
-    found = []
-    for scene in SCENES:
-        try:
-            tried(scene(artifact))
-        except Mismatch as mismatch:
-            found.append(mismatch.kind)
-    assert found, what
-    assert all(kind.startswith("property ERC-4626") for kind in found)
+    kinds = (broken_promise(scene, artifact) for scene in SCENES)
+    assert next(filter(None, kinds), "").startswith("property ERC-4626"), what
+
+
+def broken_promise(scene: Scene, artifact: Artifact) -> str:
+    """What kind of promise does not hold there; nothing if all do."""
+    try:
+        tried(scene(artifact))
+    except Mismatch as mismatch:
+        return mismatch.kind
+    return ""
