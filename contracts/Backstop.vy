@@ -742,7 +742,7 @@ def _plan(account: address, market: uint256) -> IBackstop.Plan:
         plan.why = convert(reasons.BACKSTOP_NOT_PROFITABLE, uint256)
         return plan
     own: uint256 = fixed_point.magnitude(leg.size)
-    closed: uint256 = self._least(leg, plan.equity, plan.maintenance)
+    closed: uint256 = self._least(leg, plan.equity + pool.unsure, plan.maintenance)
     left: uint256 = own - closed
     if left != 0 and left >> slots.LOT_BITS == 0:
         # All of it, unless that is more than the pool has; then a lot stays.

@@ -1146,9 +1146,9 @@ def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> 
     s: Sale = empty(Sale)
     owed: uint256 = fixed_point.magnitude(debt)
     fee_ppm: uint256 = (ledger._seizing >> slots.SEIZURE_FEE) & slots.MASK_20 if charged else 0
-    from_insurance: uint256 = 0
     want: uint256 = fixed_point.ceil_div(unsafe_mul(owed, PPM), unsafe_sub(PPM, fee_ppm))
-    s.credit, from_insurance = self._seize(account, want, insurance, True, self)
+    s.credit = self._seize(account, want, insurance, True, self)
+    from_insurance: uint256 = min(s.credit, insurance)
     s.fee = min(unsafe_sub(want, owed), unsafe_sub(s.credit, min(owed, s.credit)))
     s.share = unsafe_mul(s.fee, KEEPER_SHARE_PPM) // PPM
     s.proceeds = convert(unsafe_sub(s.credit, s.fee), int256)
@@ -1158,20 +1158,20 @@ def _sell(account: address, debt: int256, insurance: uint256, charged: bool) -> 
 
 
 @internal
-def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir: address) -> (uint256, uint256):
+def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir: address) -> uint256:
     """
     @notice Move an account's live tokens to lots of the auction until they are worth what it owes; or all its dead
             ones, which then repay what others have paid for it, each up to its last known worth at the discount.
+    @param insurance [WAD quote] what the insurance fund has: it pays first, the rest is the pool's
     @param heir to whose account goes what the lots bring beyond that
-    @return (credit [WAD quote], how much of it the insurance fund pays; the rest is the pool's)
+    @return [WAD quote] credit
     """
-    order: uint256 = ledger._seizing
     credit: uint256 = 0
-    paid: uint256 = 0
+    fund: uint256 = insurance
     for i: uint256 in range(collateral.MAX_TOKENS):
         if (ledger._headers[account] >> slots.HAS_TOKENS) & 1 == 0 or (live and credit >= owed):
             break
-        h: IClearinghouse.Holding = collateral.load(account, (order >> unsafe_mul(4, i)) & 15)
+        h: IClearinghouse.Holding = collateral.load(account, (ledger._seizing >> unsafe_mul(4, i)) & 15)
         if h.own == 0 or (h.status == prices.LIVE) != live or (live and h.credit == 0):
             continue
         due: uint256 = unsafe_sub(owed, credit)
@@ -1181,12 +1181,12 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir
         elif live:
             amount = collateral.fewest(h, due)
             due = collateral.credit_of(h, amount)
-        collateral.move(account, AUCTION.address, h, amount)
-        part: uint256 = min(due, unsafe_sub(insurance, paid))
+        collateral.move(account, AUCTION.address, h.id, h.own, amount)
+        part: uint256 = min(due, fund)
         extcall AUCTION.open(h.id, amount, part, unsafe_sub(due, part), heir)
         credit = unsafe_add(credit, due)
-        paid = unsafe_add(paid, part)
-    return (credit, paid)
+        fund = unsafe_sub(fund, part)
+    return credit
 
 
 @internal

@@ -1786,6 +1786,7 @@ class Model:
             if live and holding.credit > owed - credit:
                 amount = fewest(due, holding.unit, holding.price, holding.kept_ppm)
                 due = seizure_credit(amount, holding.unit, holding.price, holding.kept_ppm)
+            self._poke_token(id)  # what a lot may bring is reckoned at it, should the feed die
             auction = self.settings.auction
             self._set_balance(auction, id, self.held.get((auction, id), 0) + amount)
             self._set_balance(account, id, holding.own - amount)
@@ -2335,7 +2336,8 @@ class Model:
         plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
         if pool_equity >= asked:
             return refused("backstop: pool is healthy")
-        if pool_equity + self._at_stake() + self.worth_of_lots().by_dead >= asked:
+        in_doubt = self._at_stake() + self.worth_of_lots().by_dead
+        if pool_equity + in_doubt >= asked:
             return refused("backstop: a price is not live")
         own_equity, own_asked, _ = self._standing(account)
         now = self._valued(leg, leg.size, leg.basis)
@@ -2345,7 +2347,7 @@ class Model:
             return refused("backstop: not opposite the pool")
         if now.pnl <= 0:
             return refused("backstop: not profitable")
-        closed, own = self._least(leg, pool_equity, asked), abs(leg.size)
+        closed, own = self._least(leg, pool_equity + in_doubt, asked), abs(leg.size)
         if 0 < own - closed < slots.LOT:
             closed = own if own <= abs(leg.skew) else own - slots.LOT
         if closed == 0:

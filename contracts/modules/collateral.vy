@@ -208,13 +208,15 @@ def give(account: address, id: uint256, amount: uint256) -> uint256:
 
 
 @internal
-def move(account: address, auction: address, h: IClearinghouse.Holding, amount: uint256):
+def move(account: address, auction: address, id: uint256, own: uint256, amount: uint256):
     """
-    @notice Move `amount` [raw] to the auction's account.
+    @notice Move `amount` [raw] of its `own` to the auction's account. The price is kept: what the lot may bring is reckoned
+            at it, should the feed die.
     """
-    lots: uint256 = self._held[ledger.key(auction, h.id)]
-    self.set_balance(auction, h.id, unsafe_add(lots, amount))
-    self.set_balance(account, h.id, unsafe_sub(h.own, amount))
+    self.poke(id)
+    lots: uint256 = self._held[ledger.key(auction, id)]
+    self.set_balance(auction, id, unsafe_add(lots, amount))
+    self.set_balance(account, id, unsafe_sub(own, amount))
 
 
 @internal

@@ -362,3 +362,82 @@ def test_70__matched_pair_near_the_pools_margin__takes_a_premium_from_who_enters
     assert close(worth["bob"], 266_845)
     assert close(worth["lender"], 741_053)
     assert close(6_000_000 * WAD - sum(map(b.equity, pair)), 8_481)
+
+
+def test_claim__two_lots_that_are_more_the_funds__lack_what_one_of_them_does_not_bring(
+    broke_of: Make,
+):
+    """Lots of (fund 1,000,000, pool 5,000) and of (286,000, 194,000), and the token falls by 8 %: 75,306 of what
+    the second brings the pool are taken for the first."""
+    b = broke_of(
+        coins=[coin(3_000, scale=10**6 * WAD)],
+        insurance_cash=1_000_000,
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 990_000, **FREE},
+    )
+    for account, amount, debt in (("alice", 440, 985_000), ("bob", 210, 470_000)):
+        b.back(account, 0, amount * WAD)
+        b.owe(account, debt * WAD, 1)
+    b.price(0, 2_600)
+    b.do("liquidate", "keeper", "alice")
+    b.do("mint", "keeper", 270_000 * b.raw)
+    b.do("deposit", "keeper", "fund", "token", 270_000 * b.raw)
+    b.do("liquidate", "keeper", "bob")
+    b.price(0, 2_600 * 0.92)
+    one_by_one = 0
+    for lot in (b.lot(0), b.lot(1)):
+        brings = lot.amount * 2_392 * 92 // 100
+        one_by_one += min(lot.to_pool, max(brings - lot.to_insurance, 0))
+    assert close(one_by_one - b.system.auction.view("worth")[0], 75_306)
+
+
+def test_claim__part_of_a_live_lot_bought_first__has_its_rest_count_for_another(broke_of: Make):
+    """What is bought above the floor leaves a rest that brings more than it owes: with half of a pool of 4m, a token
+    that has fallen by 21 % between two seizures, and 88 % of the second lot, 43,922 of those who stay."""
+
+    def claimed(part: float) -> int:
+        b = broke_of(
+            coins=[coin(3_000, scale=10**6 * WAD)],
+            insurance_cash=0,
+            credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 990_000, **FREE},
+            pool_cash=2_000_000,
+        )
+        b.do("mint", "mallory", 2_000_000 * b.raw)
+        b.do("pool_deposit", "mallory", 2_000_000 * b.raw, "mallory")
+        for account, amount in (("alice", 400), ("bob", 505)):
+            b.back(account, 0, amount * WAD)
+            b.owe(account, 900_000 * WAD, 1)
+        b.do("request", "mallory", "all", "mallory", "mallory")
+        b.wait(DAY + 1)
+        b.price(0, 2_600)
+        b.do("liquidate", "keeper", "alice")
+        b.price(0, 2_050)
+        b.do("liquidate", "keeper", "bob")
+        b.do("mint", "keeper", 10**6 * b.raw)
+        if part:
+            b.do("buy", "keeper", 1, int(b.lot(1).amount * part), None, "keeper")
+        return leave(b, "mallory")
+
+    assert close(claimed(0.88) - claimed(0), 43_922)
+
+
+def test_70__matched_pair_in_a_market_that_only_reduces__has_entries_pay_for_it(broke_of: Make):
+    """There an entry pays the premium of all open interest at any health: 32,870 of 3m for a pair of 490 that has no
+    skew, at the edge of terms and in a pool of 10m. `previewDeposit` tells."""
+
+    def bought(pair: bool) -> int:
+        b = broke_of(
+            insurance_cash=0, pool_cash=10_000_000, market=EDGE, max_pool_leverage_ppm=2 * 10**6
+        )
+        for account, size in (("mallory.1", 490), ("mallory.2", -490)):
+            b.fund(account, 2_000_000)
+            if pair:
+                b.do("trade", "mallory", account, 0, size * WAD)
+        b.do("refresh", "keeper")
+        b.do("restrict", "owner", 0, 500 * WAD, 500 * WAD, True)
+        shares = b.pool.view("previewDeposit", 3_000_000 * b.raw)
+        b.do("mint", "bob", 3_000_000 * b.raw)
+        b.do("pool_deposit", "bob", 3_000_000 * b.raw, "bob", shares)
+        return int(b.pool.view("convertToAssets", shares)) * (WAD // b.raw)
+
+    assert close(bought(pair=False), 3_000_000)
+    assert close(3_000_000 * WAD - bought(pair=True), 32_870)

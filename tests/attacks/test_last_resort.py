@@ -444,6 +444,64 @@ def test_48__deleveraging_while_the_feed_of_the_pools_lots_is_late__is_refused(b
     assert b.margin()[0] > 2 * b.margin()[1]
 
 
+@pytest.mark.defence(
+    BACKSTOP,
+    "self._least(leg, plan.equity + pool.unsure, plan.maintenance)",
+    "self._least(leg, plan.equity, plan.maintenance)",
+)
+def test_48__deleveraging_in_doubt__closes_the_least_that_is_certain(broke_of: Make):
+    """The pool lacks 6,000 of its margin, lots counted, and their feed is late for a block: 390 were closed, not 61,
+    and at the edge of terms that brought a pool's greatest holder 86,381 more."""
+
+    def closed(late: bool) -> int:
+        b = seizable(broke_of)
+        b.fund("alice", 500_000)
+        b.market_price(4_830)
+        b.do("liquidate", "keeper", "mallory")
+        if late:
+            b.kill(0)
+        return int(b.do("deleverage", "mallory", "alice", 0).value)
+
+    assert closed(late=True) <= closed(late=False) < 100 * WAD
+
+
+@pytest.mark.defence(
+    "modules/collateral.vy", "    self.poke(id)\n    lots: uint256", "    lots: uint256"
+)
+@pytest.mark.parametrize("how", ["reverts", "is above its bound"])
+def test_48__feed_that_dies_after_a_seizure__leaves_the_lots_their_price(broke_of: Make, how: str):
+    """The token had tripled since anybody touched it, and a lot without a live price was reckoned at the old one:
+    winners of a healthy pool were closed, and an hour later the venue could be settled for good."""
+    b = broke_of(
+        insurance_cash=0,
+        pool_cash=460_000,
+        coins=[coin(3_000, max_price=3_100 * WAD)],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000},
+        market=SHALLOW,
+    )
+    b.price(0, 500)
+    b.do("poke_token", "keeper", "coin0")
+    b.back("mallory", 0, 200 * WAD)
+    b.price(0, 3_000)
+    b.fund("mallory", 61_000)
+    b.do("trade", "mallory", "mallory", 1, 200 * WAD)
+    b.market_price(1_200, 1)
+    b.do("trade", "mallory", "mallory", 1, -200 * WAD)
+    b.market_price(3_000, 1)
+    b.crowd()
+    b.market_price(4_200)
+    b.price(0, 1_740)
+    b.do("liquidate", "keeper", "mallory")
+    equity, maintenance = b.margin()
+    assert equity > 2 * maintenance
+    if how == "reverts":
+        b.kill(0)
+    else:
+        b.price(0, 3_200)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    assert b.size("alice") == 390 * WAD
+
+
 @pytest.mark.defence(BACKSTOP, UNSURE, "    if pool.unsure != 0:\n")
 def test_48__dust_in_a_dead_market__stops_no_deleveraging(broke_of: Make):
     """A winner's position of 0.000013 quote in any market whose feed is late: nobody was deleveraged, and where
