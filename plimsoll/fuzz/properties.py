@@ -172,7 +172,7 @@ class Before:
             self.unhealthy = sick and not system_account and model.is_calm()
             if name == "liquidate" and self.unhealthy:
                 self.closed = cash_if_closed(system, self.account)
-        self.pool = model.pool_margin() if name == "deleverage" else (0, 0)
+        self.pool = pool_at_most(model) if name == "deleverage" else (0, 0)
         if name == "deleverage" and self.account is not None:
             self.pool = (self.pool[0] + model.interest_of(self.account), self.pool[1])
             self.health = model.health(self.account)
@@ -469,6 +469,11 @@ def a_conversion_does_not_lower_health(step: Step) -> str | None:
     return None if now >= then else f"equity fell from {then} to {now}"
 
 
+def pool_at_most(model: Model) -> tuple[int, int]:
+    """The pool's equity, were all that is in doubt its gain, and its maintenance [WAD quote]."""
+    return model.solvency()[2], model.pool_margin()[1]
+
+
 @on_step("LIQ-9", "deleverage")
 def a_deleveraging_takes_what_is_needed(step: Step) -> str | None:
     """Of a winner, for a pool that is broke: no more than the target asks, and his health stays."""
@@ -476,7 +481,7 @@ def a_deleveraging_takes_what_is_needed(step: Step) -> str | None:
         return None
     model, before, account = step.system.model, step.before, step.before.account or ""
     leg, closed = model.leg(account, step.op[3]), step.outcome.value
-    (was, asked), (now, asks) = before.pool, model.pool_margin()
+    (was, asked), (now, asks) = before.pool, pool_at_most(model)
     if was >= asked:
         return f"the pool was healthy: {was} of {asked}"
     if not 0 <= now - was <= 1:
