@@ -468,7 +468,7 @@ def test_script__whom_a_deleveraging_is_refused_for__one_line_each(
     why(
         "ETH",
         winners[0],
-        "backstop: a price is not live (too much of the pool's is in markets or lots",
+        "backstop: a price is not live (too much of the pool's waits for one",
     )
     why("BTC", attacker.address, "prices: out of bounds")
     system.set_prices({"ETH": INSOLVENT, "BTC": 30_000})
