@@ -1757,23 +1757,21 @@ class Model:
     def _sell(self, account: str, owed: int, insurance: int, fee_ppm: int) -> Sale:
         """Seize live tokens for what is `owed` and a fee on what is seized."""
         want = ceil_div(owed * PPM, PPM - fee_ppm)
-        credit, from_insurance = self._seize(account, want, insurance, self.address, live=True)
+        credit = self._seize(account, want, insurance, self.address, live=True)
         fee = min(want - owed, credit - min(owed, credit))
-        return Sale(
-            credit, from_insurance, fee, floor_div(fee * self.settings.keeper_share_ppm, PPM)
-        )
+        share = floor_div(fee * self.settings.keeper_share_ppm, PPM)
+        return Sale(credit, min(credit, insurance), fee, share)
 
-    def _seize(
-        self, account: str, owed: int, insurance: int, heir: str, live: bool
-    ) -> tuple[int, int]:
+    def _seize(self, account: str, owed: int, insurance: int, heir: str, live: bool) -> int:
         """Move tokens to lots: live ones until they are worth what is owed, or all dead ones.
 
         A dead lot must repay its last known worth at the discount; `heir` has the surplus of all.
+        The insurance fund pays first, the rest is the pool's.
 
         Returns:
-            The credit, and how much of it the insurance fund pays [WAD quote].
+            The credit [WAD quote].
         """
-        credit = paid = 0
+        credit, fund = 0, insurance
         for id in self.credit_terms.order:
             if not self._token_bits(account) or (live and credit >= owed):
                 break
@@ -1790,11 +1788,10 @@ class Model:
             auction = self.settings.auction
             self._set_balance(auction, id, self.held.get((auction, id), 0) + amount)
             self._set_balance(account, id, holding.own - amount)
-            part = min(due, insurance - paid)
+            part = min(due, fund)
             self._open_lot(id, amount, part, due - part, heir)
-            credit += due
-            paid += part
-        return credit, paid
+            credit, fund = credit + due, fund - part
+        return credit
 
     def _top_up(self, wanted: int) -> int:
         """As much of `wanted` as this block's allowance for flat rewards still has."""

@@ -388,6 +388,20 @@ def behave(token: Contract, mode: int, fee_ppm: int = 0) -> None:
     assert token.call("set_mode", mode, fee_ppm).ok
 
 
+def test_lots__of_a_token_that_nobody_can_move_any_more__count_while_its_feed_lives(
+    backed_of: Make,
+):
+    """KNOWN LIMITATION. Nobody buys such a lot, and nobody may write it off."""
+    b = backed_of([], insurance_cash=0)
+    token = odd_lot(b)
+    behave(token, 3)
+    assert not b.attempt("buy", "mallory", 0, "all", None, "mallory").ok
+    b.wait(31 * DAY)
+    assert b.attempt("write_off", "keeper", 0).reason == "auction: not to be written off"
+    by_live = b.system.auction.view("worth")[0]
+    assert by_live == b.system.auction.view("owed_to_pool") > 0
+
+
 @pytest.mark.defence("modules/ledger.vy", ARRIVED, "arrived: uint256 = amount + 0 * before")
 @pytest.mark.parametrize("fee_ppm", [1, 10_000, 333_333, 999_999])
 def test_96__deposit_collateral_that_keeps_a_part__credit_is_what_arrived(

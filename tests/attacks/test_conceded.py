@@ -441,3 +441,37 @@ def test_70__matched_pair_in_a_market_that_only_reduces__has_entries_pay_for_it(
 
     assert close(bought(pair=False), 3_000_000)
     assert close(3_000_000 * WAD - bought(pair=True), 32_870)
+
+
+def test_report__token_that_fell_unpoked_and_whose_feed_died__counts_at_the_price_that_was_kept(
+    broke_of: Make,
+):
+    """A report of 248,000 is taken back by the next, unless somebody poked the token while it lived; and a feed that
+    answers nothing makes it 800,000 until it answers again."""
+
+    def reports(answer: int | None, poked: bool = False) -> list[int]:
+        b = broke_of(
+            coins=[coin(3_000, scale=10**6 * WAD)],
+            insurance_cash=0,
+            credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 990_000, **FREE},
+        )
+        b.back("bob", 0, 400 * WAD)
+        b.owe("bob", 800_000 * WAD, 1)
+        b.price(0, 1_500)
+        if poked:
+            b.do("poke_token", "keeper", "coin0")
+        told = [int(b.do("report", "keeper", "bob").value)]
+        if answer is None:
+            b.kill(0)
+        else:
+            b.do("price", b.feed(0), answer, 0)
+        told.append(int(b.do("report", "mallory", "bob").value))
+        b.kill(0, "ok")
+        b.price(0, 1_500)
+        return [*told, int(b.do("report", "keeper", "bob").value)]
+
+    for answer, poked, meanwhile in ((None, False, 0), (None, True, 290_204), (0, False, 800_000)):
+        first, then, last = reports(answer, poked)
+        assert close(first, 248_000)
+        assert last == first
+        assert close(then, meanwhile)
