@@ -7,6 +7,7 @@ ratios, unix seconds for times. Packing refuses what does not fit instead of tru
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 WAD = 10**18
@@ -263,6 +264,7 @@ def unpack_state_a(word: int) -> StateA:
     return StateA(take(word, 192, 64), take(word, 96, 96), take_signed(word, 0, 96))
 
 
+@functools.lru_cache(maxsize=4096)
 def pack_state_b(b: StateB) -> int:
     """Index int96 | rate int60 | touched at 32 | surge 20 | steady 48."""
     return (
@@ -274,6 +276,7 @@ def pack_state_b(b: StateB) -> int:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def unpack_state_b(word: int) -> StateB:
     """The inverse of `pack_state_b`."""
     return StateB(

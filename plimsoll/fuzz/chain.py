@@ -102,7 +102,7 @@ class Codec:
         """The arguments, decoded; addresses as lower-case strings."""
         if self.shape is None:
             return tuple(_tuples(v) for v in abi_decode(self.types, data))
-        return _decode(self.shape, data, 0)[0]
+        return _decoded(self.shape, data)
 
 
 def _encode(shape: tuple[Any, ...], args: Sequence[Any], words: list[bytes]) -> None:
@@ -115,6 +115,11 @@ def _encode(shape: tuple[Any, ...], args: Sequence[Any], words: list[bytes]) -> 
             words.append(arg)
         else:
             words.append((int(arg) & (2**256 - 1)).to_bytes(32, "big"))
+
+
+@functools.lru_cache(maxsize=2**14)  # most of what is compared has not changed
+def _decoded(shape: tuple[Any, ...], data: bytes) -> tuple[Any, ...]:
+    return _decode(shape, data, 0)[0]
 
 
 def _decode(shape: tuple[Any, ...], data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
@@ -314,6 +319,7 @@ class Chain(ABC):
         return Event(log.address, kind.name, args)
 
 
+@functools.lru_cache(maxsize=2**10)
 def reason_of(output: bytes) -> str:
     """What a revert says: its string, ``""`` for nothing, or its bytes."""
     if not output:

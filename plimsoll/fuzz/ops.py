@@ -334,8 +334,9 @@ class Generator(CoinDraws, LastResortDraws):
     def would(self, method: str, *args: Any) -> str | None:
         """Why the model would refuse a call; None if it would not."""
         saved = self.model.save()
+        call = getattr(Model, method)
         try:
-            getattr(self.model, method)(*args)
+            getattr(call, "__wrapped__", call)(self.model, *args)  # atomic saves no second time
         except Refused as refused:
             return refused.reason
         finally:
