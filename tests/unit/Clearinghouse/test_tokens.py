@@ -434,11 +434,13 @@ def test_poke_token__dead__fades_in_a_straight_line_of_a_day_from_then(b: Backed
     assert b.holding("alice", ETH) == full
 
 
-@pytest.mark.parametrize("revived_by", ["poke_token", "deposit"])
+@pytest.mark.parametrize("revived_by", ["poke_token", "deposit", "liquidate"])
 def test_poke_token__alive_again_and_seen__the_next_death_starts_from_its_own_report(
     b: Backed, revived_by: str
 ):
     b.back("alice", ETH, 10 * WAD)
+    b.back("bob", ETH, 10 * WAD)
+    b.do("trade", "bob", "bob", 0, 20 * WAD)
     b.kill(ETH)
     b.do("poke_token", "keeper", "coin0")
     b.wait(DAY, fresh=False)
@@ -447,6 +449,10 @@ def test_poke_token__alive_again_and_seen__the_next_death_starts_from_its_own_re
     b.price(ETH, 3_000)
     if revived_by == "deposit":
         b.back("alice", ETH, 1)
+    elif revived_by == "liquidate":  # which seizes
+        b.market_price(1_750)
+        b.do("liquidate", "keeper", "bob")
+        assert b.lots()
     else:
         b.do("poke_token", "keeper", "coin0")
     b.kill(ETH)
