@@ -702,11 +702,11 @@ def test_115__freeze_renewed_for_ever__is_over_most_of_the_time(venue):
 # ------------------------------------------------------------------ 114: a market taken off
 
 
-EARLY = "if settles_at == 0 or block.timestamp < settles_at:"
+ON_THE_DAY = "assert settles_at != 0 and block.timestamp >= settles_at,"
 
 
-@pytest.mark.defence("Configurator.vy", EARLY, "if block.timestamp < settles_at:")
-@pytest.mark.defence("Configurator.vy", EARLY, "if settles_at == 0:")
+@pytest.mark.defence("Configurator.vy", ON_THE_DAY, "assert block.timestamp >= settles_at,")
+@pytest.mark.defence("Configurator.vy", ON_THE_DAY, "assert settles_at != 0,")
 @pytest.mark.defence(
     "Configurator.vy", 'assert self.settles_at[market] == 0, "configurator: delisted"', "pass"
 )
