@@ -192,6 +192,25 @@ def test_settle_market__feed_dead_by_then__a_week_later_at_the_last_good_price()
     assert outcome.events[-1].args == (0, 120 * WAD)
 
 
+@pytest.mark.parametrize(("size", "against"), [(10 * WAD, -10 * WAD), (-10 * WAD, 0)])
+def test_settle_market__feed_dead__waits_for_longs_without_a_skew_and_for_shorts_alone(
+    size, against
+):
+    system = opened(size)
+    if against:
+        do(system, "mint", "bob", 10**12)
+        do(system, "deposit", "bob", "bob", "token", 10**12)
+        assert do(system, "trade", "bob", "bob", 0, against).ok
+    state = leg(system)
+    assert (state[10] == 0, state[11] == 0) == ((True, False) if against else (False, True))
+    assert do(system, "delist", "owner", 0, 3 * DAY).ok
+    wait(system, 3 * DAY)
+    do(system, "fault", 0, "revert")
+    assert refused(system, "settle_market", "mallory", 0) == "configurator: not yet"
+    wait(system, 7 * DAY, answer=None)
+    assert do(system, "settle_market", "mallory", 0).ok
+
+
 def test_settle_market__feed_dead_and_nobody_in_it__at_once():
     system = delisted()
     size = leg(system)[3]

@@ -155,16 +155,19 @@ def test_ramp_market__target_outside_the_rules__refused_and_one_inside_accepted(
     assert ramp(system, inside).ok
 
 
-def test_ramp_market__caps_lowered_with_the_margin_that_they_need__refused():
-    """MGN-3 at every moment: the caps are lowered by the last step, the margin all the way there.
+@pytest.mark.parametrize(
+    "harder", [{"mm_ppm": 20_000}, {"liquidation_fee_ppm": 14_000}, {"skew_scale": 900_000 * WAD}]
+)
+def test_ramp_market__caps_lowered_with_the_terms_that_they_allow__refused(harder):
+    """MGN-3 at every moment: the caps are lowered by the last step, the others go all the way there.
     The caps first, which the owner may do at once, then the ramp."""
     system = opened()
-    lower = {"mm_ppm": 20_000, "max_open_interest": 10_000 * WAD}
     before = everything(system)
+    lower = {**harder, "max_open_interest": 10_000 * WAD}
     assert ramp(system, lower).reason == "configurator: mm too low"
     assert everything(system) == before
     assert do(system, "configure", "owner", 0, 0, {"max_open_interest": 10_000 * WAD}).ok
-    assert ramp(system, {"mm_ppm": 20_000}).ok
+    assert ramp(system, harder).ok
 
 
 def test_ramp_market__caps_raised_with_the_margin_that_they_need__wait_for_the_last_step():
