@@ -73,7 +73,7 @@ share: public(uint256)  # [WAD] of each claim, once FIXED
 
 
 struct Pool:  # the pool's account, valued
-    equity: int256  # [WAD quote] with what lots owe it, as far as live ones bring it
+    equity: int256  # [WAD quote] with interest that is due, and what lots owe it, as far as live ones bring it
     maintenance: uint256  # [WAD quote]
     at_stake: int256  # [WAD quote] its notional in markets that have neither a live price nor a settled one
     unsure: int256  # [WAD quote] that, and what dead lots may yet bring it
@@ -312,7 +312,7 @@ def fix() -> uint256:
 
     known: IClearinghouse.Globals = staticcall CLEARINGHOUSE.globals()
     held: uint256 = known.custody * s.unit
-    credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
+    credit: uint256[5] = self._credit()
     total: int256 = convert(held + (credit[0] & slots.MASK_128), int256)
     of_pool: int256 = self._cash(s.pool)
     of_fund: int256 = self._cash(CLEARINGHOUSE.address)
@@ -338,8 +338,8 @@ def fix() -> uint256:
 @view
 def pool_margin() -> (int256, uint256):
     """
-    @notice The pool's own account by the formula of everybody's, with what lots owe it, as far as live ones bring it;
-            interest that is not posted is left out.
+    @notice The pool's own account by the formula of everybody's, with interest that is due, and what lots owe it, as far
+            as live ones bring it.
     @return [WAD quote] equity, [WAD quote] maintenance
     @custom:access anyone
     @custom:spec LIQ-9
@@ -472,6 +472,12 @@ def _cash(account: address) -> int256:
 
 @internal
 @view
+def _credit() -> uint256[5]:
+    return staticcall CLEARINGHOUSE.credit()
+
+
+@internal
+@view
 def _configurator() -> IConfigurator:
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     return IConfigurator(s.configurator)
@@ -573,7 +579,8 @@ def _value(leg: IClearinghouse.Leg, size: int256, basis: int256) -> (int256, uin
 @view
 def _pool() -> Pool:
     """
-    @notice The pool's account: its size is minus the skew, and its basis is in its cash.
+    @notice The pool's account: its size is minus the skew, its basis is in its cash, and interest is its own before it is
+            posted: else whoever acts would choose.
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
@@ -582,8 +589,11 @@ def _pool() -> Pool:
     live: uint256 = 0
     dead: uint256 = 0
     by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
+    credit: uint256[5] = self._credit()
+    debts: uint256 = fixed_point.ceil_div(credit[4] * credit[3], WAD)  # with the interest that nobody has posted yet
+    due: uint256 = debts - min(debts, credit[0] & slots.MASK_128)
     pool: Pool = Pool(
-        equity=self._cash(s.pool) + convert(by_live, int256),
+        equity=self._cash(s.pool) + convert(by_live + due, int256),
         maintenance=0,
         at_stake=0,
         unsure=convert(by_dead, int256),
@@ -715,11 +725,7 @@ def _plan(account: address, market: uint256) -> IBackstop.Plan:
         plan.why = leg.status
         return plan
     pool: Pool = self._pool()
-    tokens: uint256 = 0
-    interest: uint256 = 0
-    tokens, interest = staticcall CLEARINGHOUSE.backing(account)
-    # The account's own interest is posted to the pool before anything is closed.
-    plan.equity = pool.equity + convert(interest, int256)
+    plan.equity = pool.equity
     plan.maintenance = pool.maintenance
     plan.maintenance_after = pool.maintenance
     if plan.equity >= convert(pool.maintenance, int256):

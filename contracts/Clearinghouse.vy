@@ -1168,11 +1168,19 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir
     """
     credit: uint256 = 0
     fund: uint256 = insurance
+    held: uint256 = ledger._backings[account]  # a bit for each token
     for i: uint256 in range(collateral.MAX_TOKENS):
-        if (ledger._headers[account] >> slots.HAS_TOKENS) & 1 == 0 or (live and credit >= owed):
+        if held == 0:
             break
-        h: IClearinghouse.Holding = collateral.load(account, (ledger._seizing >> unsafe_mul(4, i)) & 15)
-        if h.own == 0 or (h.status == prices.LIVE) != live or (live and h.credit == 0):
+        if live and credit >= owed:
+            break
+        id: uint256 = (ledger._seizing >> unsafe_mul(4, i)) & 15
+        if (held >> id) & 1 == 0:
+            continue  # and its feed, which may burn gas, is not read
+        h: IClearinghouse.Holding = collateral.load(account, id)
+        if (h.status == prices.LIVE) != live:
+            continue
+        if live and h.credit == 0:
             continue
         due: uint256 = unsafe_sub(owed, credit)
         amount: uint256 = h.own

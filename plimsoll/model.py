@@ -2054,6 +2054,10 @@ class Model:
         rate = interest_rate(self.credit_terms, self.debts.total)
         return grown_index(self.debts.debt_index, rate, self.now - self.debts.accrued_at)
 
+    def _interest(self) -> int:
+        """What all debtors together owe the pool in interest that is not posted yet [WAD quote]."""
+        return max(ceil_div(self.scaled_debt * self.debt_index(), WAD) - self.debts.total, 0)
+
     def interest_of(self, account: str) -> int:
         """What a debtor owes in interest that is not posted yet [WAD quote]."""
         cash = self.header_of(account).cash
@@ -2286,8 +2290,9 @@ class Model:
         return plan.closed
 
     def pool_margin(self) -> tuple[int, int]:
-        """The pool's own equity, with what live lots bring it, and maintenance (LIQ-9)."""
-        worth, asked = self.header_of(self.settings.pool).cash + self.worth_of_lots().by_live, 0
+        """The pool's own equity, with interest and what live lots bring, and maintenance."""
+        worth = self.header_of(self.settings.pool).cash + self._interest()
+        worth, asked = worth + self.worth_of_lots().by_live, 0
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew:
@@ -2329,7 +2334,6 @@ class Model:
         if leg.status != LIVE:
             return plan._replace(why=leg.status)
         pool_equity, asked = self.pool_margin()
-        pool_equity += self.interest_of(account)  # it is posted first
         plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
         if pool_equity >= asked:
             return refused("backstop: pool is healthy")
@@ -3225,10 +3229,9 @@ class Model:
         """The pool's account: cash and PnL, less the premium that it would hand back (LPV-1)."""
         nav = self.header_of(self.settings.pool).cash
         # On its way to those who are in: who enters pays for it (LPV-2).
-        owed = ceil_div(self.scaled_debt * self.debt_index(), WAD)
         by_lots = self.owed_to_pool()
         lots = self.worth_of_lots().by_live if by_lots else 0
-        due = by_lots + max(owed - self.debts.total, 0)
+        due = by_lots + self._interest()
         spread, live = 0, self.is_calm()
         equity, maintenance, unpaid = nav + lots, 0, 0  # as the Backstop's: the premium in it
         for market in range(len(self.listed)):

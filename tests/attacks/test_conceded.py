@@ -7,6 +7,7 @@ that no longer holds, for better or worse, is to be told anew.
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from tests.utils.backed import DAY, coin
@@ -475,3 +476,168 @@ def test_report__token_that_fell_unpoked_and_whose_feed_died__counts_at_the_pric
         assert close(first, 248_000)
         assert last == first
         assert close(then, meanwhile)
+
+
+def if_closed(b: Broke, who: str) -> int:
+    """What an account would have if it closed its first market by itself now [WAD quote]."""
+    with b.imagined():
+        b.do("trade", who, who, 0, -b.size(who))
+        return b.equity(who)
+
+
+def test_deleverage__margin_that_a_pair_asks_of_the_pool_for_a_moment__closes_winners_flat(
+    broke_of: Make,
+):
+    """A pool whose health is 1.41 owes the margin of one leg of a pair while the other is closed: below 1, 82 of
+    a winner's 392 are closed at the oracle's price. That has the premium from her, 108,463, for the pool: 29,806
+    are his who has half of it, fees paid. At 1.51 it costs him 2,438 and does nothing."""
+
+    def run(price: int) -> tuple[bool, int, int]:
+        b = broke_of(
+            insurance_cash=0, pool_cash=750_000, max_pool_leverage_ppm=2_000_000, market=EDGE
+        )
+        b.do("mint", "mallory", 750_000 * b.raw)
+        b.do("pool_deposit", "mallory", 750_000 * b.raw, "mallory")
+        b.do("refresh", "keeper")
+        b.long("alice", 392, 1_600_000)
+        b.long("bob", 98, 400_000)
+        b.fund("mallory.1", 2_000_000)
+        b.fund("mallory.2", 2_000_000)
+        b.do("trade", "mallory", "mallory.1", 1, 490 * WAD)
+        b.do("trade", "mallory", "mallory.2", 1, -490 * WAD)
+        b.wait(DAY)
+        b.market_price(price)
+        b.do("refresh", "keeper")
+        before, worth = b.wealth("mallory"), if_closed(b, "alice")
+        b.do("trade", "mallory", "mallory.2", 1, 490 * WAD)
+        done = b.attempt("deleverage", "mallory", "alice", 0).ok
+        b.do("trade", "mallory", "mallory.2", 1, -490 * WAD)
+        return done, b.wealth("mallory") - before, worth - if_closed(b, "alice")
+
+    done, won, lost = run(4_400)
+    assert done and close(won, 29_806) and close(lost, 108_463)
+    done, won, lost = run(4_300)
+    assert not done and close(won, -2_438) and close(lost, 0)
+
+
+def test_deleverage__friend_who_is_short_while_the_keeper_calls__puts_it_off(broke_of: Make):
+    """The other way round: with a health of 0.95 a short of 40 in front of the call has the pool sound; 623 of
+    fees and spread each time, and who waits keeps what deleveraging would have had of her."""
+    b = broke_of(
+        insurance_cash=0, pool_cash=1_500_000, max_pool_leverage_ppm=2_000_000, market=EDGE
+    )
+    b.long("alice", 392, 1_600_000)
+    b.long("bob", 98, 400_000)
+    b.fund("mallory", 400_000)
+    b.wait(HOUR)
+    b.market_price(4_885)
+    equity, maintenance = b.margin()
+    assert 94 * maintenance < 100 * equity < 96 * maintenance
+    before = b.equity("mallory")
+    b.do("trade", "mallory", "mallory", 0, -40 * WAD)
+    assert b.why("alice") == "backstop: pool is healthy"
+    b.do("trade", "mallory", "mallory", 0, 40 * WAD)
+
+    assert close(before - b.equity("mallory"), 623)
+    worth = if_closed(b, "alice")
+    b.do("deleverage", "keeper", "alice", 0)
+    assert close(worth - if_closed(b, "alice"), 81_844)
+
+
+def test_lots__feed_that_fails_within_its_age__has_its_time_counted_once_somebody_ticked(
+    broke_of: Make,
+):
+    """A round is believed until its `max_age`: who ticks a lot right after it has the next two hours count,
+    though the feed reverts and nobody may buy; it is 1,380 at once when it is back, not 1,530."""
+
+    def cost(ticked: bool) -> int:
+        b = broke_of(
+            coins=[coin(3_000, scale=10**6 * WAD)],
+            insurance_cash=0,
+            credit={"debt_cap": 10**7 * WAD, **FREE},
+        )
+        b.back("bob", 0, 100 * WAD)
+        b.owe("bob", 140_000 * WAD, 1)
+        b.price(0, 1_500)
+        b.do("liquidate", "keeper", "bob")
+        if ticked:
+            b.wait(1)
+            b.do("tick", "keeper", 0)
+        b.kill(0)
+        b.wait(7_200, fresh=False)
+        assert b.attempt("buy", "keeper", 0, WAD, None, "keeper").reason == "prices: feed failed"
+        b.kill(0, "ok")
+        b.price(0, 1_500)
+        return b.cost(0, WAD)
+
+    assert (cost(ticked=False), cost(ticked=True)) == (1_530 * 10**6, 1_380 * 10**6)
+
+
+def test_claim__token_of_no_decimals_seized_after_the_share__is_a_new_claim(broke_of: Make):
+    """A conversion of 10,000 credits one whole token, 46,000 of it: what is more than the debt is a claim that the
+    share did not know, paid before the lot is sold; who comes last waits for that."""
+
+    def last(convert: bool) -> bool:
+        b = broke_of(
+            coins=[coin(60_000, 0, scale=10**6 * WAD)],
+            credit={"debt_cap": 10**8 * WAD, "conversion_bound": 10_000, **FREE},
+            insurance_cash=0,
+        )
+        b.back("mallory", 0, 1)
+        b.owe("mallory", 25_600 * WAD, 1)
+        b.settled(6_000)
+        for market in (0, 1):
+            b.attempt("close_settled", "keeper", market, ["alice", "bob", "mallory"])
+        b.do("fix", "keeper")
+        b.price(0, 55_000)
+        if convert:
+            b.do("convert", "keeper", "mallory")
+            b.do("withdraw", "mallory", "mallory", "token", "all", "mallory")
+        b.attempt("withdraw", "bob", "bob", "token", "all", "bob")
+        return b.attempt("withdraw", "alice", "alice", "token", "all", "alice").ok
+
+    assert last(convert=False)
+    assert not last(convert=True)
+
+
+def test_46__pair_with_a_token_behind_it_that_falls_too__takes_more_than_its_margin_allows(
+    broke_of: Make,
+):
+    """GOV-5 counts the margin of a pair in quote. In ether, which falls with its market, it is worth less when it is
+    seized: at the edge of terms, after a fall of 80 %, 1,061,516 are missing where the formula says 975,000."""
+    coins = [
+        coin(
+            3_000,
+            scale=50_000 * WAD,
+            max_price=100_000 * WAD,
+            initial_weight_ppm=900_000,
+            maintenance_weight_ppm=930_000,
+            discount_ppm=50_000,
+        )
+    ]
+    b = broke_of(
+        coins=coins,
+        market=EDGE,
+        pool_cash=4_000_000,
+        insurance_cash=250_000,
+        max_pool_leverage_ppm=1_500_000,
+        credit={"debt_cap": 10**7 * WAD},
+    )
+    b.back("mallory.1", 0, 262 * WAD)
+    b.fund("mallory.1", 100_000)
+    b.fund("mallory.2", 2_000_000)
+    b.do("refresh", "keeper")
+    b.do("trade", "mallory", "mallory.1", 0, 500 * WAD)
+    b.do("trade", "mallory", "mallory.2", 0, -500 * WAD)
+    had = b.nav() + b.cash("fund")
+    b.market_price(600)
+    b.price(0, 600)
+    b.do("liquidate", "keeper", "mallory.1")
+    b.do("trade", "mallory", "mallory.2", 0, "all")
+    b.do("mint", "keeper", 10**8 * b.raw)
+    for lot in range(b.lots()):
+        b.do("buy", "keeper", lot, "all", None, "keeper")
+    lost = had - b.nav() - b.cash("fund")
+    open_interest, fall, over = 500 * 3_000 * WAD, Fraction(8, 10), Fraction(500, 2 * 2_500)
+    assert open_interest * (fall - Fraction(33, 100) + (1 + fall) * over) == 975_000 * WAD
+    assert close(lost, 1_061_516)

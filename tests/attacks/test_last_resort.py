@@ -15,7 +15,7 @@ from plimsoll.fuzz.artifacts import Artifact
 from plimsoll.fuzz.system import MarketSetup, Setup, System
 from plimsoll.table import Table, default_table
 from tests.attacks.conftest import fast
-from tests.utils.backed import PLAIN, coin
+from tests.utils.backed import DAY, PLAIN, coin
 from tests.utils.broke import HOUR, WAD, Broke
 
 Make = Callable[..., Broke]
@@ -384,7 +384,9 @@ def test_23__calling_off_after_a_freeze_to_run_with_a_whole_claim__is_refused(br
 
 
 @pytest.mark.defence(
-    BACKSTOP, "equity=self._cash(s.pool) + convert(by_live, int256),", "equity=self._cash(s.pool),"
+    BACKSTOP,
+    "equity=self._cash(s.pool) + convert(by_live + due, int256),",
+    "equity=self._cash(s.pool) + convert(due, int256),",
 )
 def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A seizure takes the pool's cash at once and brings it back when the lot is sold. Who is long would
@@ -416,7 +418,9 @@ def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
 
 
 @pytest.mark.defence(
-    BACKSTOP, "equity=self._cash(s.pool) + convert(by_live, int256),", "equity=self._cash(s.pool),"
+    BACKSTOP,
+    "equity=self._cash(s.pool) + convert(by_live + due, int256),",
+    "equity=self._cash(s.pool) + convert(due, int256),",
 )
 def test_48__deleveraging_while_the_pools_money_is_in_lots__is_refused(broke_of: Make):
     """A debtor has herself seized, so that the pool's cash is in a lot for two hours: a pool with 275,000
@@ -463,6 +467,36 @@ def test_48__deleveraging_in_doubt__closes_the_least_that_is_certain(broke_of: M
         return int(b.do("deleverage", "mallory", "alice", 0).value)
 
     assert closed(late=True) <= closed(late=False) < 100 * WAD
+
+
+@pytest.mark.defence(
+    BACKSTOP,
+    "equity=self._cash(s.pool) + convert(by_live + due, int256),",
+    "equity=self._cash(s.pool) + convert(by_live, int256),",
+)
+def test_48__interest_that_nobody_has_posted__is_the_pools(broke_of: Make):
+    """Two months of interest on a million were no part of the pool until somebody touched the debtor: whoever
+    deleveraged chose not to, and closed a winner of a pool that had its margin; she lost 36,600 by it."""
+    b = broke_of(
+        coins=[coin(3_000, maintenance_weight_ppm=900_000, scale=16_000 * WAD)],
+        credit={"debt_cap": 10**6 * WAD},
+        insurance_cash=0,
+        market={**SHALLOW, "skew_scale": 5_000 * WAD, "im_ppm": 330_000, "mm_ppm": 220_000},
+    )
+    b.back("bob", 0, 700 * WAD)
+    b.owe("bob", 990_000 * WAD, 1)
+    b.long("alice", 392, 1_600_000)
+    b.long("alice.1", 98, 400_000)
+    b.wait(60 * DAY)
+    b.market_price(5_798)
+    assert b.interest("bob") > 42_000 * WAD
+    size = b.size("alice")
+    b.attempt("deleverage", "mallory", "alice", 0)
+    assert b.size("alice") == size
+    equity, maintenance = b.margin()
+    assert maintenance < equity < maintenance + b.interest("bob")
+    b.fund("bob", 1)
+    assert abs(b.margin()[0] - equity) <= 2
 
 
 @pytest.mark.defence(
@@ -569,8 +603,8 @@ ALL_LOTS = (
 
 @pytest.mark.defence(
     BACKSTOP,
-    "equity=self._cash(s.pool) + convert(by_live, int256),",
-    "equity=self._cash(s.pool) + convert(by_live + by_dead, int256),",
+    "equity=self._cash(s.pool) + convert(by_live + due, int256),",
+    "equity=self._cash(s.pool) + convert(by_live + by_dead + due, int256),",
 )
 def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
     """A coin falls below its bound, so its feed is dead, and the lot that owes the pool 800,000 would

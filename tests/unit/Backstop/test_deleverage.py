@@ -305,7 +305,7 @@ def test_deleverage__equity_to_the_wei__is_refused_at_the_line_and_not_below_it(
         assert b.attempt("deleverage", "keeper", "alice", 0).ok == bool(short)
 
 
-def test_deleverage__winner_in_debt__pays_his_interest_to_the_pool_first():
+def test_deleverage__winner_in_debt__his_interest_is_the_pools_before_and_after():
     b = Broke(coins=None)
     b.crowd()
     b.back("mallory", 0, 1_000 * WAD)
@@ -316,10 +316,11 @@ def test_deleverage__winner_in_debt__pays_his_interest_to_the_pool_first():
     owed = b.interest("mallory")
     equity, maintenance = b.margin()
     assert owed > 0
-    assert b.plan("mallory").equity == equity + owed
+    assert equity == b.plan("mallory").equity == b.cash("pool") - 491 * 5_010 * WAD + owed
     before = b.health("mallory")
     assert b.do("deleverage", "keeper", "mallory", 0).value == WAD
-    assert 0 <= b.margin()[0] - equity - owed <= 1
+    assert b.interest("mallory") == 0
+    assert 0 <= b.margin()[0] - equity <= 2
     assert b.health("mallory") >= before
 
 
