@@ -139,6 +139,24 @@ def test_list_collateral__cap_of_few_decimals__is_in_whole_tokens(decimals: int)
     assert listing(b, {**cheap, "cap": most}).ok
 
 
+@pytest.mark.parametrize(
+    ("max_price", "inside"),
+    [(8, 2**96 - 1), (32, 2**95 - 1)],  # the width of a cap; and 2^100 of quote to the unit
+)
+def test_list_collateral__cap_at_its_greatest__accepted_and_refused_one_past(
+    max_price: int, inside: int
+):
+    b = fresh()
+    b.do("price", 2, 3 * 10**8, 0)
+    cheap = {"min_price": WAD, "max_price": max_price * WAD}
+    assert listing(b, {**cheap, "cap": inside + 1}).reason == "configurator: cap"
+    assert listing(b, {**cheap, "cap": inside}).ok
+
+
+def test_list_collateral__cap_that_no_scaling_could_hold__refused_by_name():
+    assert listing(fresh(6), {"cap": 2**255}).reason == "configurator: cap"
+
+
 def test_list_collateral__the_lowest_price_bound__accepted_and_refused_under_it():
     """10^6 wei of quote: a price's last digit is then a millionth of it at most."""
     b = fresh()
@@ -348,6 +366,18 @@ def test_configure_credit__at_a_boundary__accepts_it_and_refuses_one_past(
     assert [e.name for e in told.events] == ["CreditReconfigured"]
     assert CreditTerms(*b.configurator.view("credit_terms")) == terms
     assert b.house.view("credit")[1:3] == slots.pack_credit(terms)
+
+
+def test_configure_credit__while_a_weight_goes_down__reckons_with_where_it_is(b: Backed):
+    """From 0.85 to 0.7 in three days: the discount of 0.08 leaves 0.07 for the fee at first, 0.22 then."""
+    lower = {"initial_weight_ppm": 700_000, "maintenance_weight_ppm": 700_000}
+    b.do("configure_coin", "owner", 0, 0, lower)
+    more = {**CREDIT, "liquidation_fee_ppm": 100_000}
+    for id in (1, 2):
+        b.do("configure_coin", "owner", id, 0, {"discount_ppm": 0})
+    assert b.refusal("configure_credit", "owner", more) == "configurator: haircut"
+    b.wait(3 * DAY)
+    b.do("configure_credit", "owner", more)
 
 
 def test_configure_credit__fee_at_its_greatest__accepted_where_no_token_stands_in_its_way():

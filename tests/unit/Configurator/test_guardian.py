@@ -235,6 +235,13 @@ def test_restrict_market__while_a_ramp_runs__its_last_step_does_not_undo_it():
     assert now.mm_ppm == 30_000
 
 
+def test_restrict_market__caps_alone_while_a_ramp_runs__leaves_its_target_open():
+    system = opened()
+    assert ramp(system, {"mm_ppm": 30_000}).ok
+    assert do(system, "restrict", "keeper", 0, SKEW // 2, INTEREST, False).ok
+    assert system.configurator.view("ramp", 0)[0][16] is False
+
+
 def test_restrict_market__without_a_ramp__begins_none():
     system = opened()
     assert do(system, "restrict", "keeper", 0, 0, 0, True).ok
