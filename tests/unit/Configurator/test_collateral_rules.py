@@ -374,7 +374,7 @@ def test_configure_credit__while_a_weight_goes_down__reckons_with_where_it_is(b:
     b.do("configure_coin", "owner", 0, 0, lower)
     more = {**CREDIT, "liquidation_fee_ppm": 100_000}
     for id in (1, 2):
-        b.do("configure_coin", "owner", id, 0, {"discount_ppm": 0})
+        b.do("configure_coin", "owner", id, id, {"discount_ppm": 0})
     assert b.refusal("configure_credit", "owner", more) == "configurator: haircut"
     b.wait(3 * DAY)
     b.do("configure_credit", "owner", more)
