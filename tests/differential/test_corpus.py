@@ -28,8 +28,8 @@ def test_replay__corpus__contracts_equal_model(name):
 
 
 # A second and more each, and a quarter of a minute what opens some thirty markets: all of them
-# with PLIMSOLL_APE=all, else every fourth of the others.
-SHORT = [name for name in NAMES if len(corpus.load(name).setup.markets) < 30][::4]
+# with PLIMSOLL_APE=all, else every sixteenth of the others.
+SHORT = [name for name in NAMES if len(corpus.load(name).setup.markets) < 30][::16]
 
 
 @pytest.mark.parametrize("name", NAMES if os.environ.get("PLIMSOLL_APE") == "all" else SHORT)

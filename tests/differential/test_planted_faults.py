@@ -457,7 +457,7 @@ FAULTS = [
         "for_pool: uint256 = 0",
     ),
 ]
-DRAWN = FAULTS[:7] + FAULTS[-5:]
+DRAWN = FAULTS[:7] + FAULTS[-3:]
 TRIED = FAULTS if os.environ.get("PLIMSOLL_FAULTS") == "all" else DRAWN
 
 
