@@ -27,6 +27,7 @@ from interfaces import ICollateralAuction
 from interfaces import IConfigurator
 from interfaces import ILiquidityPool
 from modules import curve
+from modules import debt
 from modules import fixed_point
 from modules import margin
 from modules import markets
@@ -590,8 +591,7 @@ def _pool() -> Pool:
     dead: uint256 = 0
     by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
     credit: uint256[5] = self._credit()
-    debts: uint256 = fixed_point.ceil_div(credit[4] * credit[3], WAD)  # with the interest that nobody has posted yet
-    due: uint256 = debts - min(debts, credit[0] & slots.MASK_128)
+    due: uint256 = debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
     pool: Pool = Pool(
         equity=self._cash(s.pool) + convert(by_live + due, int256),
         maintenance=0,

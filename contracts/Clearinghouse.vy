@@ -1168,7 +1168,7 @@ def _seize(account: address, owed: uint256, insurance: uint256, live: bool, heir
     """
     credit: uint256 = 0
     fund: uint256 = insurance
-    held: uint256 = ledger._backings[account]  # a bit for each token
+    held: uint256 = ledger._backings[account] & slots.MASK_16
     for i: uint256 in range(collateral.MAX_TOKENS):
         if held == 0:
             break

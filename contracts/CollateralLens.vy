@@ -338,8 +338,7 @@ def credit() -> ICollateralLens.CreditView:
     v: ICollateralLens.CreditView = empty(ICollateralLens.CreditView)
     v.terms = staticcall IListing(settings.configurator).credit_terms()
     v.debts = words[0] & slots.MASK_128
-    owed: uint256 = fixed_point.ceil_div(words[4] * words[3], WAD)
-    v.interest = owed - min(owed, v.debts)
+    v.interest = debt.unposted(words[4], words[3], v.debts)
     v.room = v.terms.debt_cap - min(v.debts, v.terms.debt_cap)
     v.rate = debt.rate_ppm(words[1], v.debts) // PPM
     v.index = words[3]

@@ -24,6 +24,7 @@ from ethereum.ercs import IERC20Detailed
 from ethereum.ercs import IERC4626
 
 from modules import collateral
+from modules import debt
 from modules import fixed_point
 from modules import ledger
 from modules import margin
@@ -706,11 +707,10 @@ def _value() -> ILiquidityPool.Valuation:
     )
     settings: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
-    owed: uint256 = self._up(credit[4] * credit[3], WAD)
     v.due = staticcall ICollateralAuction(settings.auction).owed_to_pool()
     if v.due != 0:
         v.lots = (staticcall ICollateralAuction(settings.auction).worth())[0]
-    v.due += owed - min(owed, credit[0] & slots.MASK_128)
+    v.due += debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
     equity: int256 = v.nav + convert(v.lots, int256)  # as the Backstop's: the premium in it
     maintenance: uint256 = 0
     unpaid: uint256 = 0  # [WAD quote] of the premium, what `spread` has not

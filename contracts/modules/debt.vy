@@ -61,6 +61,19 @@ def owed(debt: uint256, then: uint256, now: uint256) -> uint256:
 
 @internal
 @pure
+def unposted(scaled_total: uint256, now: uint256, total: uint256) -> uint256:
+    """
+    @notice The interest of all debtors together that their next touches would post: the pool's already.
+    @param scaled_total [in units of the index] all debt
+    @param now [WAD] the index
+    @param total [WAD quote] all debt, as posted
+    """
+    due: uint256 = fixed_point.ceil_div(unsafe_mul(scaled_total, now), 10**18)
+    return unsafe_sub(due, min(due, total))
+
+
+@internal
+@pure
 def scaled(debt: uint256, index: uint256) -> uint256:
     """
     @notice A debt in units of the index; nothing where there is neither.

@@ -484,7 +484,7 @@ def a_deleveraging_takes_what_is_needed(step: Step) -> str | None:
     if was >= asked:
         return f"the pool was healthy: {was} of {asked}"
     # A wei of the fill; and who owes interest has posted it, each debtor's rounded for itself.
-    owing = sum(header.cash < 0 for header in model.headers.values())
+    owing = sum(h.cash < 0 for a, h in model.headers.items() if not model._is_system(a))
     rounding = owing * (model.debt_index() // WAD + 1) if before.cash < 0 else 0
     if not 0 <= now - was <= 1 + rounding:
         return f"the pool's equity went from {was} to {now}"

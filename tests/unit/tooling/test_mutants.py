@@ -37,9 +37,9 @@ def test_tested__passing_failing_and_not_there__are_told_apart(tmp_path):
 def test_fate__edit_that_leaves_the_bytecode__is_the_same(tmp_path):
     root = tmp_path / "contracts"
     shutil.copytree(CONTRACTS, root)
-    source = root / "Configurator.vy"
+    source = root / "CollateralAuction.vy"
     source.write_text(source.read_text() + "# a comment\n")
-    fate, _ = mutants._fate("Configurator.vy", root, mutants.Budget(seeds=0, suites=False))
+    fate, _ = mutants._fate("CollateralAuction.vy", root, mutants.Budget(seeds=0, suites=False))
     assert fate == "same"
 
 
