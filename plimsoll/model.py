@@ -434,6 +434,11 @@ def scaled(debt: int, index: int) -> int:
     return floor_div(debt * WAD, index) if index else 0
 
 
+def unposted(scaled_total: int, now: int, total: int) -> int:
+    """The interest of all debtors together that their next touches would post [WAD quote]."""
+    return max(ceil_div(scaled_total * now, WAD) - total, 0)
+
+
 # ------------------------------------------------------------------ collateral (COL-1, COL-4)
 
 
@@ -2056,7 +2061,7 @@ class Model:
 
     def _interest(self) -> int:
         """What all debtors together owe the pool in interest that is not posted yet [WAD quote]."""
-        return max(ceil_div(self.scaled_debt * self.debt_index(), WAD) - self.debts.total, 0)
+        return unposted(self.scaled_debt, self.debt_index(), self.debts.total)
 
     def interest_of(self, account: str) -> int:
         """What a debtor owes in interest that is not posted yet [WAD quote]."""

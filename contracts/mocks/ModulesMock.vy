@@ -230,6 +230,12 @@ def scaled(debt_: uint256, index: uint256) -> uint256:
     return debt.scaled(debt_, index)
 
 
+@external
+@pure
+def unposted(scaled_total: uint256, now: uint256, total: uint256) -> uint256:
+    return debt.unposted(scaled_total, now, total)
+
+
 # ------------------------------------------------------------------ collateral
 
 

@@ -509,6 +509,17 @@ def test_scaled__any_debt__rounds_down_and_is_nothing_without_an_index(modules, 
 
 
 @relaxed
+@given(scaled=integers(127), now=integers(88), total=integers(127))
+def test_unposted__any_debts__is_what_they_grew_by_rounded_up_and_never_below_zero(
+    modules, scaled, now, total
+):
+    due = modules.unposted(scaled, now, total)
+    assert due == model.unposted(scaled, now, total)
+    assert (due + total) * WAD >= scaled * now
+    assert due == 0 or (due + total - 1) * WAD < scaled * now
+
+
+@relaxed
 @given(
     weight=st.integers(0, PPM),
     before=st.integers(0, PPM),
