@@ -483,8 +483,9 @@ def a_deleveraging_takes_what_is_needed(step: Step) -> str | None:
     (was, asked), (now, asks) = before.pool, pool_at_most(model)
     if was >= asked:
         return f"the pool was healthy: {was} of {asked}"
-    # A wei of the fill; and who owes interest has posted it, each debtor's rounded for itself.
-    owing = sum(h.cash < 0 for a, h in model.headers.items() if not model._is_system(a))
+    # A wei of the fill; and where he owed, interest was posted: each debtor's rounded for itself.
+    others = (a for a in model.headers if a != account and not model._is_system(a))
+    owing = 1 + sum(model.headers[a].cash < 0 for a in others)
     rounding = owing * (model.debt_index() // WAD + 1) if before.cash < 0 else 0
     if not 0 <= now - was <= 1 + rounding:
         return f"the pool's equity went from {was} to {now}"
