@@ -472,12 +472,21 @@ class Day:
             opened = self.come(tick.late)
             self.out.late += opened
             for market, size in tick.late.sizes:
-                jump = self.answers[market] / was[market] - 1
-                chases = jump * (1 if size > 0 else -1) >= CHASE
-                self.require(not (opened and chases), "nobody chases a jump (PRC-4)", f"{jump}")
+                self.require(
+                    not opened or self.chased(market, size, was) < CHASE,
+                    "nobody chases a jump (PRC-4)",
+                    f"{market}: {size} at {self.answers[market]} after {was[market]}",
+                )
         if not calm:
             self.last_resort()
         self.watch(calm)
+
+    def chased(self, market: int, size: int, was: Sequence[float]) -> float:
+        """How far the price jumped a size's way in this block; back to the stable one is no jump."""
+        leg = self.model.leg(NOWHERE, market)
+        now = self.answers[market] / was[market]
+        stable = now * self.model.stable_price(leg) / leg.price
+        return now / max(1.0, stable) - 1 if size > 0 else 1 - now / min(1.0, stable)
 
     def squeezed(self, tick: Tick) -> Sequence[float]:
         """One move of all prices that takes the pool to a health; its own if 60 % will not do."""
