@@ -13,6 +13,8 @@ PYTHONS := python3.11 python3.12 python3.10 python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # One harmless warning of pydantic-settings, printed at every start of Ape.
 export PYTHONWARNINGS := ignore:Field 'import_remapping' has an incomplete definition
+# The quicker of two of the same hash; Ape's own chain lives by it.
+export ETH_HASH_BACKEND := pysha3
 
 LOCAL := --network ethereum:local:test
 READY := .venv/.ready
