@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.fuzz import edits, mutants, reach, score
+from plimsoll.fuzz import corpus, edits, mutants, reach, score
 from plimsoll.fuzz.artifacts import CONTRACTS
 from plimsoll.fuzz.revm import RevmChain
 
@@ -153,9 +153,9 @@ def test_switched__each_number__is_the_mutant_of_that_number(tmp_path):
 
 def test_judge_together__killed_and_left__are_those_that_judge_kills_and_leaves(monkeypatch):
     budget = mutants.Budget(seeds=0, suites=False)
-    few = mutants._corpus()[:3]
-    monkeypatch.setattr(mutants, "_corpus", lambda: few)
-    (batch, *_), _ = mutants.batches_of(mutants.mutants_of("modules/share_token.vy"))
+    sold = corpus.load("lots-bought-in-parts")[:2]
+    monkeypatch.setattr(mutants, "_corpus", lambda: [sold])
+    (batch, *_), _ = mutants.batches_of(mutants.mutants_of("CollateralAuction.vy"))
     batch = batch[::4]
     verdicts, left = mutants.judge_together((batch, budget))
     assert verdicts
