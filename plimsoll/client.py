@@ -798,9 +798,9 @@ class Client:
     def _no_deleveraging(self) -> str:
         """Why nobody may be deleveraged in any market, by the contract; empty if somebody may."""
         reason = "every market is settled"
-        for market in self.markets():
-            if not market.settled:
-                reason = self.preview_deleverage(STRANGER, market.id).reason
+        for market in self.deployment.ids.values():
+            if not self.market(market).settled:
+                reason = self.preview_deleverage(STRANGER, market).reason
                 if not reason.startswith("prices:"):  # else it is that market's alone
                     break
         return "" if reason == "backstop: not opposite the pool" else reason
