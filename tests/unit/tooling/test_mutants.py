@@ -25,7 +25,8 @@ def test_suites__every_path__is_there():
     assert set(mutants.SUITES) <= set(mutants.SUBJECTS)
 
 
-def test_tested__passing_failing_and_not_there__are_told_apart(tmp_path):
+def test_tested__passing_failing_and_not_there__are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:ape_test")  # a few seconds each, and not needed
     for name, body in (("good", "assert True"), ("bad", "assert False")):
         (tmp_path / f"test_{name}.py").write_text(f"def test_it():\n    {body}\n")
     assert mutants._tested((str(tmp_path / "test_good.py"),), CONTRACTS) == ""
