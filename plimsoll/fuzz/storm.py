@@ -482,7 +482,7 @@ class Day:
         self.watch(calm)
 
     def chased(self, market: int, size: int, was: Sequence[float]) -> float:
-        """How far the price jumped a size's way in this block; back to the stable one is no jump."""
+        """How far the price jumped a size's way in this block; back to the stable one is none."""
         leg = self.model.leg(NOWHERE, market)
         now = self.answers[market] / was[market]
         stable = now * self.model.stable_price(leg) / leg.price
