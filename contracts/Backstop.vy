@@ -277,7 +277,8 @@ def fix() -> uint256:
          and the insurance fund's cash, plus all debts. A withdrawal takes its whole claim off the books, and gives the
          pool what is not paid of it: so what custody has over what is still claimed stays what it is.
          Where custody covers all claims the settlement is over with that: what it has beyond them is the pool's, which
-         pays nobody while there is a share. Not so if the pool owes what the fund has: anybody would declare the next.
+         pays nobody while there is a share. Not so if the pool, interest that is due included, owes what the fund has:
+         anybody would declare the next.
     @return [WAD] the share, rounded down
     @custom:access anyone
     @custom:reverts "backstop: wrong state", "backstop: market not settled", "backstop: positions are open",
@@ -322,7 +323,8 @@ def fix() -> uint256:
     share: uint256 = WAD
     if claims > held:
         share = held * WAD // claims
-    if share == WAD and of_pool >= 0:
+    interest: uint256 = self._unposted()
+    if share == WAD and of_pool + convert(interest, int256) >= 0:
         self._end()
     else:
         self.state = FIXED
@@ -479,6 +481,16 @@ def _credit() -> uint256[5]:
 
 @internal
 @view
+def _unposted() -> uint256:
+    """
+    @notice The interest that debtors' next touches post: the pool's before, else whoever acts would choose.
+    """
+    credit: uint256[5] = self._credit()
+    return debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
+
+
+@internal
+@view
 def _configurator() -> IConfigurator:
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     return IConfigurator(s.configurator)
@@ -580,8 +592,7 @@ def _value(leg: IClearinghouse.Leg, size: int256, basis: int256) -> (int256, uin
 @view
 def _pool() -> Pool:
     """
-    @notice The pool's account: its size is minus the skew, its basis is in its cash, and interest is its own before it is
-            posted: else whoever acts would choose.
+    @notice The pool's account: its size is minus the skew, its basis is in its cash.
     """
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
@@ -590,8 +601,7 @@ def _pool() -> Pool:
     live: uint256 = 0
     dead: uint256 = 0
     by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
-    credit: uint256[5] = self._credit()
-    due: uint256 = debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
+    due: uint256 = self._unposted()
     pool: Pool = Pool(
         equity=self._cash(s.pool) + convert(by_live + due, int256),
         maintenance=0,

@@ -7,7 +7,7 @@
 @notice Sells seized collateral: each seizure is a lot of its own, whose price falls from above the oracle's to a floor.
 @dev Its account in the ledger is an ordinary one and holds what the lots have left. Proceeds repay the insurance fund,
      then the pool, as far as each stood in for the lot; what remains is the fund's, or the bankrupt's whose dead
-     tokens are sold. Costs round up.
+     tokens are sold, once nothing is owed for any of them. Costs round up.
      A lot's clock runs only while its feed is known to have been live: until `max_age` after a round that was seen, and
      from the round that is seen next. Anybody may have it look (`tick`); nobody can make it run faster.
 @custom:security No owner, no parameters of its own. Whatever is bought is paid for first.
@@ -149,21 +149,25 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     if cost > max_cost:
         fixed_point.fail(reasons.AUCTION_COST_ABOVE_MAXIMUM)
     left = unsafe_sub(left, bought)
-    to_insurance: uint256 = words.dues & slots.MASK_128
-    to_pool: uint256 = words.dues >> 128
-    for_insurance: uint256 = min(cost, fixed_point.ceil_div(to_insurance, UNIT))
-    for_pool: uint256 = min(unsafe_sub(cost, for_insurance), fixed_point.ceil_div(to_pool, UNIT))
-    to_insurance = unsafe_sub(to_insurance, min(to_insurance, for_insurance * UNIT))
-    to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
+    for_insurance: uint256 = 0
+    for_pool: uint256 = 0
+    unpaid: uint256 = 0
+    for_insurance, for_pool, unpaid = self._repay(words.dues, cost)
     self._lots[lot].sale = self._pack(left, token, clock[0], clock[1], clock[2]) if left != 0 else 0
-    dues: uint256 = (to_pool << 128) | to_insurance if left != 0 else 0
-    self._owe(lot, token, unsafe_add(left, bought), words.dues, left, dues)
-
-    self._collect(cost)
+    self._owe(lot, token, unsafe_add(left, bought), words.dues, left, unpaid if left != 0 else 0)
     surplus: uint256 = unsafe_sub(unsafe_sub(cost, for_insurance), for_pool)
     if words.surplus_to == empty(address):
         for_insurance = unsafe_add(for_insurance, surplus)
-    elif surplus != 0:
+        surplus = 0
+    elif surplus != 0 or (left == 0 and unpaid != 0):
+        more: uint256[2] = empty(uint256[2])
+        more, unpaid = self._answer(lot, words.surplus_to, surplus, unpaid)
+        for_insurance = unsafe_add(for_insurance, more[0])
+        for_pool = unsafe_add(for_pool, more[1])
+        surplus = unsafe_sub(unsafe_sub(surplus, more[0]), more[1])
+
+    self._collect(cost)
+    if surplus != 0:
         self._pay(words.surplus_to, surplus)
     if for_insurance != 0:
         self._pay(CLEARINGHOUSE.address, for_insurance)
@@ -173,7 +177,9 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     extcall CLEARINGHOUSE.withdraw(self, staticcall CONFIGURATOR.collateral_token(token), bought, receiver)
     log ICollateralAuction.LotSold(lot=lot, buyer=msg.sender, amount=bought, cost=cost, left=left)
     if left == 0:
-        log ICollateralAuction.LotClosed(lot=lot, unpaid_insurance=to_insurance, unpaid_pool=to_pool)
+        log ICollateralAuction.LotClosed(
+            lot=lot, unpaid_insurance=unpaid & slots.MASK_128, unpaid_pool=unpaid >> 128
+        )
     return cost
 
 
@@ -358,6 +364,63 @@ def _owe(lot: uint256, token: uint256, was: uint256, before: uint256, left: uint
         self._owing[kind].amount += left
         self._owing[kind].dues += after
         self.owed_to_pool += after >> 128
+
+
+@internal
+@view
+def _repay(dues: uint256, paid: uint256) -> (uint256, uint256, uint256):
+    """
+    @notice What of `paid` [raw] the insurance fund gets, then the pool, for such dues, to the unit above.
+    @return (to the fund [raw], to the pool [raw], dues left)
+    """
+    to_insurance: uint256 = dues & slots.MASK_128
+    to_pool: uint256 = dues >> 128
+    for_insurance: uint256 = min(paid, fixed_point.ceil_div(to_insurance, UNIT))
+    for_pool: uint256 = min(unsafe_sub(paid, for_insurance), fixed_point.ceil_div(to_pool, UNIT))
+    to_insurance = unsafe_sub(to_insurance, min(to_insurance, for_insurance * UNIT))
+    to_pool = unsafe_sub(to_pool, min(to_pool, for_pool * UNIT))
+    return (for_insurance, for_pool, (to_pool << 128) | to_insurance)
+
+
+@internal
+def _answer(lot: uint256, owner: address, surplus: uint256, unpaid: uint256) -> (uint256[2], uint256):
+    """
+    @notice Let a bankrupt's lots, which lie next to each other, answer for one debt: whatever he put in front, and
+            whichever is sold first. What one brings beyond its dues repays those of the others; what one that is sold
+            did not bring, the next that is open owes.
+    @param surplus [raw] that `lot` brought
+    @param unpaid its dues, if it is sold
+    @return ((to the insurance fund [raw], to the pool [raw]), unpaid dues that no other takes over)
+    """
+    first: uint256 = lot
+    for step: uint256 in range(MAX_TOKENS - 1):
+        if first == 0 or self._lots[first - 1].surplus_to != owner:
+            break
+        first -= 1
+    repaid: uint256[2] = empty(uint256[2])
+    left: uint256 = unpaid
+    for step: uint256 in range(2 * MAX_TOKENS - 1):
+        id: uint256 = first + step
+        if self._lots[id].surplus_to != owner:
+            break
+        amount: uint256 = self._lots[id].sale & slots.MASK_128
+        dues: uint256 = self._lots[id].dues
+        owes: uint256 = dues
+        if id == lot or amount == 0:
+            continue
+        if left != 0:
+            owes += left
+            left = 0
+        elif surplus != 0:
+            for_insurance: uint256 = 0
+            for_pool: uint256 = 0
+            for_insurance, for_pool, owes = self._repay(dues, surplus - repaid[0] - repaid[1])
+            repaid[0] += for_insurance
+            repaid[1] += for_pool
+        if owes != dues:
+            self._owe(id, (self._lots[id].sale >> 128) & 255, amount, dues, amount, owes)
+            log ICollateralAuction.LotOwes(lot=id, to_insurance=owes & slots.MASK_128, to_pool=owes >> 128)
+    return (repaid, left)
 
 
 @internal

@@ -216,7 +216,7 @@ def requestRedeem(shares: uint256, controller: address, owner: address) -> uint2
     request: ILiquidityPool.Request = self._requests[controller]
     total: uint256 = request.shares + shares
     # A bound for the claim should not depend on what was seized, or reported, just before: the claim itself will.
-    v.lots = v.due
+    v.sure = v.due
     v.doubtful = 0
     worth: uint256 = self._worth(total, v)
     if request.shares != 0 and block.timestamp <= request.claimable_at + CLAIM_WINDOW:
@@ -701,7 +701,7 @@ def _value() -> ILiquidityPool.Valuation:
         nav=slots.cash_of(staticcall CLEARINGHOUSE.header(self)),
         spread=0,
         due=0,
-        lots=0,
+        sure=0,
         doubtful=self._doubtful(),
         live=staticcall CLEARINGHOUSE.is_calm(),
     )
@@ -709,9 +709,11 @@ def _value() -> ILiquidityPool.Valuation:
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
     v.due = staticcall ICollateralAuction(settings.auction).owed_to_pool()
     if v.due != 0:
-        v.lots = (staticcall ICollateralAuction(settings.auction).worth())[0]
-    v.due += debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
-    equity: int256 = v.nav + convert(v.lots, int256)  # as the Backstop's: the premium in it
+        v.sure = (staticcall ICollateralAuction(settings.auction).worth())[0]
+    interest: uint256 = debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
+    v.due += interest
+    v.sure += interest
+    equity: int256 = v.nav + convert(v.sure, int256)  # as the Backstop's: the premium in it
     maintenance: uint256 = 0
     unpaid: uint256 = 0  # [WAD quote] of the premium, what `spread` has not
     count: uint256 = staticcall IConfigurator(settings.configurator).market_count()
@@ -824,9 +826,10 @@ def _brings(held: IClearinghouse.Holding) -> uint256:
 def _stays(v: ILiquidityPool.Valuation) -> int256:
     """
     @notice The NAV that an exit is priced at, and that bounds it: with what live lots bring, so that nobody turns a debt
-            into a lot in front of a claim; what is doubtful is left to those who stay.
+            into a lot in front of a claim, and with interest, which a report of its debtor takes off with his debt; what
+            is doubtful is left to those who stay.
     """
-    return v.nav + convert(v.lots, int256) - convert(v.doubtful, int256)
+    return v.nav + convert(v.sure, int256) - convert(v.doubtful, int256)
 
 
 @internal
@@ -913,9 +916,9 @@ def _room(v: ILiquidityPool.Valuation) -> (uint256, uint256):
     exposure: uint256 = 0
     known_at: uint256 = 0
     nav, exposure, known_at = slots.unpack_book(known.book)
-    # What is lent, or given for lots, is not there: who took it would take what custody has for traders.
+    # What is lent, with interest, or given for lots, is not there: who took it would take what custody has for traders.
     credit: uint256[5] = staticcall CLEARINGHOUSE.credit()
-    stays: uint256 = (credit[0] & slots.MASK_128) + v.lots
+    stays: uint256 = (credit[0] & slots.MASK_128) + v.sure
     if exposure != 0:
         if settings.max_pool_leverage_ppm == 0:
             return (0, lets_go)

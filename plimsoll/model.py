@@ -475,6 +475,21 @@ def fewest(credit: int, unit: int, price: int, kept_ppm: int) -> int:
 # ------------------------------------------------------------------ the auction (LIQ-7)
 
 
+def repaid(lot: Lot, paid: int, unit: int) -> tuple[Lot, int, int]:
+    """A lot once `paid` [raw] went to its dues: the fund's, then the pool's, to the unit above.
+
+    Returns:
+        The lot, to the fund [raw], to the pool [raw].
+    """
+    for_insurance = min(paid, ceil_div(lot.to_insurance, unit))
+    for_pool = min(paid - for_insurance, ceil_div(lot.to_pool, unit))
+    left = lot._replace(
+        to_insurance=max(lot.to_insurance - for_insurance * unit, 0),
+        to_pool=max(lot.to_pool - for_pool * unit, 0),
+    )
+    return left, for_insurance, for_pool
+
+
 def live_seconds(seen_at: int, live_until: int, updated_at: int, now: int) -> int:
     """How much of the time since a lot was looked at its feed is known to have been live.
 
@@ -780,6 +795,14 @@ class LotSold(NamedTuple):
     left: int
 
 
+class LotOwes(NamedTuple):
+    """What a lot owes, since another of the same bankrupt's brought more or less than its dues."""
+
+    lot: int
+    to_insurance: int  # [WAD quote]
+    to_pool: int  # [WAD quote]
+
+
 class LotClosed(NamedTuple):
     """A lot that is sold, and what it did not bring [WAD quote]; the auction's."""
 
@@ -1057,14 +1080,14 @@ class Valuation(NamedTuple):
     nav: int  # [WAD quote]
     spread: int  # [WAD quote]
     due: int  # [WAD quote] on its way: interest not posted, lots not sold
-    lots: int  # [WAD quote] of that, what live lots bring at the least
+    sure: int  # [WAD quote] of that, interest, and what live lots bring at the least
     doubtful: int  # [WAD quote] reported losses beyond the insurance fund
     live: bool
 
     @property
     def stays(self) -> int:
         """The NAV that an exit is priced at [WAD quote]."""
-        return self.nav + self.lots - self.doubtful
+        return self.nav + self.sure - self.doubtful
 
 
 class Request(NamedTuple):
@@ -2512,7 +2535,9 @@ class Model:
         of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
         claims = held + self.debts.total - of_pool - of_fund
         share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
-        over = share == WAD and of_pool >= 0  # what custody has beyond the claims is the pool's
+        over = (
+            share == WAD and of_pool + self._interest() >= 0
+        )  # what custody has beyond the claims is the pool's
         if over:
             self.settlement = Settlement()
         else:
@@ -2929,19 +2954,27 @@ class Model:
         cost = self._auction_cost(now, amount, 0)
         require(cost <= max_cost, "auction: cost above maximum")
         unit, auction, quote = self.settings.unit, self.settings.auction, self.settings.quote
-        for_insurance = min(cost, ceil_div(was.to_insurance, unit))
-        for_pool = min(cost - for_insurance, ceil_div(was.to_pool, unit))
-        surplus = cost - for_insurance - for_pool
-        left = now._replace(
-            amount=was.amount - amount,
-            to_insurance=max(was.to_insurance - for_insurance * unit, 0),
-            to_pool=max(was.to_pool - for_pool * unit, 0),
-        )
+        left, for_insurance, for_pool = repaid(now._replace(amount=was.amount - amount), cost, unit)
         self.lots[lot] = left if left.amount else Lot(id=lot, surplus_to=was.surplus_to)
-        self._transfer_from(quote, auction, sender, auction, cost)
+        surplus = cost - for_insurance - for_pool
         if was.surplus_to == NOWHERE:
-            for_insurance += surplus
-        elif surplus:
+            for_insurance, surplus = for_insurance + surplus, 0
+        for other in self._lots_beside(lot):  # each of his lots answers for all that is owed
+            if not left.amount and (left.to_insurance or left.to_pool):
+                self._owes(
+                    other._replace(
+                        to_insurance=other.to_insurance + left.to_insurance,
+                        to_pool=other.to_pool + left.to_pool,
+                    )
+                )
+                left = left._replace(to_insurance=0, to_pool=0)
+            elif surplus and (other.to_insurance or other.to_pool):
+                owes, more_insurance, more_pool = repaid(other, surplus, unit)
+                self._owes(owes)
+                surplus -= more_insurance + more_pool
+                for_insurance, for_pool = for_insurance + more_insurance, for_pool + more_pool
+        self._transfer_from(quote, auction, sender, auction, cost)
+        if surplus:
             self.deposit(auction, was.surplus_to, quote, surplus)
         if for_insurance:
             self.deposit(auction, self.address, quote, for_insurance)
@@ -2953,6 +2986,22 @@ class Model:
         if not left.amount:
             self._emit(auction, LotClosed(lot, left.to_insurance, left.to_pool))
         return cost
+
+    def _lots_beside(self, lot: int) -> list[Lot]:
+        """The open lots next to one that are the same bankrupt's; none of the fund's."""
+        owner = self.lots[lot].surplus_to
+        first, last = lot, lot
+        while first > max(lot - (MAX_TOKENS - 1), 0) and self.lots[first - 1].surplus_to == owner:
+            first -= 1
+        end = min(first + 2 * MAX_TOKENS - 1, len(self.lots))
+        while last < end and self.lots[last].surplus_to == owner:
+            last += 1
+        beside = self.lots[first:lot] + self.lots[lot + 1 : last]
+        return [other for other in beside if other.amount] if owner != NOWHERE else []
+
+    def _owes(self, lot: Lot) -> None:
+        self.lots[lot.id] = lot
+        self._emit(self.settings.auction, LotOwes(lot.id, lot.to_insurance, lot.to_pool))
 
     @atomic
     def tick(self, sender: str, lot: int) -> int:
@@ -3086,7 +3135,7 @@ class Model:
         request = self.requests.get(controller, Request())
         total = fits_word(request.shares + shares)
         # A bound for the claim should not depend on what was seized, or reported, just before.
-        worth = self._worth(total, valuation._replace(lots=valuation.due, doubtful=0))
+        worth = self._worth(total, valuation._replace(sure=valuation.due, doubtful=0))
         if request.shares and self.now <= request.claimable_at + CLAIM_WINDOW:
             worth = min(worth, floor_div(fits_word(request.worth * total), request.shares))
         require(worth != 0, "pool: zero assets")
@@ -3235,10 +3284,11 @@ class Model:
         nav = self.header_of(self.settings.pool).cash
         # On its way to those who are in: who enters pays for it (LPV-2).
         by_lots = self.owed_to_pool()
-        lots = self.worth_of_lots().by_live if by_lots else 0
-        due = by_lots + self._interest()
+        interest = self._interest()
+        sure = interest + (self.worth_of_lots().by_live if by_lots else 0)
+        due = by_lots + interest
         spread, live = 0, self.is_calm()
-        equity, maintenance, unpaid = nav + lots, 0, 0  # as the Backstop's: the premium in it
+        equity, maintenance, unpaid = nav + sure, 0, 0  # as the Backstop's: the premium in it
         for market in range(len(self.listed)):
             leg = self.leg(NOWHERE, market)
             if leg.skew == 0 and leg.lots == 0:
@@ -3264,7 +3314,7 @@ class Model:
         # Near its margin it may be deleveraged: the premium of what is closed is its own then.
         if equity < NEAR_MARGIN * maintenance:
             spread += unpaid
-        return Valuation(nav, spread, due, lots, self.doubtful(), live)
+        return Valuation(nav, spread, due, sure, self.doubtful(), live)
 
     @atomic
     def report(self, sender: str, account: str) -> int:
@@ -3403,7 +3453,7 @@ class Model:
         """
         if self.share or not v.live or v.stays <= 0:
             return 0
-        stays = self.debts.total + v.lots  # what is lent, or given for lots, is not there
+        stays = self.debts.total + v.sure  # what is lent, or given for lots, is not there
         if self.book.exposure:
             if self.settings.max_pool_leverage_ppm == 0:
                 return 0

@@ -195,7 +195,7 @@ class Standing:
     def __init__(self, model: Model) -> None:
         self.health = {a: model.health(a) for a, h in model.headers.items() if h.bitmap or h.flags}
         worth = model.valuation()
-        self.nav, self.lots = worth.nav, worth.lots
+        self.nav, self.sure = worth.nav, worth.sure
         self.supply = model.supply
 
 
@@ -542,6 +542,21 @@ def a_buyer_pays_the_floor(step: Step) -> str | None:
     return None
 
 
+@on_step("LIQ-4", "buy")
+def a_bankrupt_has_nothing_while_his_lots_owe(step: Step) -> str | None:
+    """Of what his dead tokens bring: all of them answer for his debt."""
+    model = step.system.model
+    for event in step.outcome.events:
+        if event.name == "LotSold":
+            lot = event.args[0]
+            his, auction = model.lots[lot].surplus_to, model.settings.auction
+            paid = [e for e in step.outcome.events if e.name == "Deposited"]
+            if his != NOWHERE and any(e.args[0] == his and e.args[2] == auction for e in paid):
+                owing = [o.id for o in model._lots_beside(lot) if o.to_insurance or o.to_pool]
+                return f"lot {lot} pays its owner, and {owing} owe" if owing else None
+    return None
+
+
 @on_step("LIQ-6", "liquidate")
 def being_liquidated_costs_no_less_than_closing(step: Step) -> str | None:
     """Owner and keeper taken as one, wherever closing would leave equity at or above zero."""
@@ -629,13 +644,13 @@ def the_pool_loses_bad_debt_alone(step: Step) -> str | None:
 
 @on_step("LPV-2")
 def a_share_loses_nothing_to_who_comes_and_goes(step: Step) -> str | None:
-    """Entries and claims round for those who stay; with what live lots bring, as claims have it."""
+    """Entries and claims round for those who stay; interest and live lots in it, as in claims."""
     standing = step.before.standing
     if standing is None or not step.outcome.ok or not about_shares(step.op):
         return None
     model = step.system.model
     unit, worth = model.settings.unit, model.valuation()
-    was, now = standing.nav + standing.lots + unit, worth.nav + worth.lots + unit
+    was, now = standing.nav + standing.sure + unit, worth.nav + worth.sure + unit
     if now * (standing.supply + VIRTUAL_SHARES) < was * (model.supply + VIRTUAL_SHARES):
         return f"{was} of {standing.supply}, {now} of {model.supply}"
     return None

@@ -790,8 +790,8 @@ def test_strangers__deposit_settle_poke_tick_and_buy__take_nothing_from_anybody(
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "v.due += debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)",
-    "v.due += 0",
+    "    v.due += interest\n",
+    "    v.due += 0 * interest\n",
 )
 def test_liquidity__enter_just_before_interest_is_posted__none_of_it_is_his(backed_of: Make):
     """Interest of a year, about to be posted: whoever enters pays for it."""
@@ -1122,7 +1122,7 @@ def claimed(b: Backed) -> int:
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "return v.nav + convert(v.lots, int256) - convert(v.doubtful, int256)",
+    "return v.nav + convert(v.sure, int256) - convert(v.doubtful, int256)",
     "return v.nav - convert(v.doubtful, int256)",
 )
 def test_72__convert_a_debtor_in_front_of_a_claim__takes_none_of_it(backed_of: Make):
@@ -1144,7 +1144,7 @@ def test_72__convert_a_debtor_in_front_of_a_claim__takes_none_of_it(backed_of: M
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "stays: uint256 = (credit[0] & slots.MASK_128) + v.lots",
+    "stays: uint256 = (credit[0] & slots.MASK_128) + v.sure",
     "stays: uint256 = credit[0] & slots.MASK_128",
 )
 def test_75__claim_what_was_given_for_lots__is_not_there(backed_of: Make):

@@ -10,43 +10,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from plimsoll.model import FIXED, NOT_DECLARED, NOWHERE
+from plimsoll.model import NOWHERE
 from plimsoll.table import default_table
 from tests.utils.backed import DAY, coin
-from tests.utils.broke import HOUR, WAD, Broke
+from tests.utils.broke import EDGE, FREE, HAIRCUT, HOUR, WAD, Broke, close
 
 Make = Callable[..., Broke]
-FREE = {"low_slope_ppm": 0, "high_slope_ppm": 0}
-HAIRCUT = {
-    "scale": 50_000_000 * WAD // 3_000,
-    "discount_ppm": 50_000,
-    "premium_ppm": 20_000,
-    "maintenance_weight_ppm": 900_000,
-    "initial_weight_ppm": 850_000,
-}
-EDGE = {  # of what terms allow
-    "skew_scale": 2_500 * WAD,
-    "max_skew": 500 * WAD,
-    "max_open_interest": 500 * WAD,
-    "im_ppm": 330_000,
-    "mm_ppm": 220_000,
-    "taker_fee_ppm": 500,
-    "spread_ppm": 1_000,
-}
-
-
-def close(figure: int, told: int) -> bool:
-    """Whether a figure [WAD quote] is the one that is told [quote]."""
-    return abs(figure - told * WAD) < 2 * WAD
-
-
-def leave(b: Broke, who: str = "lender") -> int:
-    """What a claim of all that it may pays [WAD quote]."""
-    before = b.purse(who)
-    shares = b.pool.view("maxRedeem", b.at(who))
-    if shares:
-        b.do("redeem", who, shares, who, who)
-    return (b.purse(who) - before) * (WAD // b.raw)
 
 
 def test_outflow__money_lent_over_the_turn_of_the_hour__raises_what_one_takes_out(broke_of: Make):
@@ -97,7 +66,7 @@ def test_claim__losers_whose_losses_nobody_has_booked__takes_what_custody_has_fo
         b.wait(25 * HOUR)
         if booked:
             b.do("settle", "keeper", "mallory.1")
-        return leave(b)
+        return b.leave()
 
     assert claimed(booked=True) == 0
     assert close(claimed(booked=False), 510_000)
@@ -129,7 +98,7 @@ def test_claim__fund_emptied_by_conversions_in_front_of_it__bears_a_loss_that_wa
         while attack and b.cash("fund") > WAD and b.attempt("convert", "mallory", "mallory.1").ok:
             calls += 1
         b.do("report", "mallory", "bob")
-        paid = leave(b)
+        paid = b.leave()
         for lot in range(b.lots()):
             b.do("buy", "mallory", lot, "all", None, "mallory")
         b.do("liquidate", "keeper", "bob")
@@ -197,7 +166,7 @@ def test_requests__renewed_in_turn_by_three_addresses__leave_two_thirds_ripe_at_
                 b.do("request", oldest, "all", oldest, oldest)
         b.wait(HOUR)
         for who in owners:
-            leave(b, who)
+            b.leave(who)
         b.market_price(3_300)
         shares = sum(
             b.pool.view("request_of", b.at(who))[0] + b.pool.view("balanceOf", b.at(who))
@@ -279,7 +248,7 @@ def test_claim__lot_that_brings_more_than_it_owes__counts_for_one_that_brings_le
             b.do("liquidate", "mallory", "mallory.1")
         b.kill(0, "ok")
         b.price(0, 1_000)
-        return leave(b, "mallory")
+        return b.leave("mallory")
 
     assert close(claimed(attack=True) - claimed(attack=False), 66_000)
 
@@ -418,7 +387,7 @@ def test_claim__part_of_a_live_lot_bought_first__has_its_rest_count_for_another(
         b.do("mint", "keeper", 10**6 * b.raw)
         if part:
             b.do("buy", "keeper", 1, int(b.lot(1).amount * part), None, "keeper")
-        return leave(b, "mallory")
+        return b.leave("mallory")
 
     assert close(claimed(0.88) - claimed(0), 43_922)
 
@@ -682,159 +651,35 @@ def test_46__pair_with_a_token_behind_it_that_falls_too__takes_more_than_its_mar
     assert close(lost, 1_061_516)
 
 
-def test_dead_tokens__worthless_one_before_a_sound_one_that_is_late__carries_the_debt(
+def test_claim__sound_lot_beside_a_dead_one_that_owes__counts_nothing_until_it_is_sold(
     broke_of: Make,
 ):
-    """NOT MENDED YET. A relic that died long ago counts nothing for health, but owes the whole debt where it is the
-    first in the order; the sound token, late for one block twice a day apart, owes nothing and is all his."""
+    """Which of a bankrupt's lots owes is the order's choice: half of a pool of 6m has 200,000 less while the one that
+    owes is dead, though the other will repay it. The owner puts a token that died long since last."""
 
-    def run(relic: bool, first: int = 0) -> tuple[int, int]:
-        deep = {"scale": 10**7 * WAD}
+    def claimed(owing: int) -> int:
+        deep = {"scale": 10**7 * WAD, "maintenance_weight_ppm": 850_000}
         b = broke_of(
-            coins=[coin(3_000, min_price=1_000 * WAD, **deep), coin(3_000, **deep)],
-            credit={"debt_cap": 10**7 * WAD, "order": [first, 1 - first, *range(2, 16)], **FREE},
-            insurance_cash=250_000,
-            pool_cash=5_000_000,
-            max_pool_leverage_ppm=10**7,
-        )
-        if relic:
-            b.back("mallory.1", 0, 200 * WAD)
-        b.back("mallory.1", 1, 160 * WAD)
-        b.price(0, 10)  # out of its bounds
-        b.do("poke_token", "keeper", "coin0")
-        b.wait(60 * DAY)
-        b.do("refresh", "keeper")
-        b.do("trade", "mallory", "mallory.1", 0, 1_000 * WAD)
-        b.fund("mallory", 400_000)
-        b.do("trade", "mallory", "mallory", 0, -1_000 * WAD)
-        fund, paid_in = b.cash("fund"), (400_000 + 160 * 3_000) * WAD
-        b.market_price(2_760)
-        assert b.health("mallory.1") > WAD
-        for again in (True, False):
-            b.kill(1)
-            if again:
-                b.do("poke_token", "mallory", "coin1")
-                b.kill(1, "ok")
-                b.wait(DAY)
-        b.do("liquidate", "mallory", "mallory.1")
-        b.kill(1, "ok")
-        b.do("trade", "mallory", "mallory", 0, 1_000 * WAD)
-        b.do("mint", "keeper", 10**7 * b.raw)
-        for _ in range(9):  # down to the floor
-            b.wait(1_000)
-            for lot in range(b.lots()):
-                b.attempt("tick", "keeper", lot)
-        for lot in range(b.lots()):
-            b.attempt("buy", "keeper", lot, "all", None, "keeper")
-        left = b.held("mallory.1", 1) * 3_000
-        return b.cash("mallory") + b.cash("mallory.1") + left - paid_in, b.cash("fund") - fund
-
-    won, fund = run(relic=True)
-    assert close(won, 201_612) and close(fund, -240_288)
-    for won, fund in (run(relic=False), run(relic=True, first=1)):
-        assert close(won, -38_676) and close(fund, 0)
-
-
-# ------------------------------------------------------------------ interest that nobody has posted
-
-
-def test_claim__interest_not_posted__is_in_none_and_taken_off_with_a_report(broke_of: Make):
-    """NOT MENDED YET. Of a debt of 1.4m that is under water, with 126,513 of interest: the same claim, paid after
-    the loss was reported, has 63,256 more if somebody posts the interest first."""
-
-    def run(post: bool) -> int:
-        b = broke_of(
-            coins=[coin(3_000, **HAIRCUT)],
-            credit={"debt_cap": 1_400_000 * WAD, "debt_ratio_ppm": 950_000},
+            coins=[coin(3_000, **deep), coin(3_000, **deep)],
+            credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
             insurance_cash=0,
             pool_cash=3_000_000,
         )
-        b.do("mint", "mallory", 3_000_000 * b.raw)
-        b.do("pool_deposit", "mallory", 3_000_000 * b.raw, "mallory")
-        b.back("bob", 0, 1_000 * WAD)
-        b.owe("bob", 1_400_000 * WAD, 1)
-        b.wait(120 * DAY)
+        b.do("mint", "keeper", 3_000_000 * b.raw)
+        b.do("pool_deposit", "keeper", 3_000_000 * b.raw, "keeper")
+        for id in (0, 1):
+            b.back("bob", id, 200 * WAD)
+        b.owe("bob", 400_000 * WAD, 1)
         b.do("request", "lender", "all", "lender", "lender")
-        b.wait(25 * HOUR)
-        b.price(0, 1_200)
-        if post:
-            b.fund("bob", 1)
-        b.do("report", "mallory", "bob")
-        return leave(b)
+        for id in (0, 1):
+            b.kill(id)
+            b.do("poke_token", "keeper", f"coin{id}")
+        b.wait(25 * HOUR, fresh=False)
+        b.market_price(3_000)
+        b.market_price(3_000, 1)
+        b.do("liquidate", "keeper", "bob")
+        b.kill(owing, "ok")
+        b.price(owing, 3_000)
+        return b.leave()
 
-    assert close(run(post=False), 3_511_474)
-    assert close(run(post=True), 3_574_732)
-
-
-def test_entry__interest_not_posted__is_no_part_of_the_margin_that_spares_the_premium(
-    broke_of: Make,
-):
-    """NOT MENDED YET. At a health of 2.004, interest in it, an entry of 300,000 is worth 277,914 in the end, and
-    300,000 if somebody posts the interest first."""
-    market = {**EDGE, "skew_scale": 5_000 * WAD, "max_skew": 1_000 * WAD}
-    market |= {"max_open_interest": 1_000 * WAD, "taker_fee_ppm": 0, "spread_ppm": 0}
-
-    def run(post: bool) -> int:
-        b = broke_of(
-            coins=[coin(3_000, **HAIRCUT)],
-            credit={"debt_cap": 10**6 * WAD},
-            insurance_cash=0,
-            pool_cash=1_000_000,
-            market=market,
-        )
-        b.back("bob", 0, 700 * WAD)
-        b.owe("bob", 990_000 * WAD, 1)
-        b.long("alice", 392, 1_600_000)
-        b.long("alice.1", 98, 400_000)
-        b.wait(60 * DAY)
-        b.market_price(4_837)
-        equity, maintenance = b.margin()
-        assert 2 * maintenance < equity < Fraction(201, 100) * maintenance
-        if post:
-            b.fund("bob", 1)
-        b.do("mint", "mallory", 300_000 * b.raw)
-        b.do("pool_deposit", "mallory", 300_000 * b.raw, "mallory")
-        if not post:
-            b.fund("bob", 1)
-        return b.wealth("mallory")
-
-    assert close(run(post=False), 277_914)
-    assert close(run(post=True), 300_000)
-
-
-def test_fix__interest_not_posted__decides_whether_the_venue_goes_on(broke_of: Make):
-    """NOT MENDED YET. A pool with less than nothing but for 64,079 of interest, a share of 1: fixed for good as it
-    stands, over if somebody posts first."""
-
-    def run(post: bool) -> int:
-        b = broke_of(
-            coins=[coin(3_000, **HAIRCUT)],
-            credit={"debt_cap": 500_000 * WAD},
-            insurance_cash=650_000,
-            pool_cash=500_000,
-        )
-        b.back("mallory", 0, 700 * WAD)
-        b.owe("mallory", 495_000 * WAD, 1)
-        b.crowd()
-        b.wait(180 * DAY)
-        low, high = 3_000.0, 7_000.0
-        for _ in range(40):
-            middle = (low + high) / 2
-            b.market_price(middle)
-            low, high = (low, middle) if b.margin()[0] < 0 else (middle, high)
-        b.market_price(high + 5)
-        b.do("declare", "keeper")
-        b.wait(HOUR)
-        b.market_price(high + 5)
-        b.do("settle_markets", "keeper", [])
-        b.market_price(high - 60)
-        b.do("settle_markets", "keeper", [0, 1])
-        b.do("close_settled", "keeper", 0, ["alice", "bob"])
-        assert b.margin()[0] > 0 > b.cash("pool")
-        if post:
-            b.fund("mallory", 1)
-        assert b.do("fix", "keeper").value == WAD
-        return b.state()
-
-    assert run(post=False) == FIXED
-    assert run(post=True) == NOT_DECLARED
+    assert close(claimed(owing=0) - claimed(owing=1), 200_000)

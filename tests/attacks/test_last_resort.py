@@ -1067,7 +1067,7 @@ def test_settlement__share_fixed_as_a_lots_feed_is_late__waits(broke_of: Make):
 
 @pytest.mark.defence(
     "LiquidityPool.vy",
-    "stays: uint256 = (credit[0] & slots.MASK_128) + v.lots",
+    "stays: uint256 = (credit[0] & slots.MASK_128) + v.sure",
     "stays: uint256 = 0",
 )
 def test_23__pool_leaves_with_what_is_lent__leaves_enough_for_every_claim(broke_of: Make):
@@ -1153,7 +1153,7 @@ def test_settlement__selling_into_the_crowd_before_its_markets_settle__is_refuse
 
 @pytest.mark.defence(
     BACKSTOP,
-    "    if share == WAD and of_pool >= 0:\n",
+    "    if share == WAD and of_pool + convert(interest, int256) >= 0:\n",
     "    if share > WAD:\n",
 )
 def test_settlement__begun_on_a_price_that_comes_back__leaves_nobodys_money_behind(broke_of: Make):

@@ -222,8 +222,8 @@ FAULTS = [
         "an exit leaves no reported loss behind",
         POOL,
         "LiquidityPool.vy",
-        "return v.nav + convert(v.lots, int256) - convert(v.doubtful, int256)",
-        "return v.nav + convert(v.lots, int256) - 0 * convert(v.doubtful, int256)",
+        "return v.nav + convert(v.sure, int256) - convert(v.doubtful, int256)",
+        "return v.nav + convert(v.sure, int256) - 0 * convert(v.doubtful, int256)",
     ),
     Fault(
         "the open interest may not reach its cap",

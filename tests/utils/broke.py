@@ -10,6 +10,29 @@ from tests.utils.backed import PRICE, Backed
 
 MAX = 2**256 - 1
 HOUR = 3_600
+# Terms for tests whose figures hang on them.
+FREE = {"low_slope_ppm": 0, "high_slope_ppm": 0}
+HAIRCUT = {
+    "scale": 50_000_000 * WAD // 3_000,
+    "discount_ppm": 50_000,
+    "premium_ppm": 20_000,
+    "maintenance_weight_ppm": 900_000,
+    "initial_weight_ppm": 850_000,
+}
+EDGE = {  # of what terms allow
+    "skew_scale": 2_500 * WAD,
+    "max_skew": 500 * WAD,
+    "max_open_interest": 500 * WAD,
+    "im_ppm": 330_000,
+    "mm_ppm": 220_000,
+    "taker_fee_ppm": 500,
+    "spread_ppm": 1_000,
+}
+
+
+def close(figure: int, told: int) -> bool:
+    """Whether a figure [WAD quote] is the one that is told [quote]."""
+    return abs(figure - told * WAD) < 2 * WAD
 
 
 class Broke(Backed):
@@ -59,6 +82,14 @@ class Broke(Backed):
         """[WAD base]"""
         return int(self.house.view("leg", self.at("zero"), market)[10])
 
+    def leave(self, who: str = "lender") -> int:
+        """What a claim of all that it may pays [WAD quote]."""
+        before = self.purse(who)
+        shares = self.pool.view("maxRedeem", self.at(who))
+        if shares:
+            self.do("redeem", who, shares, who, who)
+        return (self.purse(who) - before) * (WAD // self.raw)
+
     def state(self) -> int:
         """Of the settlement."""
         return int(self.system.backstop.view("state"))
@@ -77,4 +108,4 @@ class Broke(Backed):
         self.do("close_settled", "keeper", 0, ["alice", "bob"])
 
 
-__all__ = ["HOUR", "MAX", "PRICE", "WAD", "Broke"]
+__all__ = ["EDGE", "FREE", "HAIRCUT", "HOUR", "MAX", "PRICE", "WAD", "Broke", "close"]

@@ -335,6 +335,120 @@ def test_buy_collateral__quote_that_is_not_paid_in_full__reverts(b: Backed, mode
         assert refused.reason == ""  # paid; the puppet knows no pool to pay on to
 
 
+# ------------------------------------------------------------------ a bankrupt's lots, which answer for one debt
+
+
+def bankrupt(b: Backed, account: str, debt: int, *ids: int) -> list[int]:
+    """Die, a day later, of tokens of which the account has 10 each at 1,000; its lots."""
+    before = b.lots()
+    for id in ids:
+        b.back(account, id, 10 * WAD)
+    b.do("refresh", "keeper")
+    b.owe(account, debt * WAD)
+    for id in ids:
+        b.kill(id)
+        b.do("poke_token", "keeper", f"coin{id}")
+    b.wait(DAY, fresh=False)
+    b.market_price(3_000)
+    b.do("liquidate", "keeper", account)
+    for id in ids:
+        b.kill(id, "ok")
+    for id in range(len(b.system.coins)):
+        b.price(id, 1_000)
+    return list(range(before, b.lots()))
+
+
+def estate(tokens: int) -> Backed:
+    """Tokens at 1,000, no fund, and bob who has 10m."""
+    free = {"low_slope_ppm": 0, "high_slope_ppm": 0, "debt_ratio_ppm": 950_000}
+    coins = [coin(1_000, scale=10**9 * WAD, maintenance_weight_ppm=900_000) for _ in range(tokens)]
+    b = Backed(coins, credit=free, insurance_cash=0)
+    b.do("mint", "bob", 10_000_000 * b.raw)
+    return b
+
+
+def owed(b: Backed) -> list[int]:
+    """What lots owe the pool [quote]."""
+    return [round(b.lot(id).to_pool / WAD) for id in range(b.lots())]
+
+
+def test_buy_collateral__more_than_a_bankrupts_lot_owes__repays_what_his_others_do():
+    b = estate(3)
+    bankrupt(b, "alice", 20_000, 0, 1, 2)
+    assert owed(b) == [9_200, 9_200, 1_600]
+    b.price(2, 700)
+    cash = b.cash("pool")
+    told = b.do("buy", "bob", 2, "all", None, "bob")  # 7_140, of which 5_540 go to the first
+    assert owed(b) == [3_660, 9_200, 0]
+    assert named(told, "LotOwes") == [("LotOwes", 0, 0, b.lot(0).to_pool)]
+    assert b.auction.view("owed_to_pool") == sum(b.lot(id).to_pool for id in (0, 1))
+    assert b.cash("pool") == cash + 7_140 * WAD
+    told = b.do("buy", "bob", 1, "all", None, "bob")  # 10_200
+    assert owed(b) == [2_660, 0, 0]
+    told = b.do("buy", "bob", 0, WAD, None, "bob")
+    assert named(told, "LotOwes") == []
+    assert owed(b) == [1_640, 0, 0] and b.cash("alice") == 0
+    b.do("buy", "bob", 0, "all", None, "bob")
+    assert round(b.cash("alice") / WAD) == 9 * 1_020 - 1_640
+    b.balance()
+
+
+def test_buy_collateral__less_than_a_bankrupts_lot_owes__has_the_next_owe_it():
+    b = estate(3)
+    bankrupt(b, "alice", 20_000, 0, 1, 2)
+    b.price(1, 100)
+    told = b.do("buy", "bob", 1, "all", None, "bob")  # 1_020
+    assert owed(b) == [17_380, 0, 1_600]
+    assert named(told, "LotClosed") == [("LotClosed", 1, 0, 0)]
+    assert b.auction.view("owed_to_pool") == b.lot(0).to_pool + b.lot(2).to_pool
+    b.price(0, 100)
+    told = b.do("buy", "bob", 0, "all", None, "bob")
+    assert owed(b) == [0, 0, 17_960]
+    told = b.do("buy", "bob", 2, "all", None, "bob")  # 10_200
+    (closed,) = named(told, "LotClosed")
+    assert closed[:3] == ("LotClosed", 2, 0) and round(closed[3] / WAD) == 7_760
+    assert owed(b) == [0, 0, 0] and b.cash("alice") == 0
+    b.balance()
+
+
+def test_buy_collateral__what_the_fund_and_the_pool_gave__is_repaid_lot_by_lot():
+    b = estate(3)
+    b.do("mint", "keeper", 12_000 * b.raw)
+    b.do("deposit", "keeper", "fund", "token", 12_000 * b.raw)
+    bankrupt(b, "alice", 20_000, 0, 1, 2)
+    assert [b.lot(id).to_insurance for id in range(3)] == [9_200 * WAD, 2_800 * WAD, 0]
+    fund = b.cash("fund")
+    b.price(2, 1_400)
+    told = b.do("buy", "bob", 2, "all", None, "bob")  # 14_280: 1_600, 9_200, 2_800, 680
+    assert [e[1] for e in named(told, "LotOwes")] == [0, 1]
+    assert b.cash("fund") == fund + 12_000 * WAD
+    assert owed(b) == [0, 5_720, 0]
+    b.price(1, 10)
+    told = b.do("buy", "bob", 1, "all", None, "bob")
+    assert owed(b) == [5_618, 0, 0]
+    b.balance()
+
+
+def test_buy_collateral__of_a_long_row__reaches_all_that_one_seizure_may_have():
+    """Fifteen lots back and, from there, thirty on; another debt's lots next to them are his, too."""
+    b = estate(16)
+    for tokens in (range(16), range(16), (15,)):
+        lots = bankrupt(b, "alice", 100 if len(tokens) == 16 else 8_500, *tokens)
+        if len(tokens) == 16:
+            b.do("buy", "bob", lots[0], WAD, None, "bob")
+            b.do("withdraw", "alice", "alice", "token", "all", "alice")
+    assert owed(b) == [0] * 32 + [8_500]
+    for lot, reached in ((0, []), (16, []), (17, [32]), (31, [32])):
+        told = b.do("buy", "bob", lot, WAD, None, "bob")
+        assert [e[1] for e in named(told, "LotOwes")] == reached, lot
+    assert b.cash("alice") > 0
+    b.price(15, 10)
+    told = b.do("buy", "bob", 32, "all", None, "bob")
+    assert [e[1] for e in named(told, "LotOwes")] == [17]
+    assert 6_000 < owed(b)[17] == sum(owed(b))
+    b.balance()
+
+
 # ------------------------------------------------------------------ opening and looking
 
 

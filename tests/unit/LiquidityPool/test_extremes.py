@@ -118,7 +118,7 @@ def test_valuation__lots_and_interest_on_their_way__are_due_and_not_in_the_nav(w
     world.say(MILLION * UNIT)
     world.puppet.say_owed(7, 5, 100, 12 * WAD // 10, 90, sender=world.deployer)
     seen = world.pool.valuation()
-    assert (seen.nav, seen.lots, seen.live) == (MILLION * UNIT, 5, True)
+    assert (seen.nav, seen.sure, seen.live) == (MILLION * UNIT, 5, True)
     with_interest = seen.due
     world.puppet.say_owed(7, 5, 100, WAD, 90, sender=world.deployer)
     assert (with_interest, world.pool.valuation().due) == (7 + 8, 7)

@@ -1,0 +1,178 @@
+"""A bankrupt's dead tokens are each a lot, and all of them answer for his debt: whatever he put in front, whichever
+has its price back first, and whichever is sold first, he has no more than what is left once it is repaid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.utils.backed import DAY, coin
+from tests.utils.broke import FREE, HOUR, WAD, Broke, close
+
+Make = Callable[..., Broke]
+AUCTION = "CollateralAuction.vy"
+DEEP = {"scale": 10**7 * WAD}
+REPAYS = (
+    "for_insurance, for_pool, owes = self._repay(dues, surplus - repaid[0] - repaid[1])",
+    "for_insurance, for_pool, owes = self._repay(dues, 0 * surplus)",
+)
+TAKES_OVER = ("            owes += left\n", "            owes += 0 * left\n")
+
+
+def to_the_floor(b: Broke) -> None:
+    """Long enough that each lot with a live feed is at its floor."""
+    b.do("mint", "keeper", 10**7 * b.raw)
+    for _ in range(9):
+        b.wait(1_000)
+        for lot in range(b.lots()):
+            b.attempt("tick", "keeper", lot)
+
+
+def two_dead(broke_of: Make, debt: int = 500_000) -> Broke:
+    """Of mallory, who owes `debt`, 200 each of two tokens at 3,000 that died at once; seized, and alive again."""
+    terms = {**DEEP, "maintenance_weight_ppm": 850_000}
+    b = broke_of(
+        coins=[coin(3_000, **terms), coin(3_000, **terms)],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
+        insurance_cash=100_000,
+        pool_cash=3_000_000,
+    )
+    for id in (0, 1):
+        b.back("mallory", id, 200 * WAD)
+    b.owe("mallory", debt * WAD, 1)
+    for id in (0, 1):
+        b.kill(id)
+        b.do("poke_token", "keeper", f"coin{id}")
+    while not b.attempt("liquidate", "keeper", "mallory").ok:
+        b.wait(HOUR, fresh=False)
+    for id in (0, 1):
+        b.kill(id, "ok")
+    return b
+
+
+@pytest.mark.defence(AUCTION, *REPAYS)
+def test_dead_tokens__worthless_one_before_a_sound_one_that_is_late__frees_no_debtor(
+    broke_of: Make,
+):
+    """A relic that died long ago counts nothing for health, but owed the whole debt where it was the first in the
+    order, for its last known worth; the sound token, late for one block twice a day apart, owed nothing and
+    was all the debtor's. A matched pair made 201,612, and the fund lost 240,288."""
+
+    def run(relic: bool, first: int = 0) -> tuple[int, int]:
+        b = broke_of(
+            coins=[coin(3_000, min_price=1_000 * WAD, **DEEP), coin(3_000, **DEEP)],
+            credit={"debt_cap": 10**7 * WAD, "order": [first, 1 - first, *range(2, 16)], **FREE},
+            insurance_cash=250_000,
+            pool_cash=5_000_000,
+            max_pool_leverage_ppm=10**7,
+        )
+        if relic:
+            b.back("mallory.1", 0, 200 * WAD)
+        b.back("mallory.1", 1, 160 * WAD)
+        b.price(0, 10)  # out of its bounds
+        b.do("poke_token", "keeper", "coin0")
+        b.wait(60 * DAY)
+        b.do("refresh", "keeper")
+        b.do("trade", "mallory", "mallory.1", 0, 1_000 * WAD)
+        b.fund("mallory", 400_000)
+        b.do("trade", "mallory", "mallory", 0, -1_000 * WAD)
+        fund, paid_in = b.cash("fund"), (400_000 + 160 * 3_000) * WAD
+        b.market_price(2_760)
+        assert b.health("mallory.1") > WAD
+        for again in (True, False):
+            b.kill(1)
+            if again:
+                b.do("poke_token", "mallory", "coin1")
+                b.kill(1, "ok")
+                b.wait(DAY)
+        b.do("liquidate", "mallory", "mallory.1")
+        b.kill(1, "ok")
+        b.do("trade", "mallory", "mallory", 0, 1_000 * WAD)
+        to_the_floor(b)
+        for lot in range(b.lots()):
+            b.attempt("buy", "keeper", lot, "all", None, "keeper")
+        left = b.held("mallory.1", 1) * 3_000
+        return b.cash("mallory") + b.cash("mallory.1") + left - paid_in, b.cash("fund") - fund
+
+    for relic, first in ((False, 0), (True, 0), (True, 1)):
+        won, fund = run(relic, first)
+        assert close(won, -38_676) and close(fund, 0)
+
+
+@pytest.mark.defence(AUCTION, *REPAYS)
+@pytest.mark.defence(AUCTION, *TAKES_OVER)
+def test_dead_tokens__one_of_two_comes_back_at_a_third__they_repay_all_in_any_order(broke_of: Make):
+    """200 at 1,000 and 200 at 3,000 bring 736,000 at the floor, for a debt of 500,000. The first in the order owed
+    all of it: its 184,000 were all that the fund and the pool had back, and he 552,000."""
+
+    def run(fallen: int, sold: tuple[int, int]) -> tuple[int, int, int]:
+        b = two_dead(broke_of)
+        b.price(fallen, 1_000)
+        to_the_floor(b)
+        fund, pool = b.cash("fund"), b.nav()
+        for lot in sold:
+            b.do("buy", "keeper", lot, "all", None, "keeper")
+        assert b.auction.view("owed_to_pool") == 0
+        return b.cash("mallory"), b.cash("fund") - fund, b.nav() - pool
+
+    for fallen in (0, 1):
+        for sold in ((0, 1), (1, 0)):
+            his, funds, pools = run(fallen, sold)
+            assert close(his, 236_000)
+            assert close(funds, 100_000) and close(pools, 400_000)
+
+
+@pytest.mark.defence(AUCTION, *TAKES_OVER)
+def test_liquidity__enter_once_the_worthless_lot_is_sold__pays_for_what_the_other_brings(
+    broke_of: Make,
+):
+    """The lot that owed the debt is sold for 1,840; the other, whose feed is still late, repays 400,000 later: who
+    enters in between had a part of that."""
+    b = two_dead(broke_of)
+    b.kill(1)
+    b.price(0, 10)
+    to_the_floor(b)
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    assert b.lot(1).to_insurance + b.lot(1).to_pool > 498_000 * WAD
+    b.do("mint", "bob", 3_000_000 * b.raw)
+    before = b.wealth("bob")
+    b.do("pool_deposit", "bob", 3_000_000 * b.raw, "bob")
+    b.kill(1, "ok")
+    to_the_floor(b)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert close(b.cash("mallory"), 1_840 + 552_000 - 500_000)
+    assert b.wealth("bob") <= before + WAD
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "        if self._lots[id].surplus_to != owner:\n",
+    "        if self._lots[id].surplus_to == empty(address):\n",
+)
+def test_dead_tokens__of_two_bankrupts__answer_each_for_his_own_debt(broke_of: Make):
+    """Mallory's lots lie on both sides of bob's, whose surplus is bob's though she owes."""
+    b = broke_of(
+        coins=[coin(3_000, **DEEP)],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
+        insurance_cash=0,
+        pool_cash=3_000_000,
+    )
+    for account, debt in (("mallory", 500_000), ("bob", 450_000), ("mallory.1", 500_000)):
+        b.back(account, 0, 200 * WAD)
+        b.owe(account, debt * WAD, 1)
+    b.kill(0)
+    b.do("poke_token", "keeper", "coin0")
+    b.wait(DAY + 1, fresh=False)
+    b.market_price(3_000)
+    for account in ("mallory", "bob", "mallory.1"):
+        b.do("liquidate", "keeper", account)
+    b.kill(0, "ok")
+    b.price(0, 2_600)  # 478,400 at the floor
+    to_the_floor(b)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert close(b.cash("bob"), 28_400)
+    for lot in (0, 2):
+        b.do("buy", "keeper", lot, "all", None, "keeper")
+    assert b.cash("mallory") == b.cash("mallory.1") == 0
