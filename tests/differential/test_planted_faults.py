@@ -453,7 +453,7 @@ FAULTS = [
         "proceeds go to the fund alone",
         AUCTION,
         "CollateralAuction.vy",
-        "for_pool: uint256 = min(unsafe_sub(cost, for_insurance), fixed_point.ceil_div(to_pool, UNIT))",
+        "for_pool: uint256 = min(unsafe_sub(paid, for_insurance), fixed_point.ceil_div(to_pool, UNIT))",
         "for_pool: uint256 = 0",
     ),
 ]

@@ -114,11 +114,12 @@ def test_valuation__any_market_of_any_width__is_exact(told, cash, legs):
 
 
 def test_valuation__lots_and_interest_on_their_way__are_due_and_not_in_the_nav(world):
-    """What entries pay for (LPV-2): 7 by lots; debts of 100 posted, 90 over their indices at 1.2."""
+    """What entries pay for (LPV-2): 7 by lots, 5 of which are sure; debts of 100 posted, 90 over their indices at
+    1.2, so interest of 8, which is as sure as they are."""
     world.say(MILLION * UNIT)
     world.puppet.say_owed(7, 5, 100, 12 * WAD // 10, 90, sender=world.deployer)
     seen = world.pool.valuation()
-    assert (seen.nav, seen.sure, seen.live) == (MILLION * UNIT, 5, True)
+    assert (seen.nav, seen.sure, seen.live) == (MILLION * UNIT, 5 + 8, True)
     with_interest = seen.due
     world.puppet.say_owed(7, 5, 100, WAD, 90, sender=world.deployer)
     assert (with_interest, world.pool.valuation().due) == (7 + 8, 7)
