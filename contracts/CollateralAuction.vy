@@ -7,7 +7,8 @@
 @notice Sells seized collateral: each seizure is a lot of its own, whose price falls from above the oracle's to a floor.
 @dev Its account in the ledger is an ordinary one and holds what the lots have left. Proceeds repay the insurance fund,
      then the pool, as far as each stood in for the lot; what remains is the fund's, or the bankrupt's whose dead
-     tokens are sold, once nothing is owed for any of them. Costs round up.
+     tokens are sold: a row of up to 16 lots, which answer for one debt, so that he has nothing while any of it is owed.
+     Costs round up.
      A lot's clock runs only while its feed is known to have been live: until `max_age` after a round that was seen, and
      from the round that is seen next. Anybody may have it look (`tick`); nobody can make it run faster.
 @custom:security No owner, no parameters of its own. Whatever is bought is paid for first.
@@ -52,9 +53,9 @@ UNIT: immutable(uint256)  # [WAD quote] of one raw unit of the quote token
 
 
 struct Words:  # a lot, packed
-    sale: uint256  # live until [208..247] | seen at [168..207] | elapsed [136..167] | token [128..135] | amount, raw [0..127]
-    dues: uint256  # to the pool [128..255] | to the insurance fund [0..127]
-    surplus_to: address  # zero for the insurance fund
+    sale: uint256  # zero: sold; else live until [208..247] | seen at [168..207] | elapsed [136..167] | token [128..135] | amount, raw [0..127]
+    dues: uint256  # to the pool [128..255] | to the insurance fund [0..127]; what is left of them, once it is sold
+    row: uint256  # first lot of the seizure [160..223] | whose the surplus is [0..159]; zero: the insurance fund's, alone
 
 
 struct Owing:  # open lots of a token that owe the pool, together
@@ -63,9 +64,11 @@ struct Owing:  # open lots of a token that owe the pool, together
 
 
 lot_count: public(uint256)  # ids are 0 .. lot_count - 1
-owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it
+owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it, and of what is awaited
 _owing: HashMap[uint256, Owing]  # by token, twice: those that owe the insurance fund more apart
-_lots: HashMap[uint256, Words]  # an amount of zero: sold
+_awaited: HashMap[uint256, uint256]  # [WAD quote] by row: what lots for sale may still bring the pool for sold ones
+_lots: HashMap[uint256, Words]
+_opened: transient(uint256)  # the row of the lot that was opened last, in this transaction
 
 
 # ------------------------------------------------------------------ CONSTRUCTOR
@@ -109,8 +112,13 @@ def open(token: uint256, amount: uint256, to_insurance: uint256, to_pool: uint25
     self.lot_count = unsafe_add(id, 1)
     self._lots[id].sale = self._pack(amount, token, 0, block.timestamp, block.timestamp)
     self._owe(id, token, 0, 0, amount, (to_pool << 128) | to_insurance)
+    row: uint256 = 0
     if surplus_to != CLEARINGHOUSE.address:
-        self._lots[id].surplus_to = surplus_to
+        row = self._opened
+        if self._owner(row) != surplus_to or id - (row >> 160) >= MAX_TOKENS:
+            row = (id << 160) | convert(surplus_to, uint256)
+        self._lots[id].row = row
+    self._opened = row
     log ICollateralAuction.LotOpened(
         lot=id, token=token, amount=amount, to_insurance=to_insurance, to_pool=to_pool, surplus_to=surplus_to
     )
@@ -154,21 +162,20 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
     unpaid: uint256 = 0
     for_insurance, for_pool, unpaid = self._repay(words.dues, cost)
     self._lots[lot].sale = self._pack(left, token, clock[0], clock[1], clock[2]) if left != 0 else 0
-    self._owe(lot, token, unsafe_add(left, bought), words.dues, left, unpaid if left != 0 else 0)
+    self._owe(lot, token, unsafe_add(left, bought), words.dues, left, unpaid)
     surplus: uint256 = unsafe_sub(unsafe_sub(cost, for_insurance), for_pool)
-    if words.surplus_to == empty(address):
+    if words.row == 0:
         for_insurance = unsafe_add(for_insurance, surplus)
         surplus = 0
-    elif surplus != 0 or (left == 0 and unpaid != 0):
-        more: uint256[2] = empty(uint256[2])
-        more, unpaid = self._answer(lot, words.surplus_to, surplus, unpaid)
+    else:
+        more: uint256[2] = self._answer(lot, words.row, surplus)
         for_insurance = unsafe_add(for_insurance, more[0])
         for_pool = unsafe_add(for_pool, more[1])
         surplus = unsafe_sub(unsafe_sub(surplus, more[0]), more[1])
 
     self._collect(cost)
     if surplus != 0:
-        self._pay(words.surplus_to, surplus)
+        self._pay(self._owner(words.row), surplus)
     if for_insurance != 0:
         self._pay(CLEARINGHOUSE.address, for_insurance)
     if for_pool != 0:
@@ -186,7 +193,7 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
 @external
 def tick(lot: uint256) -> uint256:
     """
-    @notice Let a lot's clock see that its feed is live, so that the time until now counts.
+    @notice Let a lot's clock see that its feed is live, so that the time until now counts; and what it may bring for others.
     @param lot [id]
     @return [s] that count so far
     @custom:access anyone
@@ -201,6 +208,8 @@ def tick(lot: uint256) -> uint256:
     clock: uint256[3] = empty(uint256[3])
     price, clock = self._look(sale, staticcall CLEARINGHOUSE.token_words(token))
     self._lots[lot].sale = self._pack(sale & slots.MASK_128, token, clock[0], clock[1], clock[2])
+    if self._lots[lot].row != 0:
+        self._await(self._lots[lot].row)
     return clock[0]
 
 
@@ -219,19 +228,29 @@ def write_off(lot: uint256) -> uint256:
     sale: uint256 = self._lots[lot].sale
     if sale == 0:
         fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
-    token: uint256 = (sale >> 128) & 255
-    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words(token)
-    price: uint256 = 0
-    status: uint256 = 0
-    most: uint256 = 0
-    price, status, most = prices.read(terms[0], terms[1], 0, 0)
-    if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
+    if not self._is_gone(sale):
         fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
-    dues: uint256 = self._lots[lot].dues
-    amount: uint256 = sale & slots.MASK_128
-    self._owe(lot, token, amount, dues, amount, (dues & slots.MASK_128) + (dues >> 128))
-    log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=dues >> 128)
-    return dues >> 128
+    row: uint256 = self._lots[lot].row
+    last: bool = row != 0  # of its seizure: what is awaited for sold ones is gone with it
+    for step: uint256 in range(MAX_TOKENS):
+        id: uint256 = (row >> 160) + step
+        if not last or self._lots[id].row != row:
+            break
+        other: uint256 = self._lots[id].sale
+        if id != lot and other != 0:
+            last = self._is_gone(other)
+    from_pool: uint256 = self._forget(lot)
+    if last:
+        for step: uint256 in range(MAX_TOKENS):
+            id: uint256 = (row >> 160) + step
+            if self._lots[id].row != row:
+                break
+            if self._lots[id].sale == 0:
+                forgotten: uint256 = self._forget(id)
+                from_pool += forgotten
+        self._await(row)
+    log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=from_pool)
+    return from_pool
 
 
 # ------------------------------------------------------------------ VIEWS
@@ -354,12 +373,12 @@ def _owe(lot: uint256, token: uint256, was: uint256, before: uint256, left: uint
     @param before, after [WAD quote] its dues, likewise
     """
     self._lots[lot].dues = after
-    if before >> 128 != 0:
+    if was != 0 and before >> 128 != 0:
         kind: uint256 = self._kind(token, before)
         self._owing[kind].amount -= was
         self._owing[kind].dues -= before
         self.owed_to_pool -= before >> 128
-    if after >> 128 != 0:
+    if left != 0 and after >> 128 != 0:
         kind: uint256 = self._kind(token, after)
         self._owing[kind].amount += left
         self._owing[kind].dues += after
@@ -383,44 +402,103 @@ def _repay(dues: uint256, paid: uint256) -> (uint256, uint256, uint256):
 
 
 @internal
-def _answer(lot: uint256, owner: address, surplus: uint256, unpaid: uint256) -> (uint256[2], uint256):
+def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[2]:
     """
-    @notice Let a bankrupt's lots, which lie next to each other, answer for one debt: whatever he put in front, and
-            whichever is sold first. What one brings beyond its dues repays those of the others; what one that is sold
-            did not bring, the next that is open owes.
-    @param surplus [raw] that `lot` brought
-    @param unpaid its dues, if it is sold
-    @return ((to the insurance fund [raw], to the pool [raw]), unpaid dues that no other takes over)
+    @notice Let the lots of one bankrupt's seizure answer for one debt, whatever he put in front and whichever is sold
+            first: what `lot` brought beyond its own dues repays what is left of the others', sold ones too, in their order.
+    @dev No lot takes over what another owes: it would be the fund's before the pool's own, and at another token's price.
+    @param surplus [raw]
+    @return (to the insurance fund [raw], to the pool [raw])
     """
-    first: uint256 = lot
-    for step: uint256 in range(MAX_TOKENS - 1):
-        if first == 0 or self._lots[first - 1].surplus_to != owner:
-            break
-        first -= 1
     repaid: uint256[2] = empty(uint256[2])
-    left: uint256 = unpaid
-    for step: uint256 in range(2 * MAX_TOKENS - 1):
-        id: uint256 = first + step
-        if self._lots[id].surplus_to != owner:
+    for step: uint256 in range(MAX_TOKENS):
+        id: uint256 = (row >> 160) + step
+        if surplus == 0 or self._lots[id].row != row:
             break
-        amount: uint256 = self._lots[id].sale & slots.MASK_128
         dues: uint256 = self._lots[id].dues
-        owes: uint256 = dues
-        if id == lot or amount == 0:
-            continue
-        if left != 0:
-            owes += left
-            left = 0
-        elif surplus != 0:
-            for_insurance: uint256 = 0
-            for_pool: uint256 = 0
-            for_insurance, for_pool, owes = self._repay(dues, surplus - repaid[0] - repaid[1])
+        for_insurance: uint256 = 0
+        for_pool: uint256 = 0
+        for_insurance, for_pool, dues = self._repay(dues, surplus - repaid[0] - repaid[1])
+        if for_insurance + for_pool != 0 and id != lot:
             repaid[0] += for_insurance
             repaid[1] += for_pool
-        if owes != dues:
-            self._owe(id, (self._lots[id].sale >> 128) & 255, amount, dues, amount, owes)
-            log ICollateralAuction.LotOwes(lot=id, to_insurance=owes & slots.MASK_128, to_pool=owes >> 128)
-    return (repaid, left)
+            self._change(id, dues)
+    self._await(row)
+    return repaid
+
+
+@internal
+def _await(row: uint256):
+    """
+    @notice What sold lots of a seizure did not bring the pool, and those for sale may, beyond their own dues and what the
+            fund lacks of the same: at their last known prices, as each seizure is.
+    """
+    to_insurance: uint256 = 0
+    to_pool: uint256 = 0
+    spare: uint256 = 0
+    for step: uint256 in range(MAX_TOKENS):
+        words: Words = self._lots[(row >> 160) + step]
+        if words.row != row:
+            break
+        amount: uint256 = words.sale & slots.MASK_128
+        if amount == 0:
+            to_insurance += words.dues & slots.MASK_128
+            to_pool += words.dues >> 128
+        else:
+            held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, (words.sale >> 128) & 255)
+            brings: uint256 = held.credit * amount // held.own
+            spare += brings - min(brings, (words.dues & slots.MASK_128) + (words.dues >> 128))
+    was: uint256 = self._awaited[row]
+    due: uint256 = min(to_pool, spare - min(spare, to_insurance))
+    if due != was:
+        self._awaited[row] = due
+        self.owed_to_pool = self.owed_to_pool + due - was
+
+
+@internal
+def _change(lot: uint256, dues: uint256):
+    """
+    @notice Another sum that a lot owes, while its amount stays.
+    """
+    words: Words = self._lots[lot]
+    amount: uint256 = words.sale & slots.MASK_128
+    self._owe(lot, (words.sale >> 128) & 255, amount, words.dues, amount, dues)
+    log ICollateralAuction.LotOwes(lot=lot, to_insurance=dues & slots.MASK_128, to_pool=dues >> 128)
+
+
+@internal
+def _forget(lot: uint256) -> uint256:
+    """
+    @notice What a lot owes the pool is the insurance fund's from now on.
+    @return [WAD quote]
+    """
+    dues: uint256 = self._lots[lot].dues
+    if dues >> 128 != 0:
+        self._change(lot, (dues & slots.MASK_128) + (dues >> 128))
+    return dues >> 128
+
+
+@internal
+@view
+def _is_gone(sale: uint256) -> bool:
+    """
+    @notice Whether a lot's feed is dead and has not been seen live for a month.
+    """
+    terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
+    price: uint256 = 0
+    status: uint256 = 0
+    most: uint256 = 0
+    price, status, most = prices.read(terms[0], terms[1], 0, 0)
+    return status != prices.LIVE and block.timestamp > ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER
+
+
+@internal
+@pure
+def _owner(row: uint256) -> address:
+    """
+    @notice Whose the surplus of a seizure is; zero for the insurance fund.
+    """
+    return convert(row & slots.MASK_160, address)
 
 
 @internal
@@ -483,7 +561,8 @@ def _lot(id: uint256) -> ICollateralAuction.Lot:
         live_until=words.sale >> 208,
         to_insurance=words.dues & slots.MASK_128,
         to_pool=words.dues >> 128,
-        surplus_to=words.surplus_to,
+        surplus_to=self._owner(words.row),
+        first=words.row >> 160 if words.row != 0 else id,
     )
 
 

@@ -1179,6 +1179,12 @@ class Lot(NamedTuple):
     to_insurance: int = 0  # [WAD quote]
     to_pool: int = 0  # [WAD quote]
     surplus_to: str = NOWHERE
+    first: int = 0  # of its seizure
+
+    @property
+    def sold(self) -> Lot:
+        """What is left of it: what it did not bring."""
+        return self._replace(token=0, amount=0, elapsed=0, seen_at=0, live_until=0)
 
 
 class Sum(NamedTuple):
@@ -1311,6 +1317,7 @@ class Model:
     collateral: list[CollateralTerms] = field(default_factory=list)  # the Configurator's
     decimals: dict[str, int] = field(default_factory=dict)  # of the tokens that exist
     lots: list[Lot] = field(default_factory=list)  # of the auction
+    awaited: dict[int, int] = field(default_factory=dict)  # [WAD quote] by a seizure's first lot
     supply: int = 0  # [shares] of the pool
     shares: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)  # by controller
@@ -1347,6 +1354,7 @@ class Model:
             self.held.copy(),
             self.collateral.copy(),
             self.lots.copy(),
+            self.awaited.copy(),
             self.supply,
             self.shares.copy(),
             self.requests.copy(),
@@ -1387,6 +1395,7 @@ class Model:
             self.held,
             self.collateral,
             self.lots,
+            self.awaited,
             self.supply,
             self.shares,
             self.requests,
@@ -1799,7 +1808,7 @@ class Model:
         Returns:
             The credit [WAD quote].
         """
-        credit, fund = 0, insurance
+        credit, fund, first = 0, insurance, len(self.lots)
         for id in self.credit_terms.order:
             if not self._token_bits(account) or (live and credit >= owed):
                 break
@@ -1817,7 +1826,7 @@ class Model:
             self._set_balance(auction, id, self.held.get((auction, id), 0) + amount)
             self._set_balance(account, id, holding.own - amount)
             part = min(due, fund)
-            self._open_lot(id, amount, part, due - part, heir)
+            self._open_lot(id, amount, part, due - part, heir, first)
             credit, fund = credit + due, fund - part
         return credit
 
@@ -2557,14 +2566,15 @@ class Model:
         its part of the same lots first.
         """
         total = LotsWorth(0, 0, 0, 0)
+        owing = [lot for lot in self.lots if lot.amount and lot.to_pool]
         for id in _bits(self._token_bits(self.settings.auction)):
             held = self.holding(self.settings.auction, id)
             pool = 0
             for kind in (False, True):
                 lots = [
                     lot
-                    for lot in self.lots
-                    if lot.token == id and lot.to_pool and (lot.to_insurance > lot.to_pool) == kind
+                    for lot in owing
+                    if lot.token == id and (lot.to_insurance > lot.to_pool) == kind
                 ]
                 brings = floor_div(held.credit * sum(lot.amount for lot in lots), held.own)
                 rest = max(brings - sum(lot.to_insurance for lot in lots), 0)
@@ -2928,13 +2938,14 @@ class Model:
     ) -> None:
         """Take a seizure up for sale, which is the Clearinghouse's call (LIQ-4)."""
         require(sender == self.address, "access: clearinghouse only")
-        self._open_lot(token, amount, to_insurance, to_pool, surplus_to)
+        self._open_lot(token, amount, to_insurance, to_pool, surplus_to, len(self.lots))
 
     def _open_lot(
-        self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str
+        self, token: int, amount: int, to_insurance: int, to_pool: int, surplus_to: str, first: int
     ) -> None:
-        heir = NOWHERE if surplus_to == self.address else surplus_to
-        lot = Lot(len(self.lots), token, amount, 0, self.now, self.now, to_insurance, to_pool, heir)
+        is_funds, id, now = surplus_to == self.address, len(self.lots), self.now
+        heir, first = (NOWHERE, id) if is_funds else (surplus_to, first)
+        lot = Lot(id, token, amount, 0, now, now, to_insurance, to_pool, heir, first)
         self.lots.append(lot)
         self._emit(
             self.settings.auction,
@@ -2955,24 +2966,17 @@ class Model:
         require(cost <= max_cost, "auction: cost above maximum")
         unit, auction, quote = self.settings.unit, self.settings.auction, self.settings.quote
         left, for_insurance, for_pool = repaid(now._replace(amount=was.amount - amount), cost, unit)
-        self.lots[lot] = left if left.amount else Lot(id=lot, surplus_to=was.surplus_to)
+        self.lots[lot] = left if left.amount else left.sold
         surplus = cost - for_insurance - for_pool
         if was.surplus_to == NOWHERE:
             for_insurance, surplus = for_insurance + surplus, 0
-        for other in self._lots_beside(lot):  # each of his lots answers for all that is owed
-            if not left.amount and (left.to_insurance or left.to_pool):
-                self._owes(
-                    other._replace(
-                        to_insurance=other.to_insurance + left.to_insurance,
-                        to_pool=other.to_pool + left.to_pool,
-                    )
-                )
-                left = left._replace(to_insurance=0, to_pool=0)
-            elif surplus and (other.to_insurance or other.to_pool):
+        for other in self.lots_of_its_seizure(lot):  # each answers for all that is owed
+            if other.id != lot and surplus and (other.to_insurance or other.to_pool):
                 owes, more_insurance, more_pool = repaid(other, surplus, unit)
                 self._owes(owes)
                 surplus -= more_insurance + more_pool
                 for_insurance, for_pool = for_insurance + more_insurance, for_pool + more_pool
+        self._await(lot)
         self._transfer_from(quote, auction, sender, auction, cost)
         if surplus:
             self.deposit(auction, was.surplus_to, quote, surplus)
@@ -2987,26 +2991,51 @@ class Model:
             self._emit(auction, LotClosed(lot, left.to_insurance, left.to_pool))
         return cost
 
-    def _lots_beside(self, lot: int) -> list[Lot]:
-        """The open lots next to one that are the same bankrupt's; none of the fund's."""
-        owner = self.lots[lot].surplus_to
-        first, last = lot, lot
-        while first > max(lot - (MAX_TOKENS - 1), 0) and self.lots[first - 1].surplus_to == owner:
-            first -= 1
-        end = min(first + 2 * MAX_TOKENS - 1, len(self.lots))
-        while last < end and self.lots[last].surplus_to == owner:
-            last += 1
-        beside = self.lots[first:lot] + self.lots[lot + 1 : last]
-        return [other for other in beside if other.amount] if owner != NOWHERE else []
+    def lots_of_its_seizure(self, lot: int) -> list[Lot]:
+        """Those that answer for one debt, sold ones and itself among them; none of the fund's."""
+        first = self.lots[lot].first
+        row = self.lots[first : first + MAX_TOKENS]
+        return [o for o in row if o.first == first and o.surplus_to != NOWHERE]
 
     def _owes(self, lot: Lot) -> None:
         self.lots[lot.id] = lot
         self._emit(self.settings.auction, LotOwes(lot.id, lot.to_insurance, lot.to_pool))
 
+    def _await(self, lot: int) -> None:
+        """What sold lots of a seizure did not bring the pool, and those for sale may.
+
+        Beyond their own dues, and what the fund lacks of the same, at their last known prices.
+        """
+        row, spare = self.lots_of_its_seizure(lot), 0
+        for other in row:
+            if other.amount:
+                held = self.holding(self.settings.auction, other.token)
+                brings = floor_div(held.credit * other.amount, held.own)
+                spare += max(brings - other.to_insurance - other.to_pool, 0)
+        sold = [other for other in row if not other.amount]
+        rest = max(spare - sum(other.to_insurance for other in sold), 0)
+        if row:
+            self.awaited[row[0].id] = min(rest, sum(other.to_pool for other in sold))
+
+    def _forget(self, lot: Lot) -> int:
+        """What a lot owes the pool is the fund's from now on; how much that is [WAD quote]."""
+        if lot.to_pool:
+            owed = lot.to_insurance + lot.to_pool
+            self._owes(lot._replace(to_insurance=owed, to_pool=0))
+        return lot.to_pool
+
+    def _is_gone(self, lot: Lot) -> bool:
+        """Whether a lot's feed is dead and has not been seen live for a month."""
+        terms = token_terms_of(self.tokens[lot.token].words)
+        feed = self.feeds.get(terms.feed)
+        _, status = judge_price(feed.read() if feed else None, terms, 0, 0, self.now)
+        return status != LIVE and self.now > lot.seen_at + WRITE_OFF_AFTER
+
     @atomic
     def tick(self, sender: str, lot: int) -> int:
         """Let a lot's clock see that its feed is live; the seconds that count so far (LIQ-7)."""
         self.lots[lot] = self._ticked(self._open(lot))
+        self._await(lot)
         return self.lots[lot].elapsed
 
     @atomic
@@ -3017,14 +3046,15 @@ class Model:
             What the pool bears [WAD quote].
         """
         was = self._open(lot)
-        terms = token_terms_of(self.tokens[was.token].words)
-        feed = self.feeds.get(terms.feed)
-        _, status = judge_price(feed.read() if feed else None, terms, 0, 0, self.now)
-        gone = status != LIVE and self.now > was.seen_at + WRITE_OFF_AFTER
-        require(gone, "auction: not to be written off")
-        self.lots[lot] = was._replace(to_pool=0, to_insurance=was.to_insurance + was.to_pool)
-        self._emit(self.settings.auction, LotWrittenOff(lot, was.to_pool))
-        return was.to_pool
+        require(self._is_gone(was), "auction: not to be written off")
+        row = self.lots_of_its_seizure(lot)
+        from_pool = self._forget(was)
+        if all(self._is_gone(other) for other in row if other.amount):
+            # What is awaited for sold ones is gone with the last that might have brought it.
+            from_pool += sum(self._forget(other) for other in row if not other.amount)
+            self._await(lot)
+        self._emit(self.settings.auction, LotWrittenOff(lot, from_pool))
+        return from_pool
 
     def cost_of(self, lot: int, amount: int, wait: int) -> int:
         """What `amount` of a lot would cost after `wait` more live seconds [raw]."""
@@ -3032,11 +3062,12 @@ class Model:
 
     def lot(self, id: int) -> Lot:
         """A lot as of now."""
-        return self.lots[id] if id < len(self.lots) else Lot(id=id)
+        return self.lots[id] if id < len(self.lots) else Lot(id=id, first=id)
 
     def owed_to_pool(self) -> int:
-        """What open lots must still repay the pool [WAD quote]."""
-        return sum(lot.to_pool for lot in self.lots if lot.amount)
+        """What lots for sale must still repay the pool, and may for sold ones [WAD quote]."""
+        owed = sum(lot.to_pool for lot in self.lots if lot.amount)
+        return owed + sum(self.awaited.values())
 
     def open_lots(self, start: int) -> list[Lot]:
         """The lots of a page that are still for sale."""

@@ -552,7 +552,8 @@ def a_bankrupt_has_nothing_while_his_lots_owe(step: Step) -> str | None:
             his, auction = model.lots[lot].surplus_to, model.settings.auction
             paid = [e for e in step.outcome.events if e.name == "Deposited"]
             if his != NOWHERE and any(e.args[0] == his and e.args[2] == auction for e in paid):
-                owing = [o.id for o in model._lots_beside(lot) if o.to_insurance or o.to_pool]
+                row = model.lots_of_its_seizure(lot)
+                owing = [o.id for o in row if o.to_insurance or o.to_pool]
                 return f"lot {lot} pays its owner, and {owing} owe" if owing else None
     return None
 

@@ -991,8 +991,8 @@ def test_15__feed_reported_dead_is_back__a_poke_gives_its_next_failure_a_day_aga
 
 @pytest.mark.defence(
     "CollateralAuction.vy",
-    "self._owe(lot, token, amount, dues, amount, (dues & slots.MASK_128) + (dues >> 128))",
-    "self._owe(lot, token, amount, dues, amount, dues & slots.MASK_128)",
+    "self._change(lot, (dues & slots.MASK_128) + (dues >> 128))",
+    "self._change(lot, dues & slots.MASK_128)",
 )
 def test_lots__debtor_writes_off_what_his_lot_owes_the_pool__gains_nothing(backed_of: Make):
     """The surplus of a lot is its debtor's. A month after its feed died he has the pool's due written

@@ -596,8 +596,8 @@ def lots_of_both(broke_of: Make, dead: bool) -> Broke:
 
 ALL_LOTS = (
     "CollateralAuction.vy",
-    "    if after >> 128 != 0:\n        kind: uint256 = self._kind(token, after)\n",
-    "    if after != 0:\n        kind: uint256 = 2 * token\n",
+    "    if left != 0 and after >> 128 != 0:\n        kind: uint256 = self._kind(token, after)\n",
+    "    if left != 0 and after != 0:\n        kind: uint256 = 2 * token\n",
 )
 
 

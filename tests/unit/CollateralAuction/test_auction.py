@@ -183,7 +183,7 @@ def test_buy_collateral__all__takes_the_tokens_pays_the_fund_and_the_pool_and_cl
         ("LotSold", 0, b.at("bob"), lot.amount, paid, 0),
         ("LotClosed", 0, 0, 0),
     ]
-    assert tuple(b.lot(0))[1:] == (0, 0, 0, 0, 0, 0, 0, b.at("zero"))
+    assert tuple(b.lot(0))[1:] == (0, 0, 0, 0, 0, 0, 0, b.at("zero"), 0)
     assert (b.auction.view("owed_to_pool"), b.lots()) == (0, 1)
     assert b.refusal("buy", "bob", 0, 1, None, "bob") == "auction: no such lot"
     b.balance()
@@ -393,21 +393,42 @@ def test_buy_collateral__more_than_a_bankrupts_lot_owes__repays_what_his_others_
     b.balance()
 
 
-def test_buy_collateral__less_than_a_bankrupts_lot_owes__has_the_next_owe_it():
+def awaited(b: Backed) -> int:
+    """What the pool is owed [quote] beyond what lots for sale owe."""
+    for_sale = sum(b.lot(id).to_pool for id in range(b.lots()) if b.lot(id).amount)
+    return round((b.auction.view("owed_to_pool") - for_sale) / WAD)
+
+
+def test_buy_collateral__less_than_a_bankrupts_lot_owes__is_awaited_of_his_others():
+    """As far as they may bring it, beyond their own dues."""
     b = estate(3)
     bankrupt(b, "alice", 20_000, 0, 1, 2)
+    assert awaited(b) == 0
     b.price(1, 100)
     told = b.do("buy", "bob", 1, "all", None, "bob")  # 1_020
-    assert owed(b) == [17_380, 0, 1_600]
-    assert named(told, "LotClosed") == [("LotClosed", 1, 0, 0)]
-    assert b.auction.view("owed_to_pool") == b.lot(0).to_pool + b.lot(2).to_pool
+    assert owed(b) == [9_200, 8_180, 1_600]
+    assert named(told, "LotOwes") == []
+    assert named(told, "LotClosed") == [("LotClosed", 1, 0, b.lot(1).to_pool)]
+    assert awaited(b) == 9_200 - 1_600
+    b.price(0, 1_050)
+    b.do("tick", "bob", 2)  # 460 more
+    assert awaited(b) == 9_200 - 1_600 + 460
+    b.price(0, 2_000)
+    b.do("tick", "bob", 0)
+    assert awaited(b) == 8_180
     b.price(0, 100)
     told = b.do("buy", "bob", 0, "all", None, "bob")
-    assert owed(b) == [0, 0, 17_960]
-    told = b.do("buy", "bob", 2, "all", None, "bob")  # 10_200
-    (closed,) = named(told, "LotClosed")
-    assert closed[:3] == ("LotClosed", 2, 0) and round(closed[3] / WAD) == 7_760
-    assert owed(b) == [0, 0, 0] and b.cash("alice") == 0
+    assert owed(b) == [8_180, 8_180, 1_600]
+    assert awaited(b) == 9_200 - 1_600
+    told = b.do("buy", "bob", 2, 5 * WAD, None, "bob")  # 5_100, of which 3_500 go to the first
+    assert [e[1] for e in named(told, "LotOwes")] == [0]
+    assert owed(b) == [4_680, 8_180, 0]
+    assert awaited(b) == 4_600
+    told = b.do("buy", "bob", 2, "all", None, "bob")
+    assert [e[1] for e in named(told, "LotOwes")] == [0, 1]
+    assert named(told, "LotClosed") == [("LotClosed", 2, 0, 0)]
+    assert owed(b) == [0, 7_760, 0]  # which nothing is left to bring
+    assert b.auction.view("owed_to_pool") == 0 == b.cash("alice")
     b.balance()
 
 
@@ -425,27 +446,91 @@ def test_buy_collateral__what_the_fund_and_the_pool_gave__is_repaid_lot_by_lot()
     assert owed(b) == [0, 5_720, 0]
     b.price(1, 10)
     told = b.do("buy", "bob", 1, "all", None, "bob")
-    assert owed(b) == [5_618, 0, 0]
+    assert owed(b) == [0, 5_618, 0] and named(told, "LotOwes") == []
+    told = b.do("buy", "bob", 0, "all", None, "bob")
+    assert owed(b) == [0, 0, 0]
+    assert round(b.cash("alice") / WAD) == 10_200 - 5_618
     b.balance()
 
 
-def test_buy_collateral__of_a_long_row__reaches_all_that_one_seizure_may_have():
-    """Fifteen lots back and, from there, thirty on; another debt's lots next to them are his, too."""
+def test_buy_collateral__fund_unpaid_by_a_sold_lot__comes_after_the_pools_own():
+    """Whoever buys first chooses nothing: what the fund lacks of one lot is not taken from the pool's part of another."""
+
+    def run(sold: tuple[int, int]) -> tuple[int, int]:
+        b = estate(2)
+        b.do("mint", "keeper", 9_200 * b.raw)
+        b.do("deposit", "keeper", "fund", "token", 9_200 * b.raw)
+        bankrupt(b, "alice", 16_000, 0, 1)
+        assert owed(b) == [0, 6_800]
+        fund, pool = b.cash("fund"), b.cash("pool")
+        b.price(0, 10)
+        for lot in sold:
+            assert awaited(b) == 0  # the fund's lack comes first
+            b.do("buy", "bob", lot, "all", None, "bob")
+        assert b.auction.view("owed_to_pool") == 0
+        b.balance()
+        return round((b.cash("fund") - fund) / WAD), round((b.cash("pool") - pool) / WAD)
+
+    assert run((0, 1)) == run((1, 0)) == (102 + 3_400, 6_800)
+
+
+def test_open__sixteen_of_one_seizure__answer_for_each_other_and_for_no_other():
+    """The same account's next seizure is another debt, though its lots lie next to them."""
     b = estate(16)
-    for tokens in (range(16), range(16), (15,)):
-        lots = bankrupt(b, "alice", 100 if len(tokens) == 16 else 8_500, *tokens)
-        if len(tokens) == 16:
-            b.do("buy", "bob", lots[0], WAD, None, "bob")
-            b.do("withdraw", "alice", "alice", "token", "all", "alice")
-    assert owed(b) == [0] * 32 + [8_500]
-    for lot, reached in ((0, []), (16, []), (17, [32]), (31, [32])):
-        told = b.do("buy", "bob", lot, WAD, None, "bob")
-        assert [e[1] for e in named(told, "LotOwes")] == reached, lot
-    assert b.cash("alice") > 0
-    b.price(15, 10)
-    told = b.do("buy", "bob", 32, "all", None, "bob")
-    assert [e[1] for e in named(told, "LotOwes")] == [17]
-    assert 6_000 < owed(b)[17] == sum(owed(b))
+    assert bankrupt(b, "alice", 100, *range(16)) == list(range(16))
+    assert {b.lot(id).first for id in range(16)} == {0}
+    b.do("buy", "bob", 15, WAD, None, "bob")
+    assert owed(b) == [0] * 16
+    assert round(b.cash("alice") / WAD) == 1_020 - 100
+    b.do("withdraw", "alice", "alice", "token", "all", "alice")
+    assert bankrupt(b, "alice", 12_000, 0, 1) == [16, 17]
+    assert [b.lot(id).first for id in range(15, 18)] == [0, 16, 16]
+    b.do("buy", "bob", 1, "all", None, "bob")
+    assert owed(b) == [0] * 16 + [9_200, 2_800]
+    assert round(b.cash("alice") / WAD) == 10_200
+    b.price(0, 10)
+    b.do("buy", "bob", 16, "all", None, "bob")
+    told = b.do("buy", "bob", 17, "all", None, "bob")
+    assert [e[1] for e in named(told, "LotOwes")] == [16]
+    assert owed(b)[16:] == [1_698, 0]
+    b.balance()
+
+
+def test_write_off__with_another_of_its_seizure_for_sale__leaves_what_is_awaited():
+    """Only the last that might bring it takes what sold lots owe the pool with it: to the fund."""
+    b = estate(4)
+    bankrupt(b, "alice", 20_000, 0, 1, 2, 3)
+    b.price(0, 10)
+    b.do("buy", "bob", 0, "all", None, "bob")
+    assert owed(b) == [9_098, 9_200, 1_600, 0]
+    for id in (1, 2, 3):
+        b.kill(id)
+    b.wait(16 * DAY, fresh=False)
+    for id in (2, 3):
+        b.kill(id, "ok")
+    b.price(2, 1_000)
+    b.do("tick", "bob", 2)
+    b.kill(2)
+    b.wait(15 * DAY, fresh=False)
+    told = b.do("write_off", "bob", 1)
+    assert told.value == b.lot(1).to_insurance
+    assert named(told, "LotWrittenOff") == [("LotWrittenOff", 1, told.value)]
+    assert owed(b) == [9_098, 0, 1_600, 0]
+    assert b.refusal("write_off", "bob", 2) == "auction: not to be written off"
+    assert b.do("write_off", "bob", 3).value == 0  # 2 was seen a fortnight ago
+    assert awaited(b) == 9_098
+    b.wait(16 * DAY, fresh=False)
+    told = b.do("write_off", "bob", 3)  # the rest of them are gone, too: it was the last
+    assert told.value == b.lot(0).to_insurance
+    assert [e[1:] for e in named(told, "LotOwes")] == [(0, told.value, 0)]
+    assert owed(b) == [0, 0, 1_600, 0]
+    assert b.auction.view("owed_to_pool") == b.lot(2).to_pool
+    for id in (1, 2, 3):
+        b.kill(id, "ok")
+        b.price(id, 1_000)
+    fund = b.cash("fund")
+    b.do("buy", "bob", 3, "all", None, "bob")
+    assert round((b.cash("fund") - fund) / WAD) == 9_098 + 1_102
     b.balance()
 
 
@@ -468,7 +553,7 @@ def test_open__by_a_seizure__tells_all_of_it(b: Backed):
 
 
 def test_lot__that_never_was__is_empty(b: Backed):
-    assert tuple(b.lot(7)) == (7, 0, 0, 0, 0, 0, 0, 0, b.at("zero"))
+    assert tuple(b.lot(7)) == (7, 0, 0, 0, 0, 0, 0, 0, b.at("zero"), 7)
 
 
 def test_open_lots__pages_of_64__those_that_are_still_for_sale():
