@@ -1249,6 +1249,44 @@ def token_terms_of(words: tuple[int, int, int]) -> TokenTerms:
     return slots.unpack_token(*words)
 
 
+@functools.lru_cache(maxsize=1024)
+def market_now(id: int, stored: Market, said: Answer | None, now: int) -> Leg:
+    """A market as of now, with nobody's position in it."""
+    terms = terms_of(stored.words)
+    price, status = judge_price(said, terms, stored.a.last_price, stored.b.touched_at, now)
+    index, rate, surge_ppm = stored.b.funding_index, stored.b.rate, stored.b.surge_ppm
+    elapsed = now - stored.b.touched_at
+    if elapsed:
+        surge_ppm = 0
+        index, rate = accrue(
+            index,
+            rate,
+            stored.a.skew,
+            terms.skew_scale,
+            terms.max_velocity_ppm,
+            terms.max_rate_ppm,
+            terms.max_price,
+            price,
+            elapsed,
+        )
+    return Leg(
+        id=id,
+        t0=stored.words[0],
+        t1=stored.words[1],
+        size=0,
+        basis=0,
+        price=price,
+        status=status,
+        funding_index=index,
+        rate=rate,
+        surge_ppm=surge_ppm,
+        skew=stored.a.skew,
+        lots=stored.a.lots,
+        last_price=stored.a.last_price,
+        state_b=slots.pack_state_b(stored.b),
+    )
+
+
 def exposed(lots: int, skew: int, price: int) -> int:
     """A market's open interest at `price`, rounded down [WAD quote]."""
     return floor_div(slots.open_interest(lots, skew) * price, WAD)
@@ -1951,47 +1989,10 @@ class Model:
         """A market as of now and the account's position in it."""
         require(0 <= market < MAX_MARKETS, "")
         stored = self.markets.get(market, Market())
-        terms = terms_of(stored.words)
-        position = self.positions.get((account, market), Position())
-        feed = self.feeds.get(terms.feed)
-        price, status = judge_price(
-            feed.read() if feed else None,
-            terms,
-            stored.a.last_price,
-            stored.b.touched_at,
-            self.now,
-        )
-        index, rate, surge_ppm = stored.b.funding_index, stored.b.rate, stored.b.surge_ppm
-        elapsed = self.now - stored.b.touched_at
-        if elapsed:
-            surge_ppm = 0
-            index, rate = accrue(
-                index,
-                rate,
-                stored.a.skew,
-                terms.skew_scale,
-                terms.max_velocity_ppm,
-                terms.max_rate_ppm,
-                terms.max_price,
-                price,
-                elapsed,
-            )
-        return Leg(
-            id=market,
-            t0=stored.words[0],
-            t1=stored.words[1],
-            size=position.size,
-            basis=position.basis,
-            price=price,
-            status=status,
-            funding_index=index,
-            rate=rate,
-            surge_ppm=surge_ppm,
-            skew=stored.a.skew,
-            lots=stored.a.lots,
-            last_price=stored.a.last_price,
-            state_b=slots.pack_state_b(stored.b),
-        )
+        feed = self.feeds.get(terms_of(stored.words).feed)
+        leg = market_now(market, stored, feed.read() if feed else None, self.now)
+        position = self.positions.get((account, market))
+        return leg._replace(size=position.size, basis=position.basis) if position else leg
 
     def market_words(self, market: int) -> tuple[int, int, int, int, int]:
         """A market's five stored words."""
