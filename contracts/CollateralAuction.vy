@@ -209,7 +209,7 @@ def tick(lot: uint256) -> uint256:
     price, clock = self._look(sale, staticcall CLEARINGHOUSE.token_words(token))
     self._lots[lot].sale = self._pack(sale & slots.MASK_128, token, clock[0], clock[1], clock[2])
     if self._lots[lot].row != 0:
-        self._await(self._lots[lot].row)
+        self._await(self._lots[lot].row, 0)
     return clock[0]
 
 
@@ -248,7 +248,7 @@ def write_off(lot: uint256) -> uint256:
             if self._lots[id].sale == 0:
                 forgotten: uint256 = self._forget(id)
                 from_pool += forgotten
-        self._await(row)
+        self._await(row, max_value(uint256))
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=from_pool)
     return from_pool
 
@@ -423,33 +423,49 @@ def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[2]:
             repaid[0] += for_insurance
             repaid[1] += for_pool
             self._change(id, dues)
-    self._await(row)
+    self._await(row, repaid[1] * UNIT if self._lots[lot].sale != 0 else max_value(uint256))
     return repaid
 
 
 @internal
-def _await(row: uint256):
+def _await(row: uint256, falls: uint256):
     """
-    @notice What sold lots of a seizure did not bring the pool, and those for sale may, beyond their own dues and what the
-            fund lacks of the same: at their last known prices, as each seizure is.
+    @notice What sold lots of a seizure still owe the pool, as far as those for sale may bring it beyond their own dues, at
+            their last known prices and in the order in which a surplus repays.
+    @dev While no lot is gone it falls by what is repaid alone: with a price that is low for a block whoever enters the pool
+         would pay too little.
+    @param falls [WAD quote] by how much at most
     """
-    to_insurance: uint256 = 0
-    to_pool: uint256 = 0
+    brings: uint256[MAX_TOKENS] = empty(uint256[MAX_TOKENS])  # nothing, of one that is sold
     spare: uint256 = 0
+    lacks: uint256 = 0
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
         if words.row != row:
             break
         amount: uint256 = words.sale & slots.MASK_128
         if amount == 0:
-            to_insurance += words.dues & slots.MASK_128
-            to_pool += words.dues >> 128
+            lacks += words.dues >> 128
         else:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, (words.sale >> 128) & 255)
-            brings: uint256 = held.credit * amount // held.own
-            spare += brings - min(brings, (words.dues & slots.MASK_128) + (words.dues >> 128))
+            brings[step] = held.credit * amount // held.own
+            spare += brings[step] - min(brings[step], (words.dues & slots.MASK_128) + (words.dues >> 128))
+    due: uint256 = 0
+    for step: uint256 in range(MAX_TOKENS):
+        words: Words = self._lots[(row >> 160) + step]
+        if words.row != row or spare == 0:
+            break
+        to_insurance: uint256 = words.dues & slots.MASK_128
+        covered: uint256 = min(brings[step], to_insurance)
+        to_insurance = min(spare, to_insurance - covered)
+        spare -= to_insurance
+        to_pool: uint256 = words.dues >> 128
+        to_pool = min(spare, to_pool - min(brings[step] - covered, to_pool))
+        spare -= to_pool
+        if words.sale == 0:
+            due += to_pool
     was: uint256 = self._awaited[row]
-    due: uint256 = min(to_pool, spare - min(spare, to_insurance))
+    due = max(due, min(was - min(was, falls), lacks))
     if due != was:
         self._awaited[row] = due
         self.owed_to_pool = self.owed_to_pool + due - was

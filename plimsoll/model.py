@@ -2971,13 +2971,15 @@ class Model:
         surplus = cost - for_insurance - for_pool
         if was.surplus_to == NOWHERE:
             for_insurance, surplus = for_insurance + surplus, 0
+        answered = 0  # [raw] to the pool, for others
         for other in self.lots_of_its_seizure(lot):  # each answers for all that is owed
             if other.id != lot and surplus and (other.to_insurance or other.to_pool):
                 owes, more_insurance, more_pool = repaid(other, surplus, unit)
                 self._owes(owes)
                 surplus -= more_insurance + more_pool
                 for_insurance, for_pool = for_insurance + more_insurance, for_pool + more_pool
-        self._await(lot)
+                answered += more_pool
+        self._await(lot, answered * unit if left.amount else MAX_UINT)
         self._transfer_from(quote, auction, sender, auction, cost)
         if surplus:
             self.deposit(auction, was.surplus_to, quote, surplus)
@@ -3002,21 +3004,33 @@ class Model:
         self.lots[lot.id] = lot
         self._emit(self.settings.auction, LotOwes(lot.id, lot.to_insurance, lot.to_pool))
 
-    def _await(self, lot: int) -> None:
-        """What sold lots of a seizure did not bring the pool, and those for sale may.
+    def _await(self, lot: int, falls: int) -> None:
+        """What sold lots of a seizure still owe the pool, as far as those for sale may bring it.
 
-        Beyond their own dues, and what the fund lacks of the same, at their last known prices.
+        Beyond their own dues, at their last known prices, in the order in which a surplus repays.
+        It falls by no more than what was repaid, `falls` [WAD quote], unless a lot is gone.
         """
-        row, spare = self.lots_of_its_seizure(lot), 0
-        for other in row:
-            if other.amount:
-                held = self.holding(self.settings.auction, other.token)
-                brings = floor_div(held.credit * other.amount, held.own)
-                spare += max(brings - other.to_insurance - other.to_pool, 0)
-        sold = [other for other in row if not other.amount]
-        rest = max(spare - sum(other.to_insurance for other in sold), 0)
+        row, due = self.lots_of_its_seizure(lot), 0
+        brings = [self._lot_brings(other) for other in row]
+        owed = [other.to_insurance + other.to_pool for other in row]
+        spare = sum(max(b - o, 0) for b, o in zip(brings, owed, strict=True))
+        for other, brought in zip(row, brings, strict=True):
+            for_fund = min(spare, max(other.to_insurance - brought, 0))
+            rest = max(brought - other.to_insurance, 0)
+            for_pool = min(spare - for_fund, max(other.to_pool - rest, 0))
+            spare -= for_fund + for_pool
+            due += 0 if other.amount else for_pool
         if row:
-            self.awaited[row[0].id] = min(rest, sum(other.to_pool for other in sold))
+            first, lacks = row[0].id, sum(other.to_pool for other in row if not other.amount)
+            was = self.awaited.get(first, 0)
+            self.awaited[first] = max(due, min(max(was - falls, 0), lacks))
+
+    def _lot_brings(self, lot: Lot) -> int:
+        """What a lot brings at the least, at its last known price [WAD quote]; sold, nothing."""
+        if not lot.amount:
+            return 0
+        held = self.holding(self.settings.auction, lot.token)
+        return floor_div(held.credit * lot.amount, held.own)
 
     def _forget(self, lot: Lot) -> int:
         """What a lot owes the pool is the fund's from now on; how much that is [WAD quote]."""
@@ -3036,7 +3050,7 @@ class Model:
     def tick(self, sender: str, lot: int) -> int:
         """Let a lot's clock see that its feed is live; the seconds that count so far (LIQ-7)."""
         self.lots[lot] = self._ticked(self._open(lot))
-        self._await(lot)
+        self._await(lot, 0)
         return self.lots[lot].elapsed
 
     @atomic
@@ -3053,7 +3067,7 @@ class Model:
         if all(self._is_gone(other) for other in row if other.amount):
             # What is awaited for sold ones is gone with the last that might have brought it.
             from_pool += sum(self._forget(other) for other in row if not other.amount)
-            self._await(lot)
+            self._await(lot, MAX_UINT)
         self._emit(self.settings.auction, LotWrittenOff(lot, from_pool))
         return from_pool
 

@@ -124,8 +124,8 @@ def test_dead_tokens__one_of_two_comes_back_at_a_third__they_repay_all_in_any_or
 
 @pytest.mark.defence(
     AUCTION,
-    "due: uint256 = min(to_pool, spare - min(spare, to_insurance))",
-    "due: uint256 = 0 * min(to_pool, spare - min(spare, to_insurance))",
+    "            due += to_pool\n",
+    "            due += 0 * to_pool\n",
 )
 def test_liquidity__enter_once_the_worthless_lot_is_sold__pays_for_what_the_other_brings(
     broke_of: Make,
@@ -333,3 +333,104 @@ def test_write_off__of_dust_that_died_long_since__is_not_of_what_a_sound_one_rep
     b.do("buy", "keeper", 2, "all", None, "keeper")
     assert close(b.nav() - pool, 499_997)
     assert close(b.cash("fund") - fund, 3)  # of the dust
+
+
+# ------------------------------------------------------------------ what an entry pays for them
+
+
+def seized(broke_of: Make, amounts: tuple[int, ...], debt: int, fund: int = 0) -> Broke:
+    """Bob's, dead at 3,000 and still so."""
+    terms = {**DEEP, "maintenance_weight_ppm": 850_000}
+    b = broke_of(
+        coins=[coin(3_000, **terms) for _ in amounts],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
+        insurance_cash=fund,
+        pool_cash=3_000_000,
+    )
+    for id, amount in enumerate(amounts):
+        b.back("bob", id, amount * WAD)
+    b.owe("bob", debt * WAD, 1)
+    for id in range(len(amounts)):
+        b.kill(id)
+        b.do("poke_token", "keeper", f"coin{id}")
+    b.wait(DAY, fresh=False)
+    b.market_price(3_000)
+    b.market_price(3_000, 1)
+    b.do("liquidate", "keeper", "bob")
+    b.do("mint", "keeper", 10**7 * b.raw)
+    return b
+
+
+def enter(b: Broke, quote: int) -> None:
+    b.do("mint", "mallory", quote * b.raw)
+    b.do("pool_deposit", "mallory", quote * b.raw, "mallory")
+
+
+def alive(b: Broke, id: int, price: int) -> None:
+    b.kill(id, "ok")
+    b.price(id, price)
+
+
+@pytest.mark.defence(
+    AUCTION, "due = max(due, min(was - min(was, falls), lacks))", "due = max(due, 0)"
+)
+def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_cheap(broke_of: Make):
+    """Of a sold lot 408,000 are awaited of another, whose feed tells 10 for a block and fails again: whoever ticks then
+    and enters with 27m had 364,363 of it."""
+    b = seized(broke_of, (200, 200), 500_000)
+    alive(b, 0, 500)
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    before = b.auction.view("owed_to_pool")
+    alive(b, 1, 10)
+    b.do("tick", "mallory", 1)
+    b.kill(1)
+    assert b.auction.view("owed_to_pool") == before
+    enter(b, 27_000_000)
+    alive(b, 1, 3_000)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert b.wealth("mallory") < 27_000_001 * WAD
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "to_pool = min(spare, to_pool - min(brings[step] - covered, to_pool))",
+    "to_pool = 0 * min(spare, to_pool - min(brings[step] - covered, to_pool))",
+)
+def test_liquidity__enter_where_the_pool_is_repaid_before_the_fund__pays_for_it(broke_of: Make):
+    """Written off, what the second of three lacks is the fund's, and the first, sold short after that, the pool's: the
+    third repays that one first. Reckoned the other way round, an entry of 27m had 127,137 of it."""
+    b = seized(broke_of, (200, 200, 120), 900_000)
+    alive(b, 1, 1_000)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    b.wait(31 * DAY)
+    b.do("write_off", "mallory", 2)
+    for id, price in ((0, 1_000), (2, 3_000)):
+        alive(b, id, price)
+    to_the_floor(b)
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    enter(b, 27_000_000)
+    b.do("buy", "keeper", 2, "all", None, "keeper")
+    assert b.wealth("mallory") < 27_000_001 * WAD
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "to_insurance = min(spare, to_insurance - covered)",
+    "to_insurance = 0 * min(spare, to_insurance - covered)",
+)
+def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_fund__does_not_pay_for_it(
+    broke_of: Make,
+):
+    """It is for sale, fell to 10, and is repaid 552,000 before the pool, which lacks 264,000 of a sold one: an entry of 3m
+    lost 113,034 for what could not come."""
+    b = seized(broke_of, (200, 200, 100), 1_000_000, fund=552_000)
+    for id, price in ((0, 10), (1, 1_000)):
+        alive(b, id, price)
+    to_the_floor(b)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert close(b.lot(1).to_pool, 264_000)
+    enter(b, 3_000_000)
+    alive(b, 2, 3_000)
+    for lot in (0, 2):
+        b.do("buy", "keeper", lot, "all", None, "keeper")
+    assert b.wealth("mallory") > 2_999_999 * WAD
