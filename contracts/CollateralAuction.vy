@@ -438,15 +438,12 @@ def _await(row: uint256, falls: uint256):
     """
     brings: uint256[MAX_TOKENS] = empty(uint256[MAX_TOKENS])  # nothing, of one that is sold
     spare: uint256 = 0
-    lacks: uint256 = 0
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
         if words.row != row:
             break
         amount: uint256 = words.sale & slots.MASK_128
-        if amount == 0:
-            lacks += words.dues >> 128
-        else:
+        if amount != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, (words.sale >> 128) & 255)
             brings[step] = held.credit * amount // held.own
             spare += brings[step] - min(brings[step], (words.dues & slots.MASK_128) + (words.dues >> 128))
@@ -465,7 +462,7 @@ def _await(row: uint256, falls: uint256):
         if words.sale == 0:
             due += to_pool
     was: uint256 = self._awaited[row]
-    due = max(due, min(was - min(was, falls), lacks))
+    due = max(due, was - min(was, falls))  # never more than they lack: each reckoning began with no more
     if due != was:
         self._awaited[row] = due
         self.owed_to_pool = self.owed_to_pool + due - was

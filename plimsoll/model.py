@@ -3021,9 +3021,8 @@ class Model:
             spare -= for_fund + for_pool
             due += 0 if other.amount else for_pool
         if row:
-            first, lacks = row[0].id, sum(other.to_pool for other in row if not other.amount)
-            was = self.awaited.get(first, 0)
-            self.awaited[first] = max(due, min(max(was - falls, 0), lacks))
+            was = self.awaited.get(row[0].id, 0)
+            self.awaited[row[0].id] = max(due, was - falls)
 
     def _lot_brings(self, lot: Lot) -> int:
         """What a lot brings at the least, at its last known price [WAD quote]; sold, nothing."""

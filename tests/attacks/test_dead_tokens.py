@@ -371,9 +371,7 @@ def alive(b: Broke, id: int, price: int) -> None:
     b.price(id, price)
 
 
-@pytest.mark.defence(
-    AUCTION, "due = max(due, min(was - min(was, falls), lacks))", "due = max(due, 0)"
-)
+@pytest.mark.defence(AUCTION, "due = max(due, was - min(was, falls))", "due = max(due, 0)")
 def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_cheap(broke_of: Make):
     """Of a sold lot 408,000 are awaited of another, whose feed tells 10 for a block and fails again: whoever ticks then
     and enters with 27m had 364,363 of it."""

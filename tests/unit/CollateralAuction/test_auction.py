@@ -413,6 +413,14 @@ def test_buy_collateral__less_than_a_bankrupts_lot_owes__is_awaited_of_his_other
     b.price(0, 1_050)
     b.do("tick", "bob", 2)  # 460 more
     assert awaited(b) == 9_200 - 1_600 + 460
+    was = b.auction.view("owed_to_pool")
+    b.price(0, 10)
+    b.price(2, 10)
+    b.do("tick", "bob", 2)  # at a price that is low for a block
+    assert b.auction.view("owed_to_pool") == was
+    b.price(2, 1_000)
+    told = b.do("buy", "bob", 2, 1, None, "bob")  # a crumb of a lot that has dues of its own
+    assert named(told, "LotOwes") == []
     b.price(0, 2_000)
     b.do("tick", "bob", 0)
     assert awaited(b) == 8_180
@@ -488,21 +496,32 @@ def test_open__sixteen_of_one_seizure__answer_for_each_other_and_for_no_other():
     b.do("buy", "bob", 1, "all", None, "bob")
     assert owed(b) == [0] * 16 + [9_200, 2_800]
     assert round(b.cash("alice") / WAD) == 10_200
-    b.price(0, 10)
+    bankrupt(b, "mallory", 9_000, 2, 3)
+    for id in (0, 2):
+        b.price(id, 10)
     b.do("buy", "bob", 16, "all", None, "bob")
+    assert awaited(b) == 9_200 - 2_800  # and nothing of mallory's, who has 9,200 to spare
+    b.do("buy", "bob", 18, "all", None, "bob")
+    assert awaited(b) == 9_200 - 2_800 + 9_000 - 102
+    told = b.do("buy", "bob", 17, 10**18, None, "bob")
+    assert named(told, "LotOwes") == []
+    told = b.do("buy", "bob", 19, 1, None, "bob")  # a unit of the quote
+    assert [e[1] for e in named(told, "LotOwes")] == [18]
     told = b.do("buy", "bob", 17, "all", None, "bob")
     assert [e[1] for e in named(told, "LotOwes")] == [16]
-    assert owed(b)[16:] == [1_698, 0]
+    assert owed(b)[16:] == [1_698, 0, 8_898, 0]
     b.balance()
 
 
 def test_write_off__with_another_of_its_seizure_for_sale__leaves_what_is_awaited():
     """Only the last that might bring it takes what sold lots owe the pool with it: to the fund."""
-    b = estate(4)
+    b = estate(6)
     bankrupt(b, "alice", 20_000, 0, 1, 2, 3)
-    b.price(0, 10)
-    b.do("buy", "bob", 0, "all", None, "bob")
-    assert owed(b) == [9_098, 9_200, 1_600, 0]
+    bankrupt(b, "mallory", 9_000, 4, 5)
+    for id in (0, 4):
+        b.price(id, 10)
+        b.do("buy", "bob", id, "all", None, "bob")
+    assert owed(b) == [9_098, 9_200, 1_600, 0, 8_898, 0]
     for id in (1, 2, 3):
         b.kill(id)
     b.wait(16 * DAY, fresh=False)
@@ -515,16 +534,16 @@ def test_write_off__with_another_of_its_seizure_for_sale__leaves_what_is_awaited
     told = b.do("write_off", "bob", 1)
     assert told.value == b.lot(1).to_insurance
     assert named(told, "LotWrittenOff") == [("LotWrittenOff", 1, told.value)]
-    assert owed(b) == [9_098, 0, 1_600, 0]
+    assert owed(b) == [9_098, 0, 1_600, 0, 8_898, 0]
     assert b.refusal("write_off", "bob", 2) == "auction: not to be written off"
     assert b.do("write_off", "bob", 3).value == 0  # 2 was seen a fortnight ago
-    assert awaited(b) == 9_098
+    assert awaited(b) == 9_098 + 8_898
     b.wait(16 * DAY, fresh=False)
     told = b.do("write_off", "bob", 3)  # the rest of them are gone, too: it was the last
     assert told.value == b.lot(0).to_insurance
     assert [e[1:] for e in named(told, "LotOwes")] == [(0, told.value, 0)]
-    assert owed(b) == [0, 0, 1_600, 0]
-    assert b.auction.view("owed_to_pool") == b.lot(2).to_pool
+    assert owed(b) == [0, 0, 1_600, 0, 8_898, 0]
+    assert awaited(b) == 8_898
     for id in (1, 2, 3):
         b.kill(id, "ok")
         b.price(id, 1_000)
