@@ -323,7 +323,7 @@ def fix() -> uint256:
     share: uint256 = WAD
     if claims > held:
         share = held * WAD // claims
-    interest: uint256 = self._unposted()
+    interest: uint256 = self._unposted(credit)
     if share == WAD and of_pool + convert(interest, int256) >= 0:
         self._end()
     else:
@@ -480,12 +480,11 @@ def _credit() -> uint256[5]:
 
 
 @internal
-@view
-def _unposted() -> uint256:
+@pure
+def _unposted(credit: uint256[5]) -> uint256:
     """
     @notice The interest that debtors' next touches post: the pool's before, else whoever acts would choose.
     """
-    credit: uint256[5] = self._credit()
     return debt.unposted(credit[4], credit[3], credit[0] & slots.MASK_128)
 
 
@@ -601,7 +600,7 @@ def _pool() -> Pool:
     live: uint256 = 0
     dead: uint256 = 0
     by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
-    due: uint256 = self._unposted()
+    due: uint256 = self._unposted(self._credit())
     pool: Pool = Pool(
         equity=self._cash(s.pool) + convert(by_live + due, int256),
         maintenance=0,

@@ -796,7 +796,7 @@ class LotSold(NamedTuple):
 
 
 class LotOwes(NamedTuple):
-    """What a lot owes, since another of the same bankrupt's brought more or less than its dues."""
+    """What a lot owes now, otherwise than by its own sale: repaid by another, or written off."""
 
     lot: int
     to_insurance: int  # [WAD quote]
@@ -2545,9 +2545,8 @@ class Model:
         of_pool, of_fund = (self.header_of(a).cash for a in (self.settings.pool, self.address))
         claims = held + self.debts.total - of_pool - of_fund
         share = min(WAD, floor_div(held * WAD, claims)) if claims else WAD
-        over = (
-            share == WAD and of_pool + self._interest() >= 0
-        )  # what custody has beyond the claims is the pool's
+        # What custody has beyond the claims is the pool's.
+        over = share == WAD and of_pool + self._interest() >= 0
         if over:
             self.settlement = Settlement()
         else:

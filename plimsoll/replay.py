@@ -509,8 +509,8 @@ class Run:
             seizures.proceeds += venue.from_raw(int(event.args["cost"]))
         for event in chain.events(auction, "LotClosed", block):
             seizures.sold += 1
-            args = event.args
-            unpaid = int(args["unpaid_insurance"]) + int(args["unpaid_pool"])
+            lot = chain.view(auction, "lot", int(event.args["lot"]))
+            unpaid = int(lot.to_insurance) + int(lot.to_pool)  # others may have repaid it since
             seizures.below += unpaid > 0
             seizures.unpaid += from_wad(unpaid)
         for event in chain.events(house, "InterestPaid", block):

@@ -671,15 +671,8 @@ def test_claim__sound_lot_beside_a_dead_one_that_owes__counts_nothing_until_it_i
             b.back("bob", id, 200 * WAD)
         b.owe("bob", 400_000 * WAD, 1)
         b.do("request", "lender", "all", "lender", "lender")
-        for id in (0, 1):
-            b.kill(id)
-            b.do("poke_token", "keeper", f"coin{id}")
-        b.wait(25 * HOUR, fresh=False)
-        b.market_price(3_000)
-        b.market_price(3_000, 1)
-        b.do("liquidate", "keeper", "bob")
-        b.kill(owing, "ok")
-        b.price(owing, 3_000)
+        b.bury((0, 1), "bob")
+        b.revive({owing: 3_000})
         return b.leave()
 
     assert close(claimed(owing=0) - claimed(owing=1), 200_000)

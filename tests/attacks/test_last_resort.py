@@ -16,7 +16,7 @@ from plimsoll.fuzz.system import MarketSetup, Setup, System
 from plimsoll.table import Table, default_table
 from tests.attacks.conftest import fast
 from tests.utils.backed import DAY, PLAIN, coin
-from tests.utils.broke import HOUR, WAD, Broke
+from tests.utils.broke import EDGE, HOUR, WAD, Broke
 
 Make = Callable[..., Broke]
 SHALLOW = {
@@ -110,16 +110,7 @@ def test_48__skew_taken_away_where_a_market_only_reduces__the_premium_is_paid_al
 
 def takes_the_skew_away(broke_of: Make, restricted: bool) -> None:
     """Mallory's short is there, she enters, and it is gone; in a market at the edge of what terms allow."""
-    edge = {
-        "skew_scale": 2_500 * WAD,
-        "max_skew": 500 * WAD,
-        "max_open_interest": 500 * WAD,
-        "im_ppm": 330_000,
-        "mm_ppm": 220_000,
-        "taker_fee_ppm": 500,
-        "spread_ppm": 1_000,
-    }
-    b = broke_of(insurance_cash=0, market=edge)
+    b = broke_of(insurance_cash=0, market=EDGE)
     b.long("alice", 392, 900_000)
     b.long("bob", 98, 400_000)
     b.market_price(4_800)

@@ -6,7 +6,7 @@ with ``compare=False`` on the contracts alone, as the attacks do, whose defences
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -157,6 +157,23 @@ class Backed:
     def kill(self, id: int, mode: str = "revert") -> None:
         """A token's feed no longer answers; ``"ok"``: it does again."""
         self.do("fault", self.feed(id), mode)
+
+    def bury(self, ids: Iterable[int], *accounts: str) -> None:
+        """Tokens die, and count nothing a day later, when accounts that have nothing else are liquidated."""
+        for id in ids:
+            self.kill(id)
+            self.do("poke_token", "keeper", f"coin{id}")
+        self.wait(DAY + 3_600, fresh=False)
+        for market in range(len(self.system.setup.markets)):
+            self.market_price(PRICE, market)
+        for account in accounts:
+            self.do("liquidate", "keeper", account)
+
+    def revive(self, prices: dict[int, float]) -> None:
+        """Tokens' feeds answer again, at such prices [quote]."""
+        for id, price in prices.items():
+            self.kill(id, "ok")
+            self.price(id, price)
 
     def feed(self, id: int) -> int:
         """The number of a token's feed."""

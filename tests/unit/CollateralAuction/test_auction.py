@@ -345,16 +345,8 @@ def bankrupt(b: Backed, account: str, debt: int, *ids: int) -> list[int]:
         b.back(account, id, 10 * WAD)
     b.do("refresh", "keeper")
     b.owe(account, debt * WAD)
-    for id in ids:
-        b.kill(id)
-        b.do("poke_token", "keeper", f"coin{id}")
-    b.wait(DAY, fresh=False)
-    b.market_price(3_000)
-    b.do("liquidate", "keeper", account)
-    for id in ids:
-        b.kill(id, "ok")
-    for id in range(len(b.system.coins)):
-        b.price(id, 1_000)
+    b.bury(ids, account)
+    b.revive(dict.fromkeys(range(len(b.system.coins)), 1_000))
     return list(range(before, b.lots()))
 
 
