@@ -505,6 +505,32 @@ def test_open__sixteen_of_one_seizure__answer_for_each_other_and_for_no_other():
     b.balance()
 
 
+def test_open__tokens_last_worth_less_than_the_debt__are_the_funds_each_for_itself():
+    """Nothing of them is the bankrupt's any more, so they have nobody to answer for."""
+    b = estate(2)
+    for id in (0, 1):
+        b.back("alice", id, 10 * WAD)
+    b.owe("alice", 16_000 * WAD)
+    for id in (0, 1):
+        b.price(id, 800)
+        b.do("poke_token", "keeper", f"coin{id}")
+    b.bury((0, 1), "alice")
+    assert owed(b) == [7_360, 7_360]
+    assert [(b.lot(id).surplus_to, b.lot(id).first) for id in (0, 1)] == [
+        (b.at("zero"), 0),
+        (b.at("zero"), 1),
+    ]
+    b.revive({0: 10, 1: 2_000})
+    fund, pool = b.cash("fund"), b.cash("pool")
+    for lot in (0, 1):
+        told = b.do("buy", "bob", lot, "all", None, "bob")
+        assert named(told, "LotOwes") == []
+    assert round((b.cash("pool") - pool) / WAD) == 102 + 7_360
+    assert round((b.cash("fund") - fund) / WAD) == 20_400 - 7_360
+    assert b.cash("alice") == b.auction.view("owed_to_pool") == 0
+    b.balance()
+
+
 def test_write_off__with_another_of_its_seizure_for_sale__leaves_what_is_awaited():
     """Only the last that might bring it takes what sold lots owe the pool with it: to the fund."""
     b = estate(6)
