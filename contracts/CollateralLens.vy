@@ -229,10 +229,9 @@ def preview_liquidation(account: address) -> ICollateralLens.LiquidationPreview:
         p.reward += sale.share
         if charged:
             p.notional += p.seized
-    left_over: int256 = 0  # what tokens that nobody would seize count: dead ones, and crumbs
-    if cash < 0:
-        left_over = reader.counted(account, q.tokens)
-    if cash + left_over < 0 and p.left_open == 0:
+    # With what tokens that nobody would seize count: dead ones, and crumbs.
+    equity: int256 = cash + reader.counted(account, q.tokens)
+    if equity < 0 and p.left_open == 0:
         due: uint256 = convert(-cash, uint256)
         p.debt_to_insurance = min(due, fund)
         p.debt_to_pool = due - p.debt_to_insurance
