@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from plimsoll import model, slots
+from plimsoll import formulas, slots
 from plimsoll.chain import address_of
 from plimsoll.client import Client, bits
 from plimsoll.deployment import Deployment
@@ -30,7 +30,7 @@ class Leg(NamedTuple):
     skew: int
     terms: slots.Unpacked
 
-    def at(self, price: Decimal, opening: bool = False) -> model.Value:
+    def at(self, price: Decimal, opening: bool = False) -> formulas.Value:
         """Its worth and what it asks for at a price [quote/base]; funding since is left out.
 
         Args:
@@ -41,9 +41,9 @@ class Leg(NamedTuple):
         here, (mm, im) = to_wad(price), (self.terms.mm_ppm, self.terms.im_ppm)
         scale, reward = self.terms.skew_scale, self.terms.reward
         if opening:
-            pnl = model.value(self.size, self.basis, here, self.funding, mm, scale, reward).pnl
-            return model.opening_value(self.size, pnl, here, here, self.skew, im, scale, reward)
-        return model.value(self.size, self.basis, here, self.funding, mm, scale, reward)
+            pnl = formulas.value(self.size, self.basis, here, self.funding, mm, scale, reward).pnl
+            return formulas.opening_value(self.size, pnl, here, here, self.skew, im, scale, reward)
+        return formulas.value(self.size, self.basis, here, self.funding, mm, scale, reward)
 
 
 class Need(NamedTuple):

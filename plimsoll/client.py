@@ -14,7 +14,7 @@ from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import Any
 
-from plimsoll import model, slots
+from plimsoll import formulas, model, slots
 from plimsoll.chain import Receipt, address_of
 from plimsoll.deployment import Deployment
 from plimsoll.errors import DeploymentError, Reverted
@@ -553,7 +553,7 @@ class Client:
             value=from_wad(int(h.own) * int(h.unit) * int(h.price) // WAD),
             initial=from_wad(int(h.initial)),
             maintenance=from_wad(int(h.maintenance)),
-            credit=from_wad(int(h.credit) if int(h.status) == model.LIVE else 0),
+            credit=from_wad(int(h.credit) if int(h.status) == formulas.LIVE else 0),
         )
 
     def debt(self, account: Any) -> Debt:
@@ -575,13 +575,13 @@ class Client:
         words = self.chain.view(self.deployment.clearinghouse, "credit")
         debts_word, credit_word, seizing, index, over_index = map(int, words)
         debts, terms = slots.unpack_debts(debts_word), slots.unpack_credit(credit_word, seizing)
-        owed = model.ceil_div(over_index * index, WAD)
+        owed = formulas.ceil_div(over_index * index, WAD)
         symbols = self.deployment.symbols
         return Credit(
             debts=from_wad(debts.total),
             interest=from_wad(max(owed - debts.total, 0)),
             cap=from_wad(terms.debt_cap),
-            rate=from_ppm(1) * from_wad(model.interest_rate(terms, debts.total)),
+            rate=from_ppm(1) * from_wad(formulas.interest_rate(terms, debts.total)),
             debt_ratio=from_ppm(terms.debt_ratio_ppm),
             call_line=from_ppm(terms.call_line_ppm),
             conversion_bound=terms.conversion_bound,
@@ -599,7 +599,7 @@ class Client:
         seen = self.chain.view(house, "holding", NOBODY, number)
 
         def weight(going: int, before: int) -> Decimal:
-            return from_ppm(model.weight_now(going, before, terms.settle_at, self.chain.now))
+            return from_ppm(formulas.weight_now(going, before, terms.settle_at, self.chain.now))
 
         return Token(
             id=number,
@@ -781,7 +781,7 @@ class Client:
         return Backstop(
             equity=from_wad(equity),
             maintenance=from_wad(maintenance),
-            health=_bounded(model.health(equity, maintenance)),
+            health=_bounded(formulas.health(equity, maintenance)),
             target=from_wad(int(self._of_backstop("target"))),
             at_least=from_wad(at_least),
             worth=from_wad(worth),
@@ -931,10 +931,10 @@ class Client:
             after += counts * moved_from(held.token, price) // price
         return Shock(
             equity_before=from_wad(equity),
-            health_before=_bounded(model.health(equity, before_mm)),
+            health_before=_bounded(formulas.health(equity, before_mm)),
             equity=from_wad(after),
             maintenance=from_wad(mm),
-            health=_bounded(model.health(after, mm)),
+            health=_bounded(formulas.health(after, mm)),
             prices=prices,
         )
 
@@ -1104,7 +1104,7 @@ class Client:
             size=from_wad(int(done["size"])),
             equity=from_wad(equity),
             maintenance=from_wad(maintenance),
-            health=_bounded(model.health(equity, maintenance)),
+            health=_bounded(formulas.health(equity, maintenance)),
             gas=receipt.gas,
         )
 
@@ -1263,7 +1263,7 @@ class Client:
         return self.chain.send(self.deployment.clearinghouse, method, *args, sender=signer)
 
     def _status(self, status: int) -> str:
-        return model.PRICE_REASONS.get(int(status), "live")
+        return formulas.PRICE_REASONS.get(int(status), "live")
 
 
 def liquidations(receipt: Receipt) -> list[Liquidation]:
@@ -1445,10 +1445,10 @@ def _booked(deployment: Deployment, symbol: str) -> tuple[int, int, int]:
 # ------------------------------------------------------------------ inside
 
 
-def _value(leg: Any, price: int) -> model.Value:
+def _value(leg: Any, price: int) -> formulas.Value:
     """A leg at a price, by the contract's valuation for maintenance."""
     terms = slots.unpack_terms(int(leg.t0), int(leg.t1), 0)
-    return model.value(
+    return formulas.value(
         int(leg.size),
         int(leg.basis),
         price,

@@ -2,12 +2,12 @@
 
 It is written to be read as a specification and compared with the contracts bit by bit: the same
 rounding, the same refusals in the same order and words, the same events, the same return values.
-The first half is pure arithmetic, one function for each of the contracts' pure modules; the second
-half is the `Model`, a whole deployment with its accounts, markets, feeds, token and clock.
+Its arithmetic is `plimsoll.formulas`, what it asks of terms `plimsoll.rules`, what it tells
+`plimsoll.events`; here is the `Model`, a whole deployment with its accounts, markets, feeds, tokens
+and clock.
 
-Units are the contracts' own: WAD (1e18) for quote, base, prices and ratios, parts per million where
-a name ends in ``_ppm``, token units where it ends in ``_raw``, unix seconds for times. Addresses
-are lower-case hexadecimal strings. Requirement ids (``MGN-7``) are those of the specification.
+Units are those of `plimsoll.formulas`, addresses lower-case hexadecimal strings. Requirement ids
+(``MGN-7``) are those of the specification.
 """
 
 from __future__ import annotations
@@ -18,6 +18,106 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from plimsoll import slots
+from plimsoll.events import (
+    Approval,
+    BadDebt,
+    CalmSet,
+    CashMoved,
+    CollateralListed,
+    CollateralReconfigured,
+    CreditReconfigured,
+    Deleveraged,
+    Deposit,
+    Deposited,
+    FeePaid,
+    Filled,
+    GuardianSet,
+    InterestPaid,
+    Liquidated,
+    LossReported,
+    LotClosed,
+    LotOpened,
+    LotOwes,
+    LotSold,
+    LotWrittenOff,
+    MarketConfigured,
+    MarketDelisted,
+    MarketListed,
+    MarketMoved,
+    MarketPaused,
+    MarketReconfigured,
+    MarketSettled,
+    NavKnown,
+    OperatorSet,
+    RampEnded,
+    RampStarted,
+    RedeemRequest,
+    RequestKept,
+    Settled,
+    SettlementBegun,
+    SettlementCalledOff,
+    SettlementDeclared,
+    ShareFixed,
+    TokenMoved,
+    Transfer,
+    Withdraw,
+    Withdrawn,
+)
+from plimsoll.formulas import (
+    DAY,
+    HOUR,
+    LIVE,
+    MAX_UINT,
+    NOT_POSITIVE,
+    OUT_OF_BOUNDS,
+    PPM,
+    PRICE_REASONS,
+    RAMP,
+    Answer,
+    Bill,
+    Fill,
+    Refused,
+    Value,
+    accrue,
+    auction_cost,
+    ceil_div,
+    equity,
+    fewest,
+    fill,
+    fill_price,
+    fits_signed,
+    fits_word,
+    floor_div,
+    follow,
+    grown_index,
+    health,
+    interest_on,
+    interest_rate,
+    judge_price,
+    live_seconds,
+    no_worse,
+    notional,
+    only_reduces,
+    opening_value,
+    require,
+    scaled,
+    seizure_credit,
+    split,
+    taker_fee,
+    unposted,
+    value,
+    weighed,
+    weight_now,
+)
+from plimsoll.rules import (
+    MAX_TOKENS,
+    STEP,
+    check_collateral,
+    check_credit,
+    check_step,
+    check_terms,
+    ramped,
+)
 from plimsoll.slots import (
     OPEN,
     SETTLED,
@@ -37,972 +137,21 @@ from plimsoll.slots import (
     Unpacked,
 )
 
-PPM = 10**6
-HOUR = 3_600
-DAY = 86_400
 NOWHERE = "0x" + "00" * 20
-MAX_UINT = 2**256 - 1
-
 MAX_LEGS = 32  # positions of one account
 MAX_MARKETS = 128
 MAX_BATCH = 64  # accounts in one `liquidate_many`
 MAX_SURGE_PPM = 2**20 - 1
 MAX_CUSTODY = 2**100  # [WAD quote]
-MAX_TOKENS = 16
 WRITE_OFF_AFTER = 30 * DAY  # [s] since a lot's feed was seen live
-YEAR = 365 * DAY
-RAMP = 3 * DAY  # [s] in which lowered weights settle
-MAX_INDEX = 2**88 - 1  # of debt
 HAS_TOKENS = 1  # a header's flag
 NAV_MAX_AGE = DAY  # [s]
 VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
 NEAR_MARGIN = 2  # times its maintenance: with less the pool is near a deleveraging
 CLAIM_WINDOW = 2 * DAY  # [s]
 MIN_NOTICE, MAX_NOTICE = 3 * DAY, 30 * DAY  # [s] of a ramp, and of a settlement
-STEP = 3_600  # [s] of a ramp, in one call at most
 GRACE = 3_600  # [s] after a freeze
 BETWEEN_FREEZES = 3 * DAY  # [s]
-
-
-class Refused(Exception):
-    """A call that reverts, and why. The arithmetic limits of the machine give no reason: ``""``."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def require(condition: bool, reason: str) -> None:
-    """Refuse with `reason` unless `condition`."""
-    if not condition:
-        raise Refused(reason)
-
-
-def fits_word(value: int) -> int:
-    """`value`, if it fits 256 bits; what does not fit reverts without a reason."""
-    require(0 <= value < 2**256, "")
-    return value
-
-
-def fits_signed(value: int, bits: int) -> int:
-    """`value`, if it fits a signed integer of `bits` bits; otherwise a revert without a reason."""
-    require(-(1 << (bits - 1)) <= value < 1 << (bits - 1), "")
-    return value
-
-
-# ================================================================== ARITHMETIC
-
-# ------------------------------------------------------------------ rounding
-
-
-def floor_div(x: int, y: int) -> int:
-    """`x / y` toward minus infinity: what an account is given."""
-    return x // y
-
-
-def ceil_div(x: int, y: int) -> int:
-    """`x / y` toward plus infinity: what an account is asked for."""
-    return -(-x // y)
-
-
-def trunc_div(x: int, y: int) -> int:
-    """`x / y` toward zero: the machine's own division."""
-    return x // y if (x >= 0) == (y > 0) else -(-x // y)
-
-
-# ------------------------------------------------------------------ prices (PRC)
-
-# A status is 0, or its reason's bytes as a number.
-LIVE = 0
-FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE = (
-    int.from_bytes(f"prices: {why}".encode(), "big")
-    for why in ("feed failed", "not positive", "bad time", "out of bounds", "stale")
-)
-PRICE_REASONS = {
-    status: status.to_bytes(32, "big").strip(b"\0").decode()
-    for status in (FAILED, NOT_POSITIVE, BAD_TIME, OUT_OF_BOUNDS, STALE)
-}
-
-
-class Answer(NamedTuple):
-    """What a feed says: the two words of ``latestRoundData`` that matter."""
-
-    answer: int  # in the feed's decimals
-    updated_at: int  # [unix s]
-
-
-def judge_price(
-    said: Answer | None,
-    terms: Unpacked | TokenTerms,
-    last_price: int,
-    touched_at: int,
-    now: int,
-) -> tuple[int, int]:
-    """A market's price and whether it is valid (PRC-2); if not, the best that is known (PRC-5).
-
-    Args:
-        said: the feed's answer; None if it reverted, starved or was cut short.
-        terms: of the market.
-        last_price: [WAD quote/base] stored.
-        touched_at: [unix s] when it was stored.
-        now: [unix s].
-
-    Returns:
-        Price [WAD quote/base] and status: ``LIVE`` or why not.
-    """
-    if said is None:
-        return last_price, FAILED
-    if said.answer <= 0:
-        return last_price, NOT_POSITIVE
-    if said.updated_at == 0 or said.updated_at > now:
-        return last_price, BAD_TIME
-    price = said.answer * 10**terms.feed_exponent
-    if said.answer >= 2**96 or not terms.min_price < price < terms.max_price:
-        return last_price, OUT_OF_BOUNDS
-    if now - said.updated_at > terms.max_age:
-        return (price if said.updated_at >= touched_at else last_price), STALE
-    return price, LIVE
-
-
-def follow(stable: int, cut: int, price: int, elapsed: int, speed_ppm: int) -> int:
-    """A stable price on its way to the oracle's: so fast an hour, for an hour at most (PRC-3).
-
-    Args:
-        stable: [WAD quote/base] when it was stored.
-        cut: [WAD quote/base] by how much storing may have rounded it down.
-        price: [WAD quote/base] the oracle's.
-        elapsed: [s] since.
-        speed_ppm: of itself, an hour.
-    """
-    way = floor_div(stable * speed_ppm * min(elapsed, HOUR), HOUR * PPM)
-    return max(min(price, stable + cut + way), stable - way)
-
-
-# ------------------------------------------------------------------ funding (FND)
-
-
-def accrue(
-    index: int,
-    rate: int,
-    skew: int,
-    scale: int,
-    max_velocity_ppm: int,
-    max_rate_ppm: int,
-    max_price: int,
-    price: int,
-    elapsed: int,
-) -> tuple[int, int]:
-    """The funding index and rate after `elapsed` seconds at a constant skew and price (FND-1).
-
-    The rate moves by ``clamp(k/S, -1, 1) * max_velocity`` a day and stops at ``+-max_rate``; the
-    index moves by the area under it times the price. Twice the mean rate of an interval from r0 to
-    r1 is ``r0 + r1``; if the rate meets its limit L on the way, after the share
-    ``(L - r0) / change`` of the interval, it is
-    ``(r0 + L) * share + 2L * (1 - share) = 2L - (L - r0)**2 / change``.
-
-    Returns:
-        Index [WAD quote/base] and rate [WAD/day]. A step that would take the index past 64 times
-        the market's greatest price is left out.
-    """
-    limit = max_rate_ppm * 10**12
-    if scale == 0:  # a market that was never listed
-        return index, 0
-    start = max(-limit, min(rate, limit))
-    clamped_skew = max(-scale, min(skew, scale))
-    change = floor_div(clamped_skew * max_velocity_ppm * 10**12 * elapsed, scale * DAY)
-    end = start + change
-    twice_mean = start + end
-    if not -limit <= end <= limit:
-        end = limit if change > 0 else -limit
-        gap = end - start
-        twice_mean = 2 * end - trunc_div(gap * gap, change)
-    moved = index + floor_div(twice_mean * elapsed * price, 2 * DAY * WAD)
-    bound = min(64 * max_price, 2**95 - 1)
-    if bound < moved > index or -bound > moved < index:
-        return index, end
-    return moved, end
-
-
-# ------------------------------------------------------------------ the pool's quote (QTE)
-
-
-def fill_price(price: int, skew: int, delta: int, scale: int, extra_ppm: int = 0) -> int:
-    """``P * (1 + (k + d/2) / S)``, worsened for the taker by `extra_ppm` of P, rounded against him.
-
-    Args:
-        price: [WAD quote/base] the oracle's.
-        skew: [WAD base] before the fill.
-        delta: [WAD base] the taker's, not zero.
-        scale: [WAD base] the depth of the curve.
-        extra_ppm: instant spread and surge (QTE-2).
-
-    Returns:
-        [WAD quote/base], never below zero.
-    """
-    # Everything times 2 * S * 1e6, so that there is one division.
-    curve = (2 * scale + 2 * skew + delta) * PPM
-    extra = 2 * scale * extra_ppm
-    if delta > 0:
-        return ceil_div(price * fits_word(curve + extra), 2 * scale * PPM)
-    return floor_div(price * max(curve - extra, 0), 2 * scale * PPM)
-
-
-def cost_of(delta: int, price: int, index: int) -> int:
-    """What the taker of `delta` owes: ``ceil(d * (f - F))`` [WAD quote] (LED-6)."""
-    return ceil_div(delta * (price - index), WAD)
-
-
-def only_reduces(size: int, delta: int) -> bool:
-    """Whether |size| falls without crossing zero (QTE-4)."""
-    return size != 0 and (size > 0) != (delta > 0) and abs(delta) <= abs(size) and delta != 0
-
-
-class Fill(NamedTuple):
-    """One side of a fill [WAD]."""
-
-    size: int
-    basis: int
-    realised: int  # to the account's cash
-    cost: int  # owed to the other side
-
-
-def fill(size: int, basis: int, delta: int, price: int, index: int) -> Fill:
-    """A position of `size` and `basis` takes `delta` at `price` (LED-6, LED-7).
-
-    What opens adds its cost to the basis. What closes takes its share of the basis along, rounded
-    against the account, and settles it in cash. Crossing zero is a close, then an open.
-    In every case ``cash - basis`` falls by the cost, to the wei.
-    """
-    cost = cost_of(delta, price, index)
-    after = size + delta
-    if size == 0 or (size > 0) == (delta > 0):
-        return Fill(after, basis + cost, 0, cost)
-    if after == 0:
-        return Fill(0, 0, -basis - cost, cost)
-    if (size > 0) == (after > 0):
-        share = ceil_div(basis * abs(delta), abs(size))
-        return Fill(after, basis - share, -share - cost, cost)
-    closing = cost_of(-size, price, index)
-    return Fill(after, cost - closing, -basis - closing, cost)
-
-
-def taker_fee(delta: int, price: int, fee_ppm: int) -> int:
-    """``ceil(|d| * f * taker_fee)`` [WAD quote] (QTE-5)."""
-    return ceil_div(abs(delta) * price * fee_ppm, WAD * PPM)
-
-
-# ------------------------------------------------------------------ margin (MGN)
-
-
-class Value(NamedTuple):
-    """A leg's worth and what it asks for [WAD quote]."""
-
-    pnl: int
-    required: int
-
-
-def notional(size: int, price: int) -> int:
-    """``ceil(|size| * P)`` [WAD quote]."""
-    return ceil_div(abs(size) * price, WAD)
-
-
-def required(size: int, price: int, ratio_ppm: int, depth: int, scale: int, reward: int) -> int:
-    """``ceil(N * (ratio + depth / 2S)) + reward`` [WAD quote]."""
-    amount = notional(size, price)
-    return ceil_div(amount * (2 * scale * ratio_ppm + depth * PPM), 2 * scale * PPM) + reward
-
-
-def value(
-    size: int, basis: int, price: int, index: int, mm_ppm: int, scale: int, reward: int
-) -> Value:
-    """A leg for maintenance (LED-6, MGN-1): ``floor(size * (P - F)) - basis``, its own depth."""
-    return Value(
-        floor_div(size * (price - index), WAD) - basis,
-        required(size, price, mm_ppm, abs(size), scale, reward),
-    )
-
-
-def opening_value(
-    size: int,
-    pnl: int,
-    price: int,
-    stable: int,
-    skew: int,
-    im_ppm: int,
-    scale: int,
-    reward: int,
-) -> Value:
-    """A leg for opening and withdrawing (MGN-2, PRC-4): at the worse of oracle and stable price.
-
-    PnL at the lower for longs, at the higher for shorts; the requirement at the higher, and of the
-    market's skew where that is more than the size.
-
-    `pnl` is that at the oracle's price; what the worse price takes off it rounds up.
-    """
-    low, high = sorted((price, stable))
-    return Value(
-        pnl - notional(size, price - low if size > 0 else high - price),
-        required(size, high, im_ppm, max(abs(size), abs(skew)), scale, reward),
-    )
-
-
-def equity(cash: int, pnl: int, profit_weight_ppm: int) -> int:
-    """Cash and PnL; a net profit counts by its weight, a net loss in full (MGN-4, MGN-5)."""
-    return cash + (floor_div(pnl * profit_weight_ppm, PPM) if pnl > 0 else pnl)
-
-
-def health(equity_: int, maintenance: int) -> int:
-    """Equity over maintenance [WAD], rounded down; boundless if flat, 0 in debt (MGN-6)."""
-    if equity_ < 0:
-        return 0
-    return floor_div(equity_ * WAD, maintenance) if maintenance else MAX_UINT
-
-
-def no_worse(equity_before: int, mm_before: int, equity_after: int, mm_after: int) -> bool:
-    """Whether a reduction left equity >= 0 and health no lower (MGN-7)."""
-    return equity_after >= 0 and equity_after * mm_before >= equity_before * mm_after
-
-
-# ------------------------------------------------------------------ liquidation (LIQ)
-
-
-@dataclass
-class Bill:
-    """What a liquidation closes, summed over its legs [WAD quote]."""
-
-    notional: int = 0
-    fee_ppm: int = 0  # sum of notional * liquidation fee
-    closing_ppm: int = 0  # sum of notional * (taker fee + instant spread)
-    flat: int = 0  # flat rewards
-    one_flat: int = 0  # the greatest of them
-
-
-class Split(NamedTuple):
-    """Who gets what [WAD quote]."""
-
-    charged: int  # leaves the account
-    reward: int  # to the keeper, of what is charged
-    shortfall: int  # a flat reward that the insurance fund may pay instead
-
-
-def split(bill: Bill, equity_left: int, keeper_share_ppm: int) -> Split:
-    """The system's part, the keeper's flat reward, then his share of the fee (LIQ-3, LIQ-5, LIQ-6).
-
-    Closing at the oracle price would have cost fee and spread; with the curve, between 0.75 and
-    1.25 times that. The dearest closing is kept for the system before the keeper gets anything, as
-    far as equity goes. Where even the cheapest would have ended in debt, the insurance fund may pay
-    a flat reward: one, and 1 % of N at most.
-    """
-    left = max(equity_left, 0)
-    dearest = ceil_div(5 * bill.closing_ppm, 4 * PPM)
-    kept = min(left, dearest)
-    flat = min(bill.flat, left - kept)
-    fee = min(ceil_div(bill.fee_ppm, PPM), left - flat)
-    share = min(floor_div(fee * keeper_share_ppm, PPM), max(fee - kept, 0))
-    bankrupt = equity_left < 0 or 5 * left < 3 * dearest
-    shortfall = min(bill.one_flat, bill.notional // 100) if bankrupt else 0
-    return Split(charged=flat + fee, reward=flat + share, shortfall=shortfall)
-
-
-# ------------------------------------------------------------------ debt (COL-2)
-
-
-def interest_rate(terms: CreditTerms, total: int) -> int:
-    """What debt costs a year [WAD * ppm]: one slope up to the kink, another from there to the cap.
-
-    Args:
-        terms: of credit.
-        total: [WAD quote] all debt; its share of the cap is the utilisation, 1 at most.
-    """
-    used = floor_div(total * WAD, terms.debt_cap) if total < terms.debt_cap else WAD
-    below = min(used, terms.kink_ppm * 10**12)
-    return below * terms.low_slope_ppm + (used - below) * terms.high_slope_ppm
-
-
-def grown_index(index: int, rate: int, elapsed: int) -> int:
-    """The index of debt after `elapsed` seconds at a yearly `rate` [WAD * ppm], rounded up."""
-    return min(index + ceil_div(index * rate * elapsed, WAD * PPM * YEAR), MAX_INDEX)
-
-
-def interest_on(debt: int, then: int, now: int) -> int:
-    """The interest on `debt` while the index went from `then` to `now`, rounded up."""
-    return ceil_div(debt * now, then) - debt
-
-
-def scaled(debt: int, index: int) -> int:
-    """A debt in units of the index, rounded down; nothing where there is neither."""
-    return floor_div(debt * WAD, index) if index else 0
-
-
-def unposted(scaled_total: int, now: int, total: int) -> int:
-    """The interest of all debtors together that their next touches would post [WAD quote]."""
-    return max(ceil_div(scaled_total * now, WAD) - total, 0)
-
-
-# ------------------------------------------------------------------ collateral (COL-1, COL-4)
-
-
-def weight_now(weight_ppm: int, before_ppm: int, settle_at: int, now: int) -> int:
-    """A weight on its straight line down from the one before; a higher one holds at once [ppm]."""
-    left = max(settle_at - now, 0)
-    return weight_ppm + floor_div((max(before_ppm, weight_ppm) - weight_ppm) * left, RAMP)
-
-
-def weighed(worth: int, weight_ppm: int, scale: int, depth: int) -> int:
-    """``worth * weight * S / (S + depth)``, rounded down: the deeper a holding, the less it counts.
-
-    Args:
-        worth: [WAD quote] at the oracle's price.
-        weight_ppm: of the token.
-        scale: [WAD base] at which half is left.
-        depth: [WAD base] the account's own amount for maintenance, everybody's for opening.
-    """
-    if scale == 0:  # a token that was never listed
-        return 0
-    return floor_div(worth * weight_ppm * scale, PPM * (scale + depth))
-
-
-def seizure_credit(amount_raw: int, unit: int, price: int, kept_ppm: int) -> int:
-    """What a seizure is credited with: worth less the discount, rounded down (LIQ-4)."""
-    return floor_div(floor_div(amount_raw * unit * price, WAD) * kept_ppm, PPM)
-
-
-def fewest(credit: int, unit: int, price: int, kept_ppm: int) -> int:
-    """The fewest raw units that are credited with at least `credit`."""
-    return ceil_div(ceil_div(credit * PPM, kept_ppm) * WAD, unit * price)
-
-
-# ------------------------------------------------------------------ the auction (LIQ-7)
-
-
-def repaid(lot: Lot, paid: int, unit: int) -> tuple[Lot, int, int]:
-    """A lot once `paid` [raw] went to its dues: the fund's, then the pool's, to the unit above.
-
-    Returns:
-        The lot, to the fund [raw], to the pool [raw].
-    """
-    for_insurance = min(paid, ceil_div(lot.to_insurance, unit))
-    for_pool = min(paid - for_insurance, ceil_div(lot.to_pool, unit))
-    left = lot._replace(
-        to_insurance=max(lot.to_insurance - for_insurance * unit, 0),
-        to_pool=max(lot.to_pool - for_pool * unit, 0),
-    )
-    return left, for_insurance, for_pool
-
-
-def live_seconds(seen_at: int, live_until: int, updated_at: int, now: int) -> int:
-    """How much of the time since a lot was looked at its feed is known to have been live.
-
-    From then to where the round of then went stale, or the round of now came; and from that on.
-    """
-    return max(min(updated_at, live_until) - seen_at, 0) + now - max(updated_at, seen_at)
-
-
-def auction_cost(amount_raw: int, price: int, elapsed: int, terms: TokenTerms) -> int:
-    """``amount * P * (1 + premium - (premium + discount) * elapsed / duration)``, rounded up."""
-    gone = (terms.premium_ppm + terms.discount_ppm) * min(elapsed, terms.duration)
-    share = (PPM + terms.premium_ppm) * terms.duration - gone
-    return ceil_div(amount_raw * terms.unit * price * share, WAD * PPM * terms.duration)
-
-
-# ------------------------------------------------------------------ terms (MGN-3)
-
-MIN_PRICE = 10**6  # [WAD quote/base]
-MAX_DEPTH = 2**106  # [WAD quote] a market's skew scale at its greatest price
-
-
-def check_terms(terms: Terms, open_interest: int, keeper_share_ppm: int) -> None:
-    """The rules that keep a market safe, for `open_interest` [WAD base] at most (MGN-3)."""
-    t = terms
-    for rule, reason in (
-        (0 < t.max_age < 2**20, "max_age"),
-        (t.min_price >= MIN_PRICE, "min_price"),
-        (t.min_price < t.max_price, "price bounds"),
-        (t.max_price < 2**96, "max_price"),
-        (0 < t.skew_scale < 2**96, "skew_scale"),
-        (t.max_skew <= t.max_open_interest, "max_skew"),
-        (open_interest <= t.skew_scale // 5, "max_open_interest"),
-        (t.skew_scale * t.max_price // WAD < MAX_DEPTH, "depth"),
-        (t.taker_fee_ppm <= 20_000, "taker_fee"),
-        (t.spread_ppm <= 50_000, "spread"),
-        (t.liquidation_fee_ppm <= 100_000, "liquidation_fee"),
-        (t.reward <= 1_000 * WAD and t.reward % slots.REWARD_UNIT == 0, "reward"),
-        (t.max_velocity_ppm < 2**24, "max_velocity"),
-        (t.im_ppm <= PPM, "im above 1"),
-        # Being liquidated costs 1.25 times what closing does, after the keeper's share.
-        (
-            4 * t.liquidation_fee_ppm * (PPM - keeper_share_ppm)
-            >= 5 * (t.taker_fee_ppm + t.spread_ppm) * PPM,
-            "fee below closing",
-        ),
-        # One side liquidated against the other still pays its fee.
-        (
-            t.skew_scale > 0
-            and t.mm_ppm >= t.liquidation_fee_ppm + ceil_div(open_interest * PPM, t.skew_scale),
-            "mm too low",
-        ),
-        (2 * t.im_ppm >= 3 * t.mm_ppm, "im below 1.5 mm"),
-        (t.otc_band_ppm < t.mm_ppm, "otc_band"),
-        (t.max_rate_ppm <= min(t.mm_ppm, 500_000), "max_rate"),
-    ):
-        require(rule, f"configurator: {reason}")
-
-
-def check_step(old: Terms, target: Terms, open_interest: int, duration: int) -> None:
-    """To who holds all of one side, no step of a ramp is worth going in and out (MGN-10)."""
-    least, greatest = sorted((old.skew_scale, target.skew_scale))
-    step = ceil_div((greatest - least) * STEP, duration)
-    crowd = max(old.max_open_interest, open_interest)
-    fee_ppm = min(old.taker_fee_ppm, target.taker_fee_ppm)
-    # crowd / 2 * (1 / least - 1 / (least + step)) <= 2 * fee
-    require(
-        crowd * step * PPM <= 4 * fee_ppm * least * (least + step),
-        "configurator: skew_scale step",
-    )
-
-
-def ramped(terms: Terms, ramp: Ramp, open_interest: int) -> Terms:
-    """Terms at some progress of their ramp, before its end.
-
-    Requirements are rounded down, so as never to be above the line; but by up to 2 ppm, where
-    MGN-3 asks for it. What does not ramp stays as in `terms`.
-    """
-
-    def on_the_line(name: str, up: bool = False) -> int:
-        a, b = getattr(ramp, name), getattr(ramp.target, name)
-        divide = ceil_div if up else floor_div
-        return divide(a * (ramp.duration - ramp.progress) + b * ramp.progress, ramp.duration)
-
-    fee = on_the_line("liquidation_fee_ppm")
-    scale = on_the_line("skew_scale", up=True)
-    most = max(terms.max_open_interest, open_interest)
-    mm_ppm = max(on_the_line("mm_ppm"), fee + ceil_div(most * PPM, scale))
-    return terms._replace(
-        liquidation_fee_ppm=fee,
-        skew_scale=scale,
-        reward=on_the_line("reward") // slots.REWARD_UNIT * slots.REWARD_UNIT,
-        mm_ppm=mm_ppm,
-        im_ppm=max(on_the_line("im_ppm"), ceil_div(3 * mm_ppm, 2)),
-    )
-
-
-def check_collateral(
-    terms: CollateralTerms, decimals: int, fee_ppm: int, before_ppm: int = 0
-) -> None:
-    """The rules that keep a collateral token safe (MGN-3).
-
-    Args:
-        terms: of the token.
-        decimals: of the token.
-        fee_ppm: on seizures.
-        before_ppm: the maintenance weight in effect, from which it comes down.
-    """
-    t = terms
-    whole = t.cap * 10 ** max(18 - decimals, 0)
-    for rule, reason in (
-        (0 < t.max_age < 2**20, "max_age"),
-        (t.min_price >= MIN_PRICE, "min_price"),
-        (t.min_price < t.max_price, "price bounds"),
-        (t.max_price < 2**96, "max_price"),
-        (t.maintenance_weight_ppm <= PPM, "weight above 1"),
-        (t.initial_weight_ppm <= t.maintenance_weight_ppm, "initial weight"),
-        (0 < t.scale < 2**96, "scale"),
-        (t.discount_ppm <= 300_000, "discount"),
-        (t.premium_ppm <= 300_000, "premium"),
-        (600 <= t.duration <= 7 * DAY, "duration"),
-        (
-            has_haircut(max(slots.weights_of(t)[0], before_ppm), t.discount_ppm, fee_ppm),
-            "haircut",
-        ),
-        (decimals <= 18, "token decimals"),
-        (whole < 2**96 and whole * t.max_price // WAD < 2**100, "cap"),
-    ):
-        require(rule, f"configurator: {reason}")
-
-
-def has_haircut(weight_ppm: int, discount_ppm: int, fee_ppm: int) -> bool:
-    """Whether a seizure never leaves an account worth less than before."""
-    return PPM - weight_ppm >= discount_ppm + fee_ppm
-
-
-def check_credit(terms: CreditTerms, tokens: list[tuple[int, int]]) -> None:
-    """The rules for debt and seizures.
-
-    Args:
-        terms: of credit.
-        tokens: maintenance weight in effect and discount of each token [ppm]: haircuts must do.
-    """
-    t = terms
-    for rule, reason in (
-        (t.debt_cap < 2**96, "debt_cap"),
-        (t.debt_ratio_ppm <= PPM, "debt_ratio"),
-        (t.kink_ppm <= PPM, "kink"),
-        (max(t.low_slope_ppm, t.high_slope_ppm) <= 10 * PPM, "slope"),
-        (PPM <= t.call_line_ppm <= 3 * PPM, "call_line"),
-        (t.conversion_bound < 2**32, "conversion_bound"),
-        (t.liquidation_fee_ppm <= 100_000, "liquidation_fee"),
-    ):
-        require(rule, f"configurator: {reason}")
-    for i in range(MAX_TOKENS):
-        fresh = t.order[i] < MAX_TOKENS and t.order[i] not in t.order[:i]
-        require(fresh, "configurator: order")
-        if i < len(tokens):
-            require(has_haircut(*tokens[i], t.liquidation_fee_ppm), "configurator: haircut")
-
-
-# ================================================================== EVENTS
-
-
-class Transfer(NamedTuple):
-    """ERC-20, of the quote token [raw] or of the pool's shares."""
-
-    sender: str
-    receiver: str
-    value: int
-
-
-class Approval(NamedTuple):
-    """ERC-20, likewise."""
-
-    owner: str
-    spender: str
-    value: int
-
-
-class Deposited(NamedTuple):
-    """`amount` [raw] is what arrived."""
-
-    account: str
-    token: str
-    sender: str
-    amount: int
-
-
-class Withdrawn(NamedTuple):
-    """`amount` [raw]."""
-
-    account: str
-    token: str
-    receiver: str
-    amount: int
-
-
-class CashMoved(NamedTuple):
-    """The resulting cash [WAD quote]."""
-
-    account: str
-    cash: int
-
-
-class Filled(NamedTuple):
-    """The event ``Fill``: a fill and the resulting position and market, packed."""
-
-    account: str
-    market: int
-    size_delta: int
-    price: int
-    size: int
-    basis: int
-    state_a: int
-    state_b: int
-
-
-class MarketMoved(NamedTuple):
-    """A market that was written without a fill, packed."""
-
-    market: int
-    state_a: int
-    state_b: int
-
-
-class FeePaid(NamedTuple):
-    """A taker fee and the insurance fund's share of it [WAD quote]."""
-
-    account: str
-    market: int
-    fee: int
-    to_insurance: int
-
-
-class Liquidated(NamedTuple):
-    """A liquidation [WAD quote]."""
-
-    account: str
-    keeper: str
-    equity: int
-    maintenance: int
-    notional: int
-    charged: int
-    reward: int
-
-
-class BadDebt(NamedTuple):
-    """What a bankrupt account could not pay, and who did [WAD quote]."""
-
-    account: str
-    from_insurance: int
-    from_pool: int
-
-
-class MarketConfigured(NamedTuple):
-    """A market's new terms, packed."""
-
-    market: int
-    terms: tuple[int, ...]
-
-
-class InterestPaid(NamedTuple):
-    """Interest on a debt [WAD quote], to the pool."""
-
-    account: str
-    interest: int
-
-
-class TokenMoved(NamedTuple):
-    """The resulting balance of a collateral token [raw]."""
-
-    account: str
-    id: int
-    balance: int
-
-
-class Settled(NamedTuple):
-    """The resulting basis [WAD quote] of a leg whose loss went to cash."""
-
-    account: str
-    market: int
-    basis: int
-
-
-class LotOpened(NamedTuple):
-    """A seizure for sale; the auction's."""
-
-    lot: int
-    token: int
-    amount: int
-    to_insurance: int
-    to_pool: int
-    surplus_to: str
-
-
-class LotSold(NamedTuple):
-    """Some of a lot, sold; the auction's."""
-
-    lot: int
-    buyer: str
-    amount: int
-    cost: int
-    left: int
-
-
-class LotOwes(NamedTuple):
-    """What a lot owes now, otherwise than by its own sale: repaid by another, or written off."""
-
-    lot: int
-    to_insurance: int  # [WAD quote]
-    to_pool: int  # [WAD quote]
-
-
-class LotClosed(NamedTuple):
-    """A lot that is sold, and what it did not bring [WAD quote]; the auction's."""
-
-    lot: int
-    unpaid_insurance: int
-    unpaid_pool: int
-
-
-class LotWrittenOff(NamedTuple):
-    """What the pool no longer expects of a lot [WAD quote]; the auction's."""
-
-    lot: int
-    from_pool: int
-
-
-class CollateralListed(NamedTuple):
-    """A new collateral token; the Configurator's."""
-
-    id: int
-    token: str
-    terms: CollateralTerms
-
-
-class CollateralReconfigured(NamedTuple):
-    """A token's new terms; the Configurator's."""
-
-    id: int
-    terms: CollateralTerms
-
-
-class CreditReconfigured(NamedTuple):
-    """New terms of debt; the Configurator's."""
-
-    terms: CreditTerms
-
-
-class NavKnown(NamedTuple):
-    """The pool's NAV [WAD quote]."""
-
-    nav: int
-
-
-class MarketListed(NamedTuple):
-    """A new market; the Configurator's."""
-
-    market: int
-    name: str
-    terms: Terms
-
-
-class MarketReconfigured(NamedTuple):
-    """A market's new terms, readable; the Configurator's."""
-
-    market: int
-    terms: Terms
-
-
-class RampStarted(NamedTuple):
-    """A market's terms are on their way; the Configurator's, as are the next ones."""
-
-    market: int
-    target: Terms
-    duration: int  # [s]
-
-
-class RampEnded(NamedTuple):
-    """They have arrived, or the way is given up."""
-
-    market: int
-
-
-class MarketPaused(NamedTuple):
-    """Nobody opens or enlarges in a market."""
-
-    market: int
-    until: int  # [unix s]
-
-
-class MarketDelisted(NamedTuple):
-    """A market is only reduced in from now on."""
-
-    market: int
-    settles_at: int  # [unix s]
-
-
-class MarketSettled(NamedTuple):
-    """A market's price [WAD quote/base], for good."""
-
-    market: int
-    price: int
-
-
-class GuardianSet(NamedTuple):
-    """Who may lower risk at once."""
-
-    guardian: str
-
-
-class CalmSet(NamedTuple):
-    """The venue is frozen, or no longer."""
-
-    calm_from: int  # [unix s] when everything is allowed again
-
-
-class Deposit(NamedTuple):
-    """ERC-4626, the pool's: `assets` [raw] bought `shares`."""
-
-    sender: str
-    owner: str
-    assets: int
-    shares: int
-
-
-class Withdraw(NamedTuple):
-    """ERC-4626, the pool's: `shares` were burned for `assets` [raw]."""
-
-    sender: str
-    receiver: str
-    owner: str
-    assets: int
-    shares: int
-
-
-class RedeemRequest(NamedTuple):
-    """ERC-7540, the pool's: `shares` were added to a request."""
-
-    controller: str
-    owner: str
-    request_id: int
-    sender: str
-    shares: int
-
-
-class RequestKept(NamedTuple):
-    """A request as it stands; the pool's."""
-
-    controller: str
-    shares: int
-    worth: int
-    claimable_at: int
-
-
-class LossReported(NamedTuple):
-    """What an account could not pay, and all of them [WAD quote]; the pool's."""
-
-    account: str
-    loss: int
-    losses: int
-
-
-class Deleveraged(NamedTuple):
-    """A position closed for a broke pool, and what is left of it; the Backstop's."""
-
-    account: str
-    market: int
-    keeper: str
-    closed: int  # [WAD base]
-    size: int  # [WAD base]
-    equity: int  # [WAD quote] the pool's
-    maintenance: int  # [WAD quote] the pool's
-
-
-class SettlementDeclared(NamedTuple):
-    """Claims wait; the Backstop's."""
-
-    at: int  # [unix s]
-    equity: int  # [WAD quote] the pool's
-    certain_at: int  # [unix s] since when it is below zero for certain; 0: that is in doubt
-
-
-class SettlementCalledOff(NamedTuple):
-    """They do not wait any more; the Backstop's."""
-
-    equity: int  # [WAD quote] the pool's
-
-
-class SettlementBegun(NamedTuple):
-    """Markets are being settled, for good; the Backstop's."""
-
-    at: int  # [unix s]
-    equity: int  # [WAD quote] the pool's
-
-
-class ShareFixed(NamedTuple):
-    """What each claim is paid [WAD]; the Backstop's."""
-
-    share: int
-    claims: int  # [WAD quote]
-    custody: int  # [raw]
-
-
-class OperatorSet(NamedTuple):
-    """ERC-7540, the pool's."""
-
-    controller: str
-    operator: str
-    approved: bool
-
-
-# ================================================================== THE DEPLOYMENT
 
 
 class Settings(NamedTuple):
@@ -1185,6 +334,21 @@ class Lot(NamedTuple):
     def sold(self) -> Lot:
         """What is left of it: what it did not bring."""
         return self._replace(token=0, amount=0, elapsed=0, seen_at=0, live_until=0)
+
+
+def repaid(lot: Lot, paid: int, unit: int) -> tuple[Lot, int, int]:
+    """A lot once `paid` [raw] went to its dues: the fund's, then the pool's, to the unit above.
+
+    Returns:
+        The lot, to the fund [raw], to the pool [raw].
+    """
+    for_insurance = min(paid, ceil_div(lot.to_insurance, unit))
+    for_pool = min(paid - for_insurance, ceil_div(lot.to_pool, unit))
+    left = lot._replace(
+        to_insurance=max(lot.to_insurance - for_insurance * unit, 0),
+        to_pool=max(lot.to_pool - for_pool * unit, 0),
+    )
+    return left, for_insurance, for_pool
 
 
 class Sum(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plimsoll.formulas import DAY, MAX_UINT, PPM
 from plimsoll.fuzz.artifacts import Artifact, compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Chain, Contract
 from plimsoll.fuzz.coins import ether_coin
@@ -17,7 +18,7 @@ from plimsoll.fuzz.ops import free_coin
 from plimsoll.fuzz.properties import Mismatch
 from plimsoll.fuzz.run import step
 from plimsoll.fuzz.system import STRANGER, Setup, System, compiled, created_by
-from plimsoll.model import DAY, MAX_MARKETS, MAX_UINT, NOWHERE, PPM, Settings
+from plimsoll.model import MAX_MARKETS, NOWHERE, Settings
 from plimsoll.slots import WAD, CollateralTerms, CreditTerms, Terms
 
 SIGNER = b"\x11" * 32  # a private key that everybody knows

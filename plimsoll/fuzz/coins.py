@@ -10,18 +10,11 @@ from collections import deque
 from typing import Any
 
 from plimsoll import slots
+from plimsoll.formulas import DAY, LIVE, PPM
 from plimsoll.fuzz.numbers import log_uniform
 from plimsoll.fuzz.system import STRANGER, WALLETS, CoinSetup, Op, System
-from plimsoll.model import (
-    DAY,
-    LIVE,
-    NAV_MAX_AGE,
-    NOWHERE,
-    PPM,
-    Model,
-    check_collateral,
-    token_terms_of,
-)
+from plimsoll.model import NAV_MAX_AGE, NOWHERE, Model, token_terms_of
+from plimsoll.rules import check_collateral
 from plimsoll.slots import WAD, CollateralTerms
 
 # ------------------------------------------------------------------ deployments

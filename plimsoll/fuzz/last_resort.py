@@ -9,21 +9,19 @@ import random
 from collections import deque
 
 from plimsoll import slots
+from plimsoll.formulas import DAY, MAX_UINT, ceil_div
 from plimsoll.fuzz.system import STRANGER, WALLETS, Op, System
 from plimsoll.model import (
-    DAY,
     DECLARATION_LAPSE,
     DECLARED,
     DOUBT_DELAY,
     FIXED,
-    MAX_UINT,
     NOT_DECLARED,
     NOWHERE,
     PATIENCE,
     SETTLE_DELAY,
     SETTLING,
     Model,
-    ceil_div,
     terms_of,
 )
 from plimsoll.slots import WAD

@@ -12,34 +12,17 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from plimsoll.fuzz.artifacts import Artifact, compile_contract
-from plimsoll.fuzz.chain import new_chain
-from plimsoll.fuzz.ops import Generator, random_setup
-from plimsoll.fuzz.properties import Mismatch
-from plimsoll.fuzz.run import Report, play
-from plimsoll.fuzz.system import STRANGER, Op, Setup, System
-from plimsoll.model import (
+from plimsoll.events import BadDebt, FeePaid, Filled, Liquidated, LotOpened
+from plimsoll.formulas import (
     LIVE,
-    MAX_MARKETS,
-    MAX_TOKENS,
     MAX_UINT,
-    NOWHERE,
     PPM,
     PRICE_REASONS,
-    BadDebt,
-    FeePaid,
-    Filled,
-    Leg,
-    Liquidated,
-    LotOpened,
-    Market,
     Refused,
-    Sum,
     Value,
     accrue,
     ceil_div,
     equity,
-    exposed,
     fill_price,
     floor_div,
     health,
@@ -47,11 +30,26 @@ from plimsoll.model import (
     notional,
     only_reduces,
     opening_value,
-    terms_of,
-    token_terms_of,
     value,
     weight_now,
 )
+from plimsoll.fuzz.artifacts import Artifact, compile_contract
+from plimsoll.fuzz.chain import new_chain
+from plimsoll.fuzz.ops import Generator, random_setup
+from plimsoll.fuzz.properties import Mismatch
+from plimsoll.fuzz.run import Report, play
+from plimsoll.fuzz.system import STRANGER, Op, Setup, System
+from plimsoll.model import (
+    MAX_MARKETS,
+    NOWHERE,
+    Leg,
+    Market,
+    Sum,
+    exposed,
+    terms_of,
+    token_terms_of,
+)
+from plimsoll.rules import MAX_TOKENS
 from plimsoll.slots import LOT, OPEN, SETTLED, WAD
 
 LINE = 125 * 10**16  # [WAD] of a margin call

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plimsoll import slots
+from plimsoll.formulas import DAY, LIVE, MAX_UINT, PPM, Refused, ceil_div, fill_price
 from plimsoll.fuzz.coins import CoinDraws, random_coins
 from plimsoll.fuzz.last_resort import LastResortDraws
 from plimsoll.fuzz.numbers import log_uniform
@@ -20,25 +21,17 @@ from plimsoll.fuzz.system import MODES, STRANGER, WALLETS, MarketSetup, Op, Setu
 from plimsoll.model import (
     BETWEEN_FREEZES,
     CLAIM_WINDOW,
-    DAY,
     GRACE,
-    LIVE,
     MAX_BATCH,
     MAX_NOTICE,
-    MAX_UINT,
     MIN_NOTICE,
     NAV_MAX_AGE,
     NOWHERE,
-    PPM,
-    STEP,
     Model,
-    Refused,
-    ceil_div,
-    check_terms,
-    fill_price,
     terms_of,
     token_terms_of,
 )
+from plimsoll.rules import STEP, check_terms
 from plimsoll.slots import WAD, Terms
 
 TRADERS = ["alice", "alice.1", "alice.255", "bob", "mallory", "mallory.1", "mallory.2", "mallory.3"]

@@ -22,19 +22,16 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from plimsoll import slots
+from plimsoll.formulas import LIVE, MAX_UINT, Refused, equity
 from plimsoll.fuzz.chain import Outcome
 from plimsoll.fuzz.system import Op, System
 from plimsoll.model import (
     HAS_TOKENS,
-    LIVE,
-    MAX_UINT,
     NOWHERE,
     VIRTUAL_SHARES,
     Backing,
     Model,
-    Refused,
     Sum,
-    equity,
     terms_of,
 )
 from plimsoll.slots import WAD

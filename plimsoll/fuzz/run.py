@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plimsoll import slots
+from plimsoll.formulas import Refused
 from plimsoll.fuzz import erc4626
 from plimsoll.fuzz.chain import Chain, Contract, Outcome
 from plimsoll.fuzz.properties import Before, Books, Mismatch, Step, check_state, check_step
 from plimsoll.fuzz.system import Artifacts, Op, Setup, System
-from plimsoll.model import NOWHERE, Model, Refused, Request
+from plimsoll.model import NOWHERE, Model, Request
 from plimsoll.slots import WAD
 
 # Of the checks of the state, every so many compare every getter for every account.

@@ -28,23 +28,19 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
+from plimsoll.formulas import DAY, HOUR, PPM, ceil_div, notional
 from plimsoll.fuzz.chain import Outcome as Answer
 from plimsoll.fuzz.properties import Before, Books, Mismatch, Step, check_state, check_step
 from plimsoll.fuzz.run import compare_state, run_both
 from plimsoll.fuzz.system import STRANGER, Artifacts, Op, Setup, System, compiled
 from plimsoll.model import (
-    DAY,
     DECLARED,
     FIXED,
-    HOUR,
     NOT_DECLARED,
     NOWHERE,
-    PPM,
     SETTLE_DELAY,
     SETTLING,
     Leg,
-    ceil_div,
-    notional,
     terms_of,
 )
 from plimsoll.slots import WAD

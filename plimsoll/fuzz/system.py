@@ -16,6 +16,7 @@ from typing import Any
 import rlp
 from eth_utils.crypto import keccak
 
+from plimsoll.formulas import DAY, MAX_UINT, Refused
 from plimsoll.fuzz.artifacts import Artifact, compile_contract, from_contract_type
 from plimsoll.fuzz.chain import (
     TOO_LITTLE_GAS,
@@ -25,7 +26,7 @@ from plimsoll.fuzz.chain import (
     Outcome,
     new_chain,
 )
-from plimsoll.model import DAY, MAX_UINT, NOWHERE, Feed, Model, Refused, Sequencer, Settings
+from plimsoll.model import NOWHERE, Feed, Model, Sequencer, Settings
 from plimsoll.slots import WAD, CollateralTerms, CreditTerms, Terms
 from plimsoll.table import Table
 

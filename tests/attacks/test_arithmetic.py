@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import pytest
 
-from plimsoll import model, slots
+from plimsoll import formulas, slots
 from plimsoll.chain import address_of
 from plimsoll.fuzz.artifacts import CONTRACTS
 from plimsoll.table import Table, default_table, market
@@ -63,7 +63,7 @@ def test_119__sign_of_a_short_runs_into_the_next_number__each_keeps_its_own(venu
         # In the same block as the trade, no funding yet.
         leg = venue.view(venue.house, "leg", address_of(who), venue.system.market_id("ETH"))
         assert (int(leg.size), int(leg.skew)) == (to_wad(size), to_wad(size))
-        assert int(leg.basis) == model.cost_of(to_wad(size), to_wad(done.price), 0)
+        assert int(leg.basis) == formulas.cost_of(to_wad(size), to_wad(done.price), 0)
         state = client.words("ETH")
         assert (state.a.skew, state.a.last_price) == (to_wad(size), 3_000 * WAD)
         assert (state.a.lots, state.b.rate) == (0, 0)
@@ -196,7 +196,7 @@ def test_122__position_at_every_limit_of_width__is_exact_and_liquidates(venue_of
         for number in ids:
             leg = venue.view(house, "leg", address_of(who), number)
             terms = slots.unpack_terms(int(leg.t0), int(leg.t1), 0)
-            worth = model.value(
+            worth = formulas.value(
                 int(leg.size),
                 int(leg.basis),
                 int(leg.price),
@@ -206,7 +206,7 @@ def test_122__position_at_every_limit_of_width__is_exact_and_liquidates(venue_of
                 terms.reward,
             )
             equity, maintenance = equity + worth.pnl, maintenance + worth.required
-        expected = model.health(equity, maintenance)
+        expected = formulas.health(equity, maintenance)
         assert int(venue.view(house, "health", address_of(who))) == expected
     loser = next(
         who for who in (long, short) if int(venue.view(house, "health", address_of(who))) == 0
@@ -216,7 +216,7 @@ def test_122__position_at_every_limit_of_width__is_exact_and_liquidates(venue_of
     for number in ids:
         leg = venue.view(house, "leg", address_of(loser), number)
         scale = int(leg.t1) & (2**96 - 1)
-        fills.append(model.fill_price(int(leg.price), int(leg.skew), -int(leg.size), scale))
+        fills.append(formulas.fill_price(int(leg.price), int(leg.skew), -int(leg.size), scale))
     receipt = venue.send(house, "liquidate", address_of(loser), sender=venue.keeper)
     found = [int(e.args["price"]) for e in receipt.events if e.name == "Fill"]
     assert found == fills
@@ -283,7 +283,7 @@ def test_123__fee_in_another_unit_than_meant__is_the_share_of_the_notional_that_
             size = (spec.max_skew * part).quantize(WEI)
             before, fund = venue.wealth(who), venue.insurance()
             done = client.trade(spec.name, size, signer=who, slippage=None)
-            assert to_wad(done.fee) == model.taker_fee(
+            assert to_wad(done.fee) == formulas.taker_fee(
                 to_wad(size), to_wad(done.price), terms.taker_fee_ppm
             )
             assert done.fee == pytest.approx(size * done.price * terms.taker_fee_ppm / PPM)

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from plimsoll import model, slots
-from plimsoll.model import DAY, PPM
+from plimsoll import formulas, slots
+from plimsoll.formulas import DAY, PPM
 from plimsoll.slots import WAD
 
 relaxed = settings(
@@ -36,14 +36,14 @@ def integers(draw: Any, bits: int, signed: bool = False, zero: bool = True) -> i
 @relaxed
 @given(x=integers(256, signed=True), y=integers(255, zero=False))
 def test_floor_div__any_signed_quotient__is_pythons(modules, x, y):
-    assert modules.floor_div(x, y) == x // y == model.floor_div(x, y)
+    assert modules.floor_div(x, y) == x // y == formulas.floor_div(x, y)
 
 
 @relaxed
 @given(x=integers(255), y=integers(255, zero=False))
 def test_ceil_div__any_quotient__is_the_least_not_below(modules, x, y):
     quotient = modules.ceil_div(x, y)
-    assert quotient == model.ceil_div(x, y)
+    assert quotient == formulas.ceil_div(x, y)
     assert (quotient - 1) * y < x <= quotient * y
 
 
@@ -146,7 +146,7 @@ def test_follow__any_price__goes_no_further_than_an_hours_way(
 ):
     """PRC-3: by so much of itself an hour, for an hour at most; toward the oracle, never past it."""
     found = modules.follow(stable, cut, price, elapsed, speed_ppm)
-    assert found == model.follow(stable, cut, price, elapsed, speed_ppm)
+    assert found == formulas.follow(stable, cut, price, elapsed, speed_ppm)
     way = Fraction(stable * speed_ppm * min(elapsed, 3_600), 3_600 * PPM)
     assert stable - way <= found <= stable + cut + way
     assert min(stable, price) <= found <= max(stable + cut, price)
@@ -173,7 +173,7 @@ def test_fill_price__any_fill__is_the_curve_rounded_against_the_taker(
 ):
     skew, delta = data.draw(sides(scale)), data.draw(sides(scale, 1, zero=False))
     found = modules.fill_price(price, skew, delta, scale, extra_ppm)
-    assert found == model.fill_price(price, skew, delta, scale, extra_ppm)
+    assert found == formulas.fill_price(price, skew, delta, scale, extra_ppm)
     extra = Fraction(extra_ppm, PPM) * (1 if delta > 0 else -1)
     exact = max(price * (1 + Fraction(2 * skew + delta, 2 * scale) + extra), Fraction(0))
     assert 0 <= (found - exact) * (1 if delta > 0 else -1) < 1
@@ -188,10 +188,10 @@ def test_fill__split_in_two_at_one_price__costs_the_same(modules, data, price, s
     assume((first > 0) == (second > 0))
 
     def cost(before: int, delta: int) -> int:
-        at = model.fill_price(price, before, delta, scale)
+        at = formulas.fill_price(price, before, delta, scale)
         assert at == modules.fill_price(price, before, delta, scale, 0)
         owed = modules.cost_of(delta, at, index)
-        assert owed == model.cost_of(delta, at, index)
+        assert owed == formulas.cost_of(delta, at, index)
         return owed
 
     together = cost(skew, first + second)
@@ -217,8 +217,8 @@ def test_fill__round_trip_at_one_price__never_gains(modules, data, price, scale,
     assume(deltas[-1])
     size = basis = cash = to_pool = 0
     for delta in deltas:
-        at = model.fill_price(price, skew, delta, scale, extra_ppm)
-        done = model.fill(size, basis, delta, at, index)
+        at = formulas.fill_price(price, skew, delta, scale, extra_ppm)
+        done = formulas.fill(size, basis, delta, at, index)
         assert done == modules.fill(size, basis, delta, at, index)
         # What one gains the other loses, to the wei.
         assert done.realised - done.basis + basis == -done.cost
@@ -238,10 +238,10 @@ def test_fill__round_trip_at_one_price__never_gains(modules, data, price, scale,
     index=integers(95, signed=True),
 )
 def test_fill__any_position__matches_the_model(modules, size, basis, delta, price, index):
-    done = model.fill(size, basis, delta, price, index)
+    done = formulas.fill(size, basis, delta, price, index)
     assert modules.fill(size, basis, delta, price, index) == done
-    assert modules.only_reduces(size, delta) == model.only_reduces(size, delta)
-    assert model.only_reduces(size, delta) == (
+    assert modules.only_reduces(size, delta) == formulas.only_reduces(size, delta)
+    assert formulas.only_reduces(size, delta) == (
         abs(size + delta) < abs(size) and (size + delta) * size >= 0
     )
 
@@ -265,10 +265,10 @@ def test_value__any_leg__requirements_round_up_and_pnl_down(
     modules, size, basis, price, stable, index, skew, ratio, scale, reward
 ):
     """MGN-1, MGN-2 and PRC-4: the worse price for opening, the oracle's for maintenance."""
-    worth = model.value(size, basis, price, index, ratio, scale, reward)
+    worth = formulas.value(size, basis, price, index, ratio, scale, reward)
     assert modules.value(size, basis, price, index, ratio, scale, reward) == worth
     rest = skew, ratio, scale, reward
-    opening = model.opening_value(size, worth.pnl, price, stable, *rest)
+    opening = formulas.opening_value(size, worth.pnl, price, stable, *rest)
     assert modules.opening_value(size, worth.pnl, price, stable, *rest) == opening
     low, high = min(price, stable), max(price, stable)
     for found, at, valued, depth in (
@@ -282,11 +282,11 @@ def test_value__any_leg__requirements_round_up_and_pnl_down(
         assert 0 <= found.required - reward - exact < 1 + share
     assert opening.pnl <= worth.pnl
     assert opening.required >= worth.required >= reward
-    assert model.opening_value(size, worth.pnl, price, price, *rest).pnl == worth.pnl
+    assert formulas.opening_value(size, worth.pnl, price, price, *rest).pnl == worth.pnl
     bigger = size + (1 if size >= 0 else -1)
-    grown = model.value(bigger, basis, price, index, ratio, scale, reward)
+    grown = formulas.value(bigger, basis, price, index, ratio, scale, reward)
     assert grown.required >= worth.required
-    grown = model.opening_value(bigger, worth.pnl, price, stable, *rest)
+    grown = formulas.opening_value(bigger, worth.pnl, price, stable, *rest)
     assert grown.required >= opening.required
 
 
@@ -298,13 +298,13 @@ def test_value__any_leg__requirements_round_up_and_pnl_down(
     requirement=integers(125),
 )
 def test_equity__any_account__profit_counts_by_its_weight(modules, cash, pnl, weight, requirement):
-    equity = model.equity(cash, pnl, weight)
+    equity = formulas.equity(cash, pnl, weight)
     assert modules.equity(cash, pnl, weight) == equity
     assert equity <= cash + pnl or pnl < 0 or weight == PPM
     exact = cash + (Fraction(pnl * weight, PPM) if pnl > 0 else pnl)
     assert 0 <= exact - equity < 1
 
-    health = model.health(equity, requirement)
+    health = formulas.health(equity, requirement)
     assert modules.health(equity, requirement) == health
     assert (health < WAD) == (equity < requirement)
 
@@ -317,7 +317,7 @@ def test_equity__any_account__profit_counts_by_its_weight(modules, cash, pnl, we
     mm_after=integers(118),
 )
 def test_no_worse__any_pair__compares_health_exactly(modules, before, mm_before, after, mm_after):
-    found = model.no_worse(before, mm_before, after, mm_after)
+    found = formulas.no_worse(before, mm_before, after, mm_after)
     assert modules.no_worse(before, mm_before, after, mm_after) == found
     if mm_before and mm_after:
         rises = Fraction(after, mm_after) >= Fraction(before, mm_before)
@@ -340,14 +340,14 @@ def test_split__any_bill__takes_what_is_there_and_keeps_the_systems_part(
     modules, amount, fee_ppm, closing_ppm, rewards, left, share_ppm
 ):
     one_flat, legs = rewards
-    bill = model.Bill(amount, amount * fee_ppm, amount * closing_ppm, one_flat * legs, one_flat)
-    done = model.split(bill, left, share_ppm)
+    bill = formulas.Bill(amount, amount * fee_ppm, amount * closing_ppm, one_flat * legs, one_flat)
+    done = formulas.split(bill, left, share_ppm)
     assert modules.split(astuple(bill), left, share_ppm) == done
 
     has = max(left, 0)
-    dearest = model.ceil_div(5 * bill.closing_ppm, 4 * PPM)
+    dearest = formulas.ceil_div(5 * bill.closing_ppm, 4 * PPM)
     assert done.charged <= has
-    assert done.charged <= bill.flat + model.ceil_div(bill.fee_ppm, PPM)
+    assert done.charged <= bill.flat + formulas.ceil_div(bill.fee_ppm, PPM)
     assert 0 <= done.reward <= done.charged
     assert done.shortfall <= min(one_flat, amount // 100)
     # LIQ-6: where the rules of listing hold, an owner who liquidates himself keeps no more than
@@ -379,7 +379,7 @@ def test_accrue__any_market__matches_the_model(
     skew = data.draw(sides(scale, 1))
     max_price = data.draw(integers(96, zero=False))
     args = index, rate, skew, scale, velocity, max_rate, max_price, price, elapsed
-    found = model.accrue(*args)
+    found = formulas.accrue(*args)
     assert modules.accrue(*args) == found
     assert abs(found[1]) <= max_rate * 10**12
     assert abs(found[0]) <= max(min(64 * max_price, 2**95), abs(index))
@@ -430,7 +430,7 @@ def test_accrue__poked_often_or_once__agrees_to_a_millionth(
     once, rate_once = modules.accrue(0, rate, *rest, sum(pokes))
     index, poked_rate = 0, rate
     for elapsed in pokes:
-        index, poked_rate = model.accrue(index, poked_rate, *rest, elapsed)
+        index, poked_rate = formulas.accrue(index, poked_rate, *rest, elapsed)
     assert abs(poked_rate - rate_once) <= len(pokes)
     # To a millionth of what was paid and received on the way, and a wei a poke.
     clamped = max(-max_rate, min(rate_ppm, max_rate)) * 10**12
@@ -445,7 +445,7 @@ def test_accrue__poked_each_second_or_once_a_day__agrees_to_a_millionth(modules)
     once, rate_once = modules.accrue(0, 0, *rest, DAY)
     index = rate = 0
     for _ in range(DAY):
-        index, rate = model.accrue(index, rate, *rest, 1)
+        index, rate = formulas.accrue(index, rate, *rest, 1)
     assert rate == rate_once == 20_000 * 10**12
     assert abs(index - once) * 10**6 <= once
 
@@ -464,14 +464,14 @@ TERMS = st.builds(
     liquidation_fee_ppm=st.just(0),
     order=st.just((0,) * 16),
 )
-INDICES = st.integers(WAD, model.MAX_INDEX)
+INDICES = st.integers(WAD, formulas.MAX_INDEX)
 
 
 @relaxed
 @given(terms=TERMS, total=integers(128))
 def test_rate__any_terms__is_the_kinked_curve_rounded_down(modules, terms, total):
     rate = modules.rate_ppm(slots.pack_credit(terms)[0], total)
-    assert rate == model.interest_rate(terms, total)
+    assert rate == formulas.interest_rate(terms, total)
     used = Fraction(min(total, terms.debt_cap), terms.debt_cap) if terms.debt_cap else Fraction(1)
     kink = Fraction(terms.kink_ppm, PPM)
     exact = min(used, kink) * terms.low_slope_ppm + max(used - kink, 0) * terms.high_slope_ppm
@@ -482,18 +482,18 @@ def test_rate__any_terms__is_the_kinked_curve_rounded_down(modules, terms, total
 @given(index=INDICES, rate=st.integers(0, 10**7 * WAD), elapsed=integers(40))
 def test_grown__any_time__rounds_up_and_stops_at_its_width(modules, index, rate, elapsed):
     grown = modules.grown(index, rate, elapsed)
-    assert grown == model.grown_index(index, rate, elapsed)
-    exact = index * (1 + Fraction(rate * elapsed, WAD * PPM * model.YEAR))
-    assert grown == model.MAX_INDEX or exact <= grown < exact + 1
-    assert index <= grown <= model.MAX_INDEX
+    assert grown == formulas.grown_index(index, rate, elapsed)
+    exact = index * (1 + Fraction(rate * elapsed, WAD * PPM * formulas.YEAR))
+    assert grown == formulas.MAX_INDEX or exact <= grown < exact + 1
+    assert index <= grown <= formulas.MAX_INDEX
 
 
 @relaxed
 @given(debt=integers(128), then=INDICES, more=integers(88))
 def test_owed__any_debt__rounds_up_and_is_nothing_at_once(modules, debt, then, more):
-    now = min(then + more, model.MAX_INDEX)
+    now = min(then + more, formulas.MAX_INDEX)
     interest = modules.owed(debt, then, now)
-    assert interest == model.interest_on(debt, then, now)
+    assert interest == formulas.interest_on(debt, then, now)
     exact = Fraction(debt * (now - then), then)
     assert exact <= interest < exact + 1
     assert modules.owed(debt, then, then) == 0
@@ -503,7 +503,7 @@ def test_owed__any_debt__rounds_up_and_is_nothing_at_once(modules, debt, then, m
 @given(debt=integers(128), index=st.one_of(st.just(0), INDICES))
 def test_scaled__any_debt__rounds_down_and_is_nothing_without_an_index(modules, debt, index):
     scaled = modules.scaled(debt, index)
-    assert scaled == model.scaled(debt, index)
+    assert scaled == formulas.scaled(debt, index)
     assert scaled * index <= debt * WAD
     assert index == 0 or (scaled + 1) * index > debt * WAD
 
@@ -514,7 +514,7 @@ def test_unposted__any_debts__is_what_they_grew_by_rounded_up_and_never_below_ze
     modules, scaled, now, total
 ):
     due = modules.unposted(scaled, now, total)
-    assert due == model.unposted(scaled, now, total)
+    assert due == formulas.unposted(scaled, now, total)
     assert (due + total) * WAD >= scaled * now
     assert due == 0 or (due + total - 1) * WAD < scaled * now
 
@@ -523,18 +523,18 @@ def test_unposted__any_debts__is_what_they_grew_by_rounded_up_and_never_below_ze
 @given(
     weight=st.integers(0, PPM),
     before=st.integers(0, PPM),
-    settle_in=st.one_of(st.integers(0, 2**31), st.integers(0, model.RAMP)),
+    settle_in=st.one_of(st.integers(0, 2**31), st.integers(0, formulas.RAMP)),
 )
 def test_weight_now__any_ramp__is_on_its_line_and_between_its_ends(
     modules, weight, before, settle_in
 ):
-    left = min(settle_in, model.RAMP)  # no ramp is longer
+    left = min(settle_in, formulas.RAMP)  # no ramp is longer
     now = modules.contract.chain.now
     word = (now + left) << 96 | before << 193
     at = modules.weight_now(weight << 192, word, 192, 193)
-    assert at == model.weight_now(weight, before, now + left, now)
+    assert at == formulas.weight_now(weight, before, now + left, now)
     top = max(weight, before)
     assert weight <= at <= top
-    assert at == weight + (top - weight) * left // model.RAMP
+    assert at == weight + (top - weight) * left // formulas.RAMP
     past = modules.weight_now(weight << 192, (now - left) << 96 | before << 193, 192, 193)
     assert past == weight

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from plimsoll import model, slots
-from plimsoll.model import DAY
+from plimsoll import formulas, slots
+from plimsoll.formulas import DAY
 from plimsoll.slots import WAD
 
 
@@ -39,7 +39,7 @@ def test_fill_price__published_vectors__match_to_the_digit(
     modules, price, skew, delta, scale, expected
 ):
     args = wad(price), wad(skew), wad(delta), wad(scale), 0
-    assert model.fill_price(*args) == wad(expected)
+    assert formulas.fill_price(*args) == wad(expected)
     assert modules.fill_price(*args) == wad(expected)
 
 
@@ -59,7 +59,7 @@ FUNDING = [
 
 @pytest.mark.parametrize("side", ["model", "contract"])
 def test_accrue__published_funding_table__matches_to_the_digit(modules, side):
-    accrue = model.accrue if side == "model" else modules.accrue
+    accrue = formulas.accrue if side == "model" else modules.accrue
     index = rate = skew = 0
     for days, order, skew_after, rate_then, paid in FUNDING:
         elapsed = int(Decimal(days) * DAY)
@@ -85,15 +85,15 @@ def test_accrue__published_funding_table__matches_to_the_digit(modules, side):
 
 def pnl(modules, side, size, basis, price, index):
     args = size, basis, price, index, 10_000, FUNDING_SCALE, 0
-    return (model.value if side == "model" else modules.value)(*args)[0]
+    return (formulas.value if side == "model" else modules.value)(*args)[0]
 
 
 @pytest.mark.parametrize("side", ["model", "contract"])
 def test_value__debt_against_a_falling_coin__leverage_is_29(modules, side):
     # 28,000 of debt (14 ETH at 2,000) against 1 BTC that falls from 30,000 to 29,000.
-    value = model.value if side == "model" else modules.value
-    notional = model.notional if side == "model" else modules.notional
-    equity = model.equity if side == "model" else modules.equity
+    value = formulas.value if side == "model" else modules.value
+    notional = formulas.notional if side == "model" else modules.notional
+    equity = formulas.equity if side == "model" else modules.equity
     size, cash = wad("1"), wad("2000")
     leverages = []
     for price in (wad("30000"), wad("29000")):
@@ -118,6 +118,6 @@ def test_interest__published_vectors__match_to_the_digit(modules, utilisation, r
         debt_cap=wad("1000"), kink_ppm=750_000, low_slope_ppm=30_000, high_slope_ppm=1_000_000
     )
     debt, wanted = wad("1000") * wad(utilisation) // WAD, wad(rate) * 10**6
-    assert model.interest_rate(terms, debt) == wanted
+    assert formulas.interest_rate(terms, debt) == wanted
     assert modules.rate_ppm(slots.pack_credit(terms)[0], debt) == wanted
-    assert modules.grown(WAD, wanted, model.YEAR) == WAD + wad(rate)
+    assert modules.grown(WAD, wanted, formulas.YEAR) == WAD + wad(rate)

@@ -89,7 +89,7 @@ def planted(edit: Edit) -> tuple[Any, str, Any]:
     whose = getattr(model, owner[0]) if owner else model
     source = textwrap.dedent(inspect.getsource(getattr(whose, name)))
     made: dict[str, Any] = {}
-    exec(edited(source, edit), vars(model), made)
+    exec(edited(source, edit), vars(inspect.getmodule(getattr(whose, name))), made)
     return whose, name, made[name]
 
 

@@ -20,15 +20,7 @@ from eth_abi import decode
 from eth_utils import to_canonical_address, to_checksum_address
 
 from plimsoll import slots
-from plimsoll.model import (  # noqa: F401
-    BAD_TIME,
-    FAILED,
-    LIVE,
-    NOT_POSITIVE,
-    OUT_OF_BOUNDS,
-    STALE,
-    Settings,
-)
+from plimsoll.model import Settings
 from tests.utils import exact
 
 WAD = 10**18

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from plimsoll.model import Refused
+from plimsoll.formulas import Refused
 from plimsoll.slots import WAD
 from tests.utils.backed import MAX, PLAIN, PPM, PRICE, Backed, coin, named
 

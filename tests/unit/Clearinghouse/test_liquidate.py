@@ -4,10 +4,11 @@ import ape
 import pytest
 
 from plimsoll import slots
+from plimsoll.formulas import STALE
 from tests.utils import exact
 from tests.utils.bytecode import cold_reads, deploy_runtime, returning, reverting, words
 from tests.utils.events import event, events, named
-from tests.utils.system import DAY, MAX_UINT, STALE, ZERO, System, wad
+from tests.utils.system import DAY, MAX_UINT, ZERO, System, wad
 
 POOL = wad(10_000_000)
 FUND = wad(1_000)

@@ -11,9 +11,10 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from plimsoll import slots
+from plimsoll.formulas import FAILED, STALE
 from plimsoll.fuzz.artifacts import compile_contract
 from plimsoll.fuzz.chain import CHAIN_ID, Contract
-from plimsoll.model import FAILED, STALE, Settings
+from plimsoll.model import Settings
 from plimsoll.slots import WAD
 from tests.utils.backed import DAY, MAX, PPM, Backed, coin, named, names
 

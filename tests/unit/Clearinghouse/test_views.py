@@ -4,19 +4,9 @@ import ape
 import pytest
 
 from plimsoll import slots
+from plimsoll.formulas import BAD_TIME, FAILED, LIVE, NOT_POSITIVE, OUT_OF_BOUNDS, STALE
 from tests.utils import exact
-from tests.utils.system import (
-    BAD_TIME,
-    DAY,
-    FAILED,
-    LIVE,
-    MAX_UINT,
-    NOT_POSITIVE,
-    OUT_OF_BOUNDS,
-    STALE,
-    ZERO,
-    wad,
-)
+from tests.utils.system import DAY, MAX_UINT, ZERO, wad
 
 
 def test_settings__are_what_was_deployed(system, house):

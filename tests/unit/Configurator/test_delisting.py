@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from plimsoll import slots
+from plimsoll.formulas import FAILED, MAX_UINT
 from plimsoll.fuzz.system import System
-from plimsoll.model import FAILED, MAX_UINT, NOWHERE
+from plimsoll.model import NOWHERE
 from plimsoll.slots import WAD
 from tests.utils.governed import (
     BASE,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from plimsoll import slots
+from plimsoll.formulas import MAX_UINT
 from plimsoll.fuzz.system import System
-from plimsoll.model import MAX_UINT
 from plimsoll.slots import WAD
 from tests.utils.backed import CREDIT, Backed, coin
 from tests.utils.governed import (

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from plimsoll.formulas import MAX_UINT, Refused, ceil_div
 from plimsoll.fuzz.system import System
-from plimsoll.model import MAX_UINT, Refused, ceil_div, check_terms
+from plimsoll.rules import check_terms
 from plimsoll.slots import WAD
 from tests.utils.governed import (
     BASE,

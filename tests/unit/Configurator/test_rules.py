@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from plimsoll.formulas import LIVE, MAX_UINT
 from plimsoll.fuzz.artifacts import Artifact, compile_with_vyper
 from plimsoll.fuzz.chain import Outcome
 from plimsoll.fuzz.system import MarketSetup, Setup, System, compiled
-from plimsoll.model import LIVE, MAX_UINT
 from plimsoll.slots import WAD
 from tests.utils.governed import BASE, PRICE
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plimsoll.model import BAD_TIME, FAILED, LIVE, NOT_POSITIVE, OUT_OF_BOUNDS, STALE
+from plimsoll.formulas import BAD_TIME, FAILED, LIVE, NOT_POSITIVE, OUT_OF_BOUNDS, STALE
 
 WAD = 10**18
 MAX_UINT = 2**256 - 1

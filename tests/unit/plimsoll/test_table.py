@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from plimsoll.errors import TableError
+from plimsoll.formulas import Refused
 from plimsoll.fuzz.system import Setup
-from plimsoll.model import NOWHERE, Refused, check_collateral, check_credit
+from plimsoll.model import NOWHERE
+from plimsoll.rules import check_collateral, check_credit
 from plimsoll.slots import (
     pack_collateral,
     pack_credit,
