@@ -77,7 +77,7 @@ struct Pool:  # the pool's account, valued
     equity: int256  # [WAD quote] with interest that is due, and what lots owe it, as far as live ones bring it
     maintenance: uint256  # [WAD quote]
     at_stake: int256  # [WAD quote] its notional in markets that have neither a live price nor a settled one
-    unsure: int256  # [WAD quote] that, and what dead lots may yet bring it
+    unsure: int256  # [WAD quote] that, and what dead lots, and some for others, may yet bring it
 
 
 struct Standing:  # a trader's account, valued
@@ -300,10 +300,10 @@ def fix() -> uint256:
     # What they bring the insurance fund later would stay there.
     owed: uint256 = staticcall ICollateralAuction(s.auction).owed_to_pool()
     by_live: uint256 = 0
-    by_dead: uint256 = 0
+    by_others: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
-    by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
+    by_live, by_others, live, dead = staticcall ICollateralAuction(s.auction).worth()
     wait: uint256 = 0
     if owed != 0 or live != 0:
         wait = PATIENCE
@@ -596,16 +596,16 @@ def _pool() -> Pool:
     s: IClearinghouse.Settings = staticcall CLEARINGHOUSE.settings()
     count: uint256 = staticcall IConfigurator(s.configurator).market_count()
     by_live: uint256 = 0
-    by_dead: uint256 = 0
+    by_others: uint256 = 0
     live: uint256 = 0
     dead: uint256 = 0
-    by_live, by_dead, live, dead = staticcall ICollateralAuction(s.auction).worth()
+    by_live, by_others, live, dead = staticcall ICollateralAuction(s.auction).worth()
     due: uint256 = self._unposted(self._credit())
     pool: Pool = Pool(
         equity=self._cash(s.pool) + convert(by_live + due, int256),
         maintenance=0,
         at_stake=0,
-        unsure=convert(by_dead, int256),
+        unsure=convert(by_others, int256),
     )
     for id: uint256 in range(markets.MAX_MARKETS):
         if id == count:

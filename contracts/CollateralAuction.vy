@@ -66,7 +66,8 @@ struct Owing:  # open lots of a token that owe the pool, together
 lot_count: public(uint256)  # ids are 0 .. lot_count - 1
 owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it, and of what is awaited
 _owing: HashMap[uint256, Owing]  # by token, twice: those that owe the insurance fund more apart
-_awaited: HashMap[uint256, uint256]  # [WAD quote] by row: what lots for sale may still bring the pool for sold ones
+_awaited: HashMap[uint256, uint256]  # [WAD quote] by row: what lots for sale may bring the pool beyond their own dues, for others for sale [128..255] | for sold ones [0..127]
+_crossing: uint256  # [WAD quote] the sum of what is awaited for others for sale
 _lots: HashMap[uint256, Words]
 _opened: transient(uint256)  # the row of the lot that was opened last, in this transaction
 
@@ -168,10 +169,14 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
         for_insurance = unsafe_add(for_insurance, surplus)
         surplus = 0
     else:
-        more: uint256[2] = self._answer(lot, words.row, surplus)
+        more: uint256[3] = self._answer(lot, words.row, surplus)
         for_insurance = unsafe_add(for_insurance, more[0])
         for_pool = unsafe_add(for_pool, more[1])
         surplus = unsafe_sub(unsafe_sub(surplus, more[0]), more[1])
+        falls: uint256[2] = [max_value(uint256), max_value(uint256)]
+        if left != 0:
+            falls = [(more[1] - more[2]) * UNIT, more[2] * UNIT]
+        self._await(words.row, falls)
 
     self._collect(cost)
     if surplus != 0:
@@ -208,8 +213,10 @@ def tick(lot: uint256) -> uint256:
     clock: uint256[3] = empty(uint256[3])
     price, clock = self._look(sale, staticcall CLEARINGHOUSE.token_words(token))
     self._lots[lot].sale = self._pack(sale & slots.MASK_128, token, clock[0], clock[1], clock[2])
-    if self._lots[lot].row != 0:
-        self._await(self._lots[lot].row, 0)
+    row: uint256 = self._lots[lot].row
+    calm: bool = staticcall CLEARINGHOUSE.is_calm()  # a freeze may be about the very price
+    if row != 0 and calm:
+        self._await(row, empty(uint256[2]))
     return clock[0]
 
 
@@ -217,8 +224,9 @@ def tick(lot: uint256) -> uint256:
 def write_off(lot: uint256) -> uint256:
     """
     @notice Forget what a lot still owes the pool, if its feed is dead and has not been seen live for a month: those
-            who enter the pool would pay for it for ever. The lot stays for sale, should its feed return: what was due
-            to the pool is then the insurance fund's, not his whose debt it was.
+            who enter the pool would pay for it for ever. One of a bankrupt's goes with all of its seizure, once that is so
+            for each that is for sale: any other may still repay it. The lots stay for sale, should their feeds return:
+            what was due to the pool is then the insurance fund's, not his whose debt it was.
     @param lot [id]
     @return [WAD quote] what the pool bears
     @custom:access anyone
@@ -231,24 +239,26 @@ def write_off(lot: uint256) -> uint256:
     if not self._is_gone(sale):
         fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
     row: uint256 = self._lots[lot].row
-    last: bool = row != 0  # of its seizure: what is awaited for sold ones is gone with it
-    for step: uint256 in range(MAX_TOKENS):
-        id: uint256 = (row >> 160) + step
-        if not last or self._lots[id].row != row:
-            break
-        other: uint256 = self._lots[id].sale
-        if id != lot and other != 0:
-            last = self._is_gone(other)
-    from_pool: uint256 = self._forget(lot)
-    if last:
+    from_pool: uint256 = 0
+    if row == 0:
+        from_pool = self._forget(lot)
+    else:
         for step: uint256 in range(MAX_TOKENS):
             id: uint256 = (row >> 160) + step
             if self._lots[id].row != row:
                 break
-            if self._lots[id].sale == 0:
-                forgotten: uint256 = self._forget(id)
-                from_pool += forgotten
-        self._await(row, max_value(uint256))
+            other: uint256 = self._lots[id].sale
+            if other != 0:
+                gone: bool = self._is_gone(other)
+                if not gone:
+                    fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
+        for step: uint256 in range(MAX_TOKENS):
+            id: uint256 = (row >> 160) + step
+            if self._lots[id].row != row:
+                break
+            forgotten: uint256 = self._forget(id)
+            from_pool += forgotten
+        self._await(row, [max_value(uint256), max_value(uint256)])
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=from_pool)
     return from_pool
 
@@ -271,21 +281,24 @@ def clearinghouse() -> address:
 @view
 def worth() -> (uint256, uint256, uint256, uint256):
     """
-    @notice What lots bring at the least, dead ones at their last good prices: the pool, from live ones and from dead ones,
-            once the insurance fund has its part of the same lots; and anybody.
+    @notice What lots bring at the least, dead ones at their last good prices: the pool, once the insurance fund has its part
+            of the same lots, from live ones, and from dead ones with what is awaited; and anybody.
     @dev All lots of a token together, but those that owe the fund more apart: where they have fallen so far that they do not
          bring its part, others would make it up.
-    @return pool by live [WAD quote], pool by dead [WAD quote], live [WAD quote], dead [WAD quote]
+    @return pool by live [WAD quote], pool by others [WAD quote], live [WAD quote], dead [WAD quote]
     @custom:access anyone
     @custom:spec LIQ-7, LIQ-9, LPV-2
     """
-    by_live: uint256 = 0
-    by_dead: uint256 = 0
-    live: uint256 = 0
-    dead: uint256 = 0
     tokens: uint256 = 0
     interest: uint256 = 0
     tokens, interest = staticcall CLEARINGHOUSE.backing(self)
+    if tokens == 0:
+        return (0, 0, 0, 0)
+    owed: uint256 = self.owed_to_pool
+    by_live: uint256 = 0
+    by_others: uint256 = owed + self._crossing  # less what lots for sale owe: all that is awaited
+    live: uint256 = 0
+    dead: uint256 = 0
     for id: uint256 in range(MAX_TOKENS):
         if (tokens >> id) & 1 != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, id)
@@ -294,13 +307,14 @@ def worth() -> (uint256, uint256, uint256, uint256):
                 owing: Owing = self._owing[2 * id + most]
                 brings: uint256 = held.credit * owing.amount // held.own
                 pool += min(owing.dues >> 128, brings - min(brings, owing.dues & slots.MASK_128))
+                by_others -= owing.dues >> 128
             if held.status == prices.LIVE:
                 live += held.credit
                 by_live += pool
             else:
                 dead += held.credit
-                by_dead += pool
-    return (by_live, by_dead, live, dead)
+                by_others += pool
+    return (by_live, min(by_others, owed - by_live), live, dead)
 
 
 @external
@@ -402,15 +416,15 @@ def _repay(dues: uint256, paid: uint256) -> (uint256, uint256, uint256):
 
 
 @internal
-def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[2]:
+def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[3]:
     """
     @notice Let the lots of one bankrupt's seizure answer for one debt, whatever he put in front and whichever is sold
             first: what `lot` brought beyond its own dues repays what is left of the others', sold ones too, in their order.
     @dev No lot takes over what another owes: it would be the fund's before the pool's own, and at another token's price.
     @param surplus [raw]
-    @return (to the insurance fund [raw], to the pool [raw])
+    @return (to the insurance fund [raw], to the pool [raw], of that for sold lots [raw])
     """
-    repaid: uint256[2] = empty(uint256[2])
+    repaid: uint256[3] = empty(uint256[3])
     for step: uint256 in range(MAX_TOKENS):
         id: uint256 = (row >> 160) + step
         if surplus == 0 or self._lots[id].row != row:
@@ -422,19 +436,20 @@ def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[2]:
         if for_insurance + for_pool != 0 and id != lot:
             repaid[0] += for_insurance
             repaid[1] += for_pool
+            if self._lots[id].sale == 0:
+                repaid[2] += for_pool
             self._change(id, dues)
-    self._await(row, repaid[1] * UNIT if self._lots[lot].sale != 0 else max_value(uint256))
     return repaid
 
 
 @internal
-def _await(row: uint256, falls: uint256):
+def _await(row: uint256, falls: uint256[2]):
     """
-    @notice What sold lots of a seizure still owe the pool, as far as those for sale may bring it beyond their own dues, at
-            their last known prices and in the order in which a surplus repays.
-    @dev While no lot is gone it falls by what is repaid alone: with a price that is low for a block whoever enters the pool
-         would pay too little.
-    @param falls [WAD quote] by how much at most
+    @notice What lots of a seizure that are for sale may bring the pool beyond their own dues, at their last known prices and
+            in the order in which a surplus repays: for others for sale that are not worth theirs, and for sold ones.
+    @dev While no lot is gone neither falls by more than what is repaid: with a price that is low for a block whoever enters
+         the pool would pay too little.
+    @param falls [WAD quote] by how much at most, likewise
     """
     brings: uint256[MAX_TOKENS] = empty(uint256[MAX_TOKENS])  # nothing, of one that is sold
     spare: uint256 = 0
@@ -445,9 +460,9 @@ def _await(row: uint256, falls: uint256):
         amount: uint256 = words.sale & slots.MASK_128
         if amount != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, (words.sale >> 128) & 255)
-            brings[step] = held.credit * amount // held.own
+            brings[step] = amount * held.unit * held.price // WAD
             spare += brings[step] - min(brings[step], (words.dues & slots.MASK_128) + (words.dues >> 128))
-    due: uint256 = 0
+    due: uint256[2] = empty(uint256[2])  # for others for sale, for sold ones
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
         if words.row != row or spare == 0:
@@ -459,13 +474,18 @@ def _await(row: uint256, falls: uint256):
         to_pool: uint256 = words.dues >> 128
         to_pool = min(spare, to_pool - min(brings[step] - covered, to_pool))
         spare -= to_pool
-        if words.sale == 0:
-            due += to_pool
-    was: uint256 = self._awaited[row]
-    due = max(due, was - min(was, falls))  # never more than they lack: each reckoning began with no more
-    if due != was:
-        self._awaited[row] = due
-        self.owed_to_pool = self.owed_to_pool + due - was
+        if words.sale != 0:
+            due[0] += to_pool
+        else:
+            due[1] += to_pool
+    crossing: uint256 = self._awaited[row] >> 128
+    awaited: uint256 = self._awaited[row] & slots.MASK_128
+    due[0] = max(due[0], crossing - min(crossing, falls[0]))
+    due[1] = max(due[1], awaited - min(awaited, falls[1]))  # never more than they lack: each reckoning began with no more
+    if due[0] != crossing or due[1] != awaited:
+        self._awaited[row] = (due[0] << 128) | due[1]
+        self._crossing = self._crossing + due[0] - crossing
+        self.owed_to_pool = self.owed_to_pool + due[1] - awaited
 
 
 @internal

@@ -146,6 +146,7 @@ MAX_CUSTODY = 2**100  # [WAD quote]
 WRITE_OFF_AFTER = 30 * DAY  # [s] since a lot's feed was seen live
 HAS_TOKENS = 1  # a header's flag
 NAV_MAX_AGE = DAY  # [s]
+ALL_OF_IT = (MAX_UINT, MAX_UINT)
 VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
 NEAR_MARGIN = 2  # times its maintenance: with less the pool is near a deleveraging
 CLAIM_WINDOW = 2 * DAY  # [s]
@@ -218,7 +219,7 @@ class LotsWorth(NamedTuple):
     """What lots bring at the least; ``ICollateralAuction.worth`` [WAD quote]."""
 
     by_live: int  # the pool, from live ones
-    by_dead: int  # the pool, from dead ones
+    by_others: int  # the pool, from dead ones, and from any beyond their own dues
     live: int  # anybody
     dead: int
 
@@ -519,7 +520,8 @@ class Model:
     collateral: list[CollateralTerms] = field(default_factory=list)  # the Configurator's
     decimals: dict[str, int] = field(default_factory=dict)  # of the tokens that exist
     lots: list[Lot] = field(default_factory=list)  # of the auction
-    awaited: dict[int, int] = field(default_factory=dict)  # [WAD quote] by a seizure's first lot
+    # By a seizure's first lot: of others for sale, of sold ones [WAD quote].
+    awaited: dict[int, tuple[int, int]] = field(default_factory=dict)
     supply: int = 0  # [shares] of the pool
     shares: dict[str, int] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)  # by controller
@@ -1539,7 +1541,7 @@ class Model:
         plan = plan._replace(equity=pool_equity, maintenance=asked, maintenance_after=asked)
         if pool_equity >= asked:
             return refused("backstop: pool is healthy")
-        in_doubt = self._at_stake() + self.worth_of_lots().by_dead
+        in_doubt = self._at_stake() + self.worth_of_lots().by_others
         if pool_equity + in_doubt >= asked:
             return refused("backstop: a price is not live")
         own_equity, own_asked, _ = self._standing(account)
@@ -1627,11 +1629,11 @@ class Model:
         """The pool's equity, less what reported accounts cannot pay: between two others (LIQ-11).
 
         The least: its positions at dead prices are lost. The most: they are won, dead lots bring
-        what they owe it, and no report is true [WAD quote].
+        what they owe it, others what those lack, and no report is true [WAD quote].
         """
         equity, at_stake = self.pool_margin()[0], self._at_stake()
         worth = equity - self.doubtful()
-        return worth - at_stake, worth, equity + at_stake + self.worth_of_lots().by_dead
+        return worth - at_stake, worth, equity + at_stake + self.worth_of_lots().by_others
 
     def _at_stake(self) -> int:
         """The pool's notional in markets with neither a live nor a settled price [WAD quote]."""
@@ -1729,7 +1731,8 @@ class Model:
         The pool: all lots of a token together, but those that owe the fund more apart; the fund has
         its part of the same lots first.
         """
-        total = LotsWorth(0, 0, 0, 0)
+        by_live, live, dead = 0, 0, 0
+        by_others = sum(sum(of_row) for of_row in self.awaited.values())
         owing = [lot for lot in self.lots if lot.amount and lot.to_pool]
         for id in _bits(self._token_bits(self.settings.auction)):
             held = self.holding(self.settings.auction, id)
@@ -1743,9 +1746,11 @@ class Model:
                 brings = floor_div(held.credit * sum(lot.amount for lot in lots), held.own)
                 rest = max(brings - sum(lot.to_insurance for lot in lots), 0)
                 pool += min(rest, sum(lot.to_pool for lot in lots))
-            here = (pool, 0, held.credit, 0) if held.status == LIVE else (0, pool, 0, held.credit)
-            total = LotsWorth(*(a + b for a, b in zip(total, here, strict=True)))
-        return total
+            if held.status == LIVE:
+                by_live, live = by_live + pool, live + held.credit
+            else:
+                by_others, dead = by_others + pool, dead + held.credit
+        return LotsWorth(by_live, min(by_others, self.owed_to_pool() - by_live), live, dead)
 
     # -------------------------------------------------------------- the Configurator
 
@@ -2134,15 +2139,15 @@ class Model:
         surplus = cost - for_insurance - for_pool
         if was.surplus_to == NOWHERE:
             for_insurance, surplus = for_insurance + surplus, 0
-        answered = 0  # [raw] to the pool, for others
+        falls = [0, 0]  # [WAD quote] what is repaid to the pool of others for sale, of sold ones
         for other in self.lots_of_its_seizure(lot):  # each answers for all that is owed
             if other.id != lot and surplus and (other.to_insurance or other.to_pool):
                 owes, more_insurance, more_pool = repaid(other, surplus, unit)
                 self._owes(owes)
                 surplus -= more_insurance + more_pool
                 for_insurance, for_pool = for_insurance + more_insurance, for_pool + more_pool
-                answered += more_pool
-        self._await(lot, answered * unit if left.amount else MAX_UINT)
+                falls[not other.amount] += more_pool * unit
+        self._await(lot, *(falls if left.amount else ALL_OF_IT))
         self._transfer_from(quote, auction, sender, auction, cost)
         if surplus:
             self.deposit(auction, was.surplus_to, quote, surplus)
@@ -2167,13 +2172,15 @@ class Model:
         self.lots[lot.id] = lot
         self._emit(self.settings.auction, LotOwes(lot.id, lot.to_insurance, lot.to_pool))
 
-    def _await(self, lot: int, falls: int) -> None:
-        """What sold lots of a seizure still owe the pool, as far as those for sale may bring it.
+    def _await(self, lot: int, crossing_falls: int, awaited_falls: int) -> None:
+        """What a seizure's lots for sale may bring the pool beyond their own dues.
 
-        Beyond their own dues, at their last known prices, in the order in which a surplus repays.
-        It falls by no more than what was repaid, `falls` [WAD quote], unless a lot is gone.
+        For others for sale that are not worth theirs, and for sold ones; at last known prices, no
+        discount off, in the order in which a surplus repays: as an entry counts what lots owe.
+        Neither falls by more than what was repaid [WAD quote], unless a lot is gone.
         """
-        row, due = self.lots_of_its_seizure(lot), 0
+        row = self.lots_of_its_seizure(lot)
+        due = [0, 0]
         brings = [self._lot_brings(other) for other in row]
         owed = [other.to_insurance + other.to_pool for other in row]
         spare = sum(max(b - o, 0) for b, o in zip(brings, owed, strict=True))
@@ -2182,17 +2189,20 @@ class Model:
             rest = max(brought - other.to_insurance, 0)
             for_pool = min(spare - for_fund, max(other.to_pool - rest, 0))
             spare -= for_fund + for_pool
-            due += 0 if other.amount else for_pool
+            due[not other.amount] += for_pool
         if row:
-            was = self.awaited.get(row[0].id, 0)
-            self.awaited[row[0].id] = max(due, was - falls)
+            crossing, awaited = self.awaited.get(row[0].id, (0, 0))
+            self.awaited[row[0].id] = (
+                max(due[0], crossing - crossing_falls),
+                max(due[1], awaited - awaited_falls),
+            )
 
     def _lot_brings(self, lot: Lot) -> int:
-        """What a lot brings at the least, at its last known price [WAD quote]; sold, nothing."""
+        """What a lot is worth at its last known price [WAD quote]; sold, nothing."""
         if not lot.amount:
             return 0
         held = self.holding(self.settings.auction, lot.token)
-        return floor_div(held.credit * lot.amount, held.own)
+        return floor_div(lot.amount * held.unit * held.price, WAD)
 
     def _forget(self, lot: Lot) -> int:
         """What a lot owes the pool is the fund's from now on; how much that is [WAD quote]."""
@@ -2212,7 +2222,8 @@ class Model:
     def tick(self, sender: str, lot: int) -> int:
         """Let a lot's clock see that its feed is live; the seconds that count so far (LIQ-7)."""
         self.lots[lot] = self._ticked(self._open(lot))
-        self._await(lot, 0)
+        if self.is_calm():  # a freeze may be about the very price
+            self._await(lot, 0, 0)
         return self.lots[lot].elapsed
 
     @atomic
@@ -2222,14 +2233,13 @@ class Model:
         Returns:
             What the pool bears [WAD quote].
         """
+        # One of a bankrupt's goes with all of its seizure: any other may still repay it.
         was = self._open(lot)
-        require(self._is_gone(was), "auction: not to be written off")
-        row = self.lots_of_its_seizure(lot)
-        from_pool = self._forget(was)
-        if all(self._is_gone(other) for other in row if other.amount):
-            # What is awaited for sold ones is gone with the last that might have brought it.
-            from_pool += sum(self._forget(other) for other in row if not other.amount)
-            self._await(lot, MAX_UINT)
+        row = self.lots_of_its_seizure(lot) or [was]
+        gone = all(self._is_gone(other) for other in row if other.amount)
+        require(gone, "auction: not to be written off")
+        from_pool = sum(self._forget(other) for other in row)
+        self._await(lot, *ALL_OF_IT)
         self._emit(self.settings.auction, LotWrittenOff(lot, from_pool))
         return from_pool
 
@@ -2244,7 +2254,7 @@ class Model:
     def owed_to_pool(self) -> int:
         """What lots for sale must still repay the pool, and may for sold ones [WAD quote]."""
         owed = sum(lot.to_pool for lot in self.lots if lot.amount)
-        return owed + sum(self.awaited.values())
+        return owed + sum(for_sold for _, for_sold in self.awaited.values())
 
     def open_lots(self, start: int) -> list[Lot]:
         """The lots of a page that are still for sale."""

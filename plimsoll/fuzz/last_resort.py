@@ -215,7 +215,7 @@ class LastResortDraws:
                 self.queue.append(["mint", "lender", 2**90 // model.settings.unit])
                 return ["buy", "lender", lot, "all", None, "lender"]
             self.wait_for(model.settlement.settled_at + PATIENCE)
-        elif model.worth_of_lots()[2] and rng.random() < 0.7:
+        elif model.worth_of_lots().live and rng.random() < 0.7:
             self.wait_for(model.settlement.settled_at + DOUBT_DELAY)
         return ["fix", self.anybody()]
 

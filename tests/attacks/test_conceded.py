@@ -651,6 +651,34 @@ def test_46__pair_with_a_token_behind_it_that_falls_too__takes_more_than_its_mar
     assert close(lost, 1_061_516)
 
 
+def test_liquidity__wei_left_of_a_fallen_lot__is_paid_for_until_it_is_sold(broke_of: Make):
+    """Sold down to a wei at a tenth of its last known price, it keeps what a sold one lacks in what an entry pays; and
+    whoever would buy the wei cannot while its feed is dead."""
+    deep = {"scale": 10**7 * WAD, "maintenance_weight_ppm": 850_000}
+    b = broke_of(
+        coins=[coin(3_000, **deep), coin(3_000, **deep)],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
+        insurance_cash=0,
+        pool_cash=3_000_000,
+    )
+    for id in (0, 1):
+        b.back("bob", id, 200 * WAD)
+    b.owe("bob", 550_000 * WAD, 1)
+    b.bury((0, 1), "bob")
+    b.do("mint", "keeper", 10**7 * b.raw)
+    b.revive({0: 10})
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    b.revive({1: 300})
+    b.do("buy", "keeper", 1, 200 * WAD - 1, None, "keeper")
+    b.kill(1)
+    assert b.lot(1).amount == 1
+    assert close(b.auction.view("owed_to_pool"), 550_000 - 2_040 - 61_200)
+    b.kill(1, "ok")
+    b.price(1, 300)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert b.auction.view("owed_to_pool") == 0
+
+
 def test_claim__sound_lot_beside_a_dead_one_that_owes__counts_nothing_until_it_is_sold(
     broke_of: Make,
 ):

@@ -136,8 +136,8 @@ def test_dead_tokens__one_of_two_comes_back_at_a_third__they_repay_all_in_any_or
 
 @pytest.mark.defence(
     AUCTION,
-    "            due += to_pool\n",
-    "            due += 0 * to_pool\n",
+    "            due[1] += to_pool\n",
+    "            due[1] += 0 * to_pool\n",
 )
 def test_liquidity__enter_once_the_worthless_lot_is_sold__pays_for_what_the_other_brings(
     broke_of: Make,
@@ -247,28 +247,48 @@ def test_dead_tokens__behind_a_row_of_ones_own_dust__repay_all_the_same(broke_of
     assert close(b.cash("mallory"), 236_000)
 
 
-@pytest.mark.defence(AUCTION, "last = self._is_gone(other)", "last = True")
+GONE = "                if not gone:\n", "                if False:\n"
+
+
+@pytest.mark.defence(AUCTION, *GONE)
 def test_write_off__of_dust_that_died_long_since__is_not_of_what_a_sound_one_repays(broke_of: Make):
-    """What a sold lot owes the pool is the fund's only once no lot of its seizure may bring it: with dust of a token
-    that has been dead for a month anybody took 316,000 from the pool, for nothing."""
+    """What lots of one seizure owe the pool is the fund's only once none of them may bring it: with dust of a token that
+    has been dead for a month anybody took 316,000 from the pool, for nothing."""
     b = seized(broke_of, 500_000, {0: 0.001, 1: 200, 2: 200})
     b.revive({1: 1_000, 2: 3_000})
     for _ in range(31):
         b.wait(DAY)
         for lot in range(3):
             b.attempt("tick", "keeper", lot)
-    fund, pool = b.cash("fund"), b.nav()
+    pool = b.nav()
     b.do("buy", "keeper", 1, "all", None, "keeper")
-    b.do("write_off", "mallory", 0)
+    b.attempt("write_off", "mallory", 0)
     b.do("buy", "keeper", 2, "all", None, "keeper")
-    assert close(b.nav() - pool, 499_997)
-    assert close(b.cash("fund") - fund, 3)  # of the dust
+    assert close(b.nav() - pool, 500_000)
+
+
+@pytest.mark.defence(AUCTION, *GONE)
+def test_write_off__of_a_dead_lot_that_owes_all__waits_for_a_sound_one_that_repays_it(
+    broke_of: Make,
+):
+    """Both were dead for a month, and the one that owes nothing is back: a write-off of the other in front of its sale
+    took 550,000 from the pool."""
+    b = seized(broke_of, 550_000, {0: 200, 1: 400})
+    b.wait(31 * DAY)
+    b.revive({1: 3_000})
+    b.do("refresh", "keeper")
+    pool = b.nav()
+    b.attempt("write_off", "mallory", 0)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert close(b.nav() - pool, 550_000)
 
 
 # ------------------------------------------------------------------ what an entry pays for them
 
 
-@pytest.mark.defence(AUCTION, "due = max(due, was - min(was, falls))", "due = max(due, 0)")
+@pytest.mark.defence(
+    AUCTION, "due[1] = max(due[1], awaited - min(awaited, falls[1]))", "due[1] = max(due[1], 0)"
+)
 def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_cheap(broke_of: Make):
     """Of a sold lot 408,000 are awaited of another, whose feed tells 10 for a block and fails again: whoever ticks then
     and enters with 27m had 364,363 of it."""
@@ -288,23 +308,76 @@ def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_chea
 
 @pytest.mark.defence(
     AUCTION,
-    "to_pool = min(spare, to_pool - min(brings[step] - covered, to_pool))",
-    "to_pool = 0 * min(spare, to_pool - min(brings[step] - covered, to_pool))",
+    "brings[step] = amount * held.unit * held.price // WAD",
+    "brings[step] = held.credit * amount // held.own",
 )
-def test_liquidity__enter_where_the_pool_is_repaid_before_the_fund__pays_for_it(broke_of: Make):
-    """Written off, what the second of three lacks is the fund's, and the first, sold short after that, the pool's: the
-    third repays that one first. Reckoned the other way round, an entry of 27m had 127,137 of it."""
-    b = seized(broke_of, 900_000, {0: 200, 1: 200, 2: 120})
-    b.revive({1: 1_000})
-    b.do("buy", "keeper", 1, "all", None, "keeper")
-    b.wait(31 * DAY)
-    b.do("write_off", "mallory", 2)
-    b.revive({0: 1_000, 2: 3_000})
+def test_liquidity__enter_beside_a_sound_lot__pays_for_all_that_it_may_bring(broke_of: Make):
+    """Sold at the oracle's price it repays 600,000 of a sold one's 550,000, at the floor less: whoever entered with 27m in
+    between had 42,407 of the difference."""
+    b = seized(broke_of, 1_000_000, {0: 200, 1: 200})
+    b.revive({0: 10})
     to_the_floor(b)
     b.do("buy", "keeper", 0, "all", None, "keeper")
     lends(b, 27_000_000)
-    b.do("buy", "keeper", 2, "all", None, "keeper")
+    b.revive({1: 3_000})
+    b.do("tick", "keeper", 1)
+    b.wait(1_440)  # at the oracle's price
+    b.do("buy", "keeper", 1, "all", None, "keeper")
     assert b.wealth("mallory") < 27_000_001 * WAD
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "            if self._lots[id].sale == 0:\n                repaid[2] += for_pool\n",
+    "            repaid[2] += for_pool\n",
+)
+def test_liquidity__half_a_lot_bought_that_repays_one_for_sale__takes_nothing_from_what_is_awaited(
+    broke_of: Make,
+):
+    """While prices are low for a while it repays 102,000, which are no more owed: were they taken from what sold ones
+    lack, too, an entry of 27m before the next tick had 89,697 of it."""
+    b = seized(broke_of, 800_000, {0: 200, 1: 200, 2: 200})
+    b.revive({1: 10})
+    to_the_floor(b)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    b.revive({0: 1_000, 2: 1_000})
+    owed, pool = b.auction.view("owed_to_pool"), b.nav()
+    b.do("buy", "keeper", 2, 100 * WAD, None, "keeper")
+    assert close(b.nav() - pool, 102_000)
+    assert close(owed - b.auction.view("owed_to_pool"), 102_000)
+
+
+@pytest.mark.defence(AUCTION, "    if row != 0 and calm:\n", "    if row != 0:\n")
+def test_liquidity__tick_at_the_price_that_a_freeze_is_about__makes_no_entry_dear(broke_of: Make):
+    """A worthless lot's feed tells 3,000 for a block of it: whoever entered with 3m afterwards lost 171,552 to those who
+    were in the pool before."""
+    b = seized(broke_of, 550_000, {0: 200, 1: 200})
+    b.revive({0: 10, 1: 10})
+    to_the_floor(b)
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    b.do("freeze", "owner", 3_600)
+    b.price(1, 3_000)
+    b.do("tick", "mallory", 1)
+    b.price(1, 10)
+    b.do("unfreeze", "owner")
+    b.wait(3_700)
+    lends(b, 3_000_000)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert b.wealth("mallory") > 2_999_000 * WAD
+
+
+@pytest.mark.defence(AUCTION, "        spare -= to_pool\n", "        spare -= 0 * to_pool\n")
+def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_pool__pays_for_no_other(
+    broke_of: Make,
+):
+    """It is for sale, counts in full, and is repaid before the 264,000 that a sold one lacks: the third's surplus of
+    300,000 comes once."""
+    b = seized(broke_of, 1_000_000, {0: 200, 1: 200, 2: 100})
+    b.revive({0: 10, 1: 1_000})
+    to_the_floor(b)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert close(b.lot(1).to_pool, 264_000)
+    assert close(b.auction.view("owed_to_pool"), 552_000)
 
 
 @pytest.mark.defence(
@@ -327,3 +400,98 @@ def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_fund__does_not_pa
     for lot in (0, 2):
         b.do("buy", "keeper", lot, "all", None, "keeper")
     assert b.wealth("mallory") > 2_999_999 * WAD
+
+
+# ------------------------------------------------------------------ what they mean for a pool in need
+
+
+def in_need(broke_of: Make) -> Broke:
+    """A pool of 700,000 that gave 550,000 for 200 worthless and 200 sound tokens, in that order; at 4,600 its health
+    depends on the sound ones."""
+    deep = {**DEEP, "maintenance_weight_ppm": 850_000}
+    wide = {"skew_scale": 50_000 * WAD, "max_skew": 1_000 * WAD, "max_open_interest": 1_000 * WAD}
+    b = broke_of(
+        coins=[coin(3_000, **deep) for _ in range(2)],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
+        insurance_cash=0,
+        pool_cash=700_000,
+        market=wide,
+    )
+    owing(b, "mallory.1", 550_000, {0: 200, 1: 200})
+    b.bury((0, 1), "mallory.1")
+    b.do("refresh", "keeper")
+    b.crowd()
+    b.do("mint", "keeper", 10**7 * b.raw)
+    b.revive({0: 10, 1: 3_000})
+    b.market_price(4_600)
+    return b
+
+
+CROSSING = "            due[0] += to_pool\n", "            due[0] += 0 * to_pool\n"
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.defence(AUCTION, *CROSSING)
+def test_deleveraging__while_a_sound_lot_will_repay_a_worthless_one__is_refused(
+    broke_of: Make, late: bool
+):
+    """The lot that owes the pool is not worth it, the other is: whether its feed is live or late, all winners were closed,
+    flat, and a second later 548,000 were the pool's."""
+    b = in_need(broke_of)
+    b.do("tick", "keeper", 0)
+    if late:
+        b.kill(1)
+    assert b.margin()[0] < 0
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    b.kill(1, "ok")
+    b.price(1, 3_000)
+    for lot in (0, 1):
+        b.do("buy", "keeper", lot, "all", None, "keeper")
+    assert b.margin()[0] > b.margin()[1]
+
+
+@pytest.mark.parametrize("sold", [False, True])
+@pytest.mark.defence(
+    AUCTION,
+    "return (by_live, min(by_others, owed - by_live), live, dead)",
+    "return (by_live, 0, live, dead)",
+)
+def test_settlement__while_the_feed_of_a_sound_lot_is_late__waits_for_it(
+    broke_of: Make, sold: bool
+):
+    """The same lots, the worthless one for sale or sold: with the other's feed late for an hour the venue was settled for
+    good."""
+    b = in_need(broke_of)
+    b.do("tick", "keeper", 0)
+    if sold:
+        b.do("buy", "keeper", 0, "all", None, "keeper")
+    b.kill(1)
+    b.do("declare", "mallory")
+    b.wait(3_600)
+    b.market_price(4_600)
+    assert not b.attempt("settle_markets", "mallory", [0, 1]).ok
+    b.kill(1, "ok")
+    b.price(1, 3_000)
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    b.do("call_off", "keeper")
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "return (by_live, min(by_others, owed - by_live), live, dead)",
+    "return (by_live, by_others, live, dead)",
+)
+def test_deleveraging__tick_while_a_lot_looks_worthless_for_a_block__holds_nothing_up(
+    broke_of: Make,
+):
+    """What another may repay of it is not owed twice once its price is back: 548,000 that nobody owes made a pool in need
+    look as if it were in doubt."""
+    b = in_need(broke_of)
+    b.do("tick", "mallory", 0)
+    b.revive({0: 3_000})
+    price = 4_600
+    while b.margin()[0] >= 0:
+        price += 50
+        b.market_price(price)
+    assert b.auction.view("worth")[1] == 0
+    b.do("deleverage", "keeper", "alice", 0)

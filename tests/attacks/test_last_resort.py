@@ -389,7 +389,7 @@ def test_settlement__declared_while_the_pools_money_is_in_lots__is_refused(broke
 
 
 @pytest.mark.parametrize("pause", ["an hour", "two blocks"])
-@pytest.mark.defence(BACKSTOP, "unsure=convert(by_dead, int256),", "unsure=0,")
+@pytest.mark.defence(BACKSTOP, "unsure=convert(by_others, int256),", "unsure=0,")
 def test_settlement__while_the_feed_of_the_pools_lots_is_late__settles_nothing(
     broke_of: Make, pause: str
 ):
@@ -595,7 +595,7 @@ ALL_LOTS = (
 @pytest.mark.defence(
     BACKSTOP,
     "equity=self._cash(s.pool) + convert(by_live + due, int256),",
-    "equity=self._cash(s.pool) + convert(by_live + by_dead + due, int256),",
+    "equity=self._cash(s.pool) + convert(by_live + by_others + due, int256),",
 )
 def test_23__lot_of_a_worthless_token__makes_no_pool_solvent(broke_of: Make):
     """A coin falls below its bound, so its feed is dead, and the lot that owes the pool 800,000 would
@@ -887,7 +887,9 @@ def test_48__lots_that_are_the_funds__do_not_make_a_pool_poor_when_the_token_fal
     assert b.margin()[0] == b.cash("pool") + brings - lot.to_insurance
 
 
-@pytest.mark.defence(BACKSTOP, "unsure=convert(by_dead, int256),", "unsure=convert(dead, int256),")
+@pytest.mark.defence(
+    BACKSTOP, "unsure=convert(by_others, int256),", "unsure=convert(dead, int256),"
+)
 def test_settlement__dead_lot_that_is_the_funds__leaves_no_doubt_of_a_hole(broke_of: Make):
     """A lot that owes the pool nothing stood in for what its own lacked: a hole of 101,000 was not certain for a
     week instead of an hour."""

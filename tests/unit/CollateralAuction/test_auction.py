@@ -397,20 +397,21 @@ def test_buy_collateral__less_than_a_bankrupts_lot_owes__is_awaited_of_his_other
     bankrupt(b, "alice", 20_000, 0, 1, 2)
     assert awaited(b) == 0
     b.price(1, 100)
+    b.price(2, 850)
     told = b.do("buy", "bob", 1, "all", None, "bob")  # 1_020
     assert owed(b) == [9_200, 8_180, 1_600]
     assert named(told, "LotOwes") == []
     assert named(told, "LotClosed") == [("LotClosed", 1, 0, b.lot(1).to_pool)]
-    assert awaited(b) == 9_200 - 1_600
-    b.price(0, 1_050)
-    b.do("tick", "bob", 2)  # 460 more
-    assert awaited(b) == 9_200 - 1_600 + 460
+    assert awaited(b) == 10_000 - 9_200 + 8_500 - 1_600
+    b.price(0, 1_040)
+    b.do("tick", "bob", 2)
+    assert awaited(b) == 10_400 - 9_200 + 8_500 - 1_600
     was = b.auction.view("owed_to_pool")
     b.price(0, 10)
     b.price(2, 10)
     b.do("tick", "bob", 2)  # at a price that is low for a block
     assert b.auction.view("owed_to_pool") == was
-    b.price(2, 1_000)
+    b.price(2, 850)
     told = b.do("buy", "bob", 2, 1, None, "bob")  # a crumb of a lot that has dues of its own
     assert named(told, "LotOwes") == []
     b.price(0, 2_000)
@@ -419,15 +420,16 @@ def test_buy_collateral__less_than_a_bankrupts_lot_owes__is_awaited_of_his_other
     b.price(0, 100)
     told = b.do("buy", "bob", 0, "all", None, "bob")
     assert owed(b) == [8_180, 8_180, 1_600]
-    assert awaited(b) == 9_200 - 1_600
-    told = b.do("buy", "bob", 2, 5 * WAD, None, "bob")  # 5_100, of which 3_500 go to the first
+    assert awaited(b) == 8_500 - 1_600
+    told = b.do("buy", "bob", 2, 5 * WAD, None, "bob")  # 4_335, of which 2_735 go to the first
     assert [e[1] for e in named(told, "LotOwes")] == [0]
-    assert owed(b) == [4_680, 8_180, 0]
-    assert awaited(b) == 4_600
-    told = b.do("buy", "bob", 2, "all", None, "bob")
+    assert owed(b) == [5_445, 8_180, 0]
+    assert awaited(b) == 5 * 850
+    b.price(2, 2_000)
+    told = b.do("buy", "bob", 2, "all", None, "bob")  # 10_200
     assert [e[1] for e in named(told, "LotOwes")] == [0, 1]
     assert named(told, "LotClosed") == [("LotClosed", 2, 0, 0)]
-    assert owed(b) == [0, 7_760, 0]  # which nothing is left to bring
+    assert owed(b) == [0, 3_425, 0]  # which nothing is left to bring
     assert b.auction.view("owed_to_pool") == 0 == b.cash("alice")
     b.balance()
 
@@ -492,9 +494,9 @@ def test_open__sixteen_of_one_seizure__answer_for_each_other_and_for_no_other():
     for id in (0, 2):
         b.price(id, 10)
     b.do("buy", "bob", 16, "all", None, "bob")
-    assert awaited(b) == 9_200 - 2_800  # and nothing of mallory's, who has 9,200 to spare
+    assert awaited(b) == 10_000 - 2_800  # and nothing of mallory's, who has 10,000 to spare
     b.do("buy", "bob", 18, "all", None, "bob")
-    assert awaited(b) == 9_200 - 2_800 + 9_000 - 102
+    assert awaited(b) == 10_000 - 2_800 + 9_000 - 102
     told = b.do("buy", "bob", 17, 10**18, None, "bob")
     assert named(told, "LotOwes") == []
     told = b.do("buy", "bob", 19, 1, None, "bob")  # a unit of the quote
@@ -531,8 +533,8 @@ def test_open__tokens_last_worth_less_than_the_debt__are_the_funds_each_for_itse
     b.balance()
 
 
-def test_write_off__with_another_of_its_seizure_for_sale__leaves_what_is_awaited():
-    """Only the last that might bring it takes what sold lots owe the pool with it: to the fund."""
+def test_write_off__of_one_of_a_seizure__waits_for_all_that_are_for_sale():
+    """Any of them may still repay it: once none is left that may, all that they owe the pool is the fund's."""
     b = estate(6)
     bankrupt(b, "alice", 20_000, 0, 1, 2, 3)
     bankrupt(b, "mallory", 9_000, 4, 5)
@@ -543,31 +545,54 @@ def test_write_off__with_another_of_its_seizure_for_sale__leaves_what_is_awaited
     for id in (1, 2, 3):
         b.kill(id)
     b.wait(16 * DAY, fresh=False)
-    for id in (2, 3):
-        b.kill(id, "ok")
+    b.kill(2, "ok")
     b.price(2, 1_000)
     b.do("tick", "bob", 2)
     b.kill(2)
     b.wait(15 * DAY, fresh=False)
-    told = b.do("write_off", "bob", 1)
-    assert told.value == b.lot(1).to_insurance
-    assert named(told, "LotWrittenOff") == [("LotWrittenOff", 1, told.value)]
-    assert owed(b) == [9_098, 0, 1_600, 0, 8_898, 0]
-    assert b.refusal("write_off", "bob", 2) == "auction: not to be written off"
-    assert b.do("write_off", "bob", 3).value == 0  # 2 was seen a fortnight ago
+    for id in (1, 2, 3):  # the second was seen a fortnight ago
+        assert b.refusal("write_off", "bob", id) == "auction: not to be written off"
     assert awaited(b) == 9_098 + 8_898
     b.wait(16 * DAY, fresh=False)
-    told = b.do("write_off", "bob", 3)  # the rest of them are gone, too: it was the last
-    assert told.value == b.lot(0).to_insurance
-    assert [e[1:] for e in named(told, "LotOwes")] == [(0, told.value, 0)]
-    assert owed(b) == [0, 0, 1_600, 0, 8_898, 0]
+    told = b.do("write_off", "bob", 3)
+    lost = [b.lot(id).to_insurance for id in range(3)]
+    assert told.value == sum(lost) and round(told.value / WAD) == 9_098 + 9_200 + 1_600
+    assert named(told, "LotWrittenOff") == [("LotWrittenOff", 3, told.value)]
+    assert [e[1:] for e in named(told, "LotOwes")] == [(id, lost[id], 0) for id in range(3)]
+    assert owed(b) == [0, 0, 0, 0, 8_898, 0]
     assert awaited(b) == 8_898
+    assert b.do("write_off", "bob", 1).value == 0
     for id in (1, 2, 3):
         b.kill(id, "ok")
         b.price(id, 1_000)
     fund = b.cash("fund")
     b.do("buy", "bob", 3, "all", None, "bob")
-    assert round((b.cash("fund") - fund) / WAD) == 9_098 + 1_102
+    assert round((b.cash("fund") - fund) / WAD) == 10_200  # of the 19,898
+    b.balance()
+
+
+def test_write_off__the_last_of_sixteen__takes_what_all_sold_ones_owe_with_it():
+    """A row of the greatest length: each loop over it runs to its end."""
+    b = estate(16)
+    assert bankrupt(b, "alice", 130_000, *range(16)) == list(range(16))
+    assert owed(b) == [9_200] * 14 + [1_200, 0]
+    for id in range(14):
+        b.price(id, 10)
+        b.do("buy", "bob", id, "all", None, "bob")
+    assert owed(b) == [9_098] * 14 + [1_200, 0]
+    assert awaited(b) == 2 * 10_000 - 1_200
+    b.do("buy", "bob", 14, "all", None, "bob")  # 10,200, of which 9,000 go to the first
+    assert owed(b) == [98] + [9_098] * 13 + [0, 0]
+    assert awaited(b) == 10_000
+    b.price(15, 2_000)
+    b.do("tick", "bob", 15)
+    assert awaited(b) == 2 * 10_000
+    b.kill(15)
+    b.wait(31 * DAY, fresh=False)
+    told = b.do("write_off", "bob", 15)
+    assert round(told.value / WAD) == 98 + 13 * 9_098
+    assert [e[1] for e in named(told, "LotOwes")] == list(range(14))
+    assert owed(b) == [0] * 16 and b.auction.view("owed_to_pool") == 0
     b.balance()
 
 
