@@ -326,8 +326,6 @@ def markets(start: uint256, count: uint256) -> DynArray[ILens.MarketView, MAX_PA
     """
     s: IClearinghouse.Settings = reader.settings()
     page: DynArray[ILens.MarketView, MAX_PAGE] = []
-    if start >= shelf.MAX_MARKETS:
-        return page
     for i: uint256 in range(min(count, MAX_PAGE), bound=MAX_PAGE):
         if not self._is_listed(start + i):
             break

@@ -145,6 +145,7 @@ class Before:
         cash: his [WAD quote].
         unhealthy: whether he could be liquidated, which nobody can while the venue is not calm.
         sold: the token of the lot that a purchase is about.
+        owed: what lots owe the pool by what entries pay, where one is bought [WAD quote].
         backing: his collateral.
         closed: what he would be worth if he closed all his legs himself; None if he cannot.
         insurance: the fund's cash [WAD quote].
@@ -176,6 +177,7 @@ class Before:
         if name == "close_settled":
             self.equities = {a: worth_now(model, a) for a in map(system.address, op[3])}
         self.sold = model.lot(op[2]).token if name == "buy" else 0
+        self.owed = model.owed_to_pool() if name == "buy" else 0
         self.insurance = model.header_of(model.address).cash
         self.actors: tuple[str, ...] = ()
         if name in OWN_ACTS:
@@ -553,6 +555,18 @@ def a_bankrupt_has_nothing_while_his_lots_owe(step: Step) -> str | None:
                 owing = [o.id for o in row if o.to_insurance or o.to_pool]
                 return f"lot {lot} pays its owner, and {owing} owe" if owing else None
     return None
+
+
+@on_step("LIQ-4 awaited", "buy")
+def what_lots_owe_falls_by_what_is_repaid(step: Step) -> str | None:
+    """And by no more while the lot is for sale: whoever enters the pool would pay too little."""
+    model, auction = step.system.model, step.system.model.settings.auction
+    if not step.outcome.ok or not model.lot(step.op[2]).amount:
+        return None
+    paid = [e.args for e in step.outcome.events if e.name == "Deposited"]
+    raw = sum(args[3] for args in paid if args[0] == model.settings.pool and args[2] == auction)
+    fall, repaid = step.before.owed - model.owed_to_pool(), raw * model.settings.unit
+    return None if fall <= repaid else f"falls by {fall}, and {repaid} are repaid"
 
 
 @on_step("LIQ-6", "liquidate")

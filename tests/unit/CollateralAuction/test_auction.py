@@ -554,6 +554,8 @@ def test_write_off__of_one_of_a_seizure__waits_for_all_that_are_for_sale():
         assert b.refusal("write_off", "bob", id) == "auction: not to be written off"
     assert awaited(b) == 9_098 + 8_898
     b.wait(16 * DAY, fresh=False)
+    b.price(5, 1_000)
+    b.do("tick", "bob", 5)  # of another debt, and right behind them
     told = b.do("write_off", "bob", 3)
     lost = [b.lot(id).to_insurance for id in range(3)]
     assert told.value == sum(lost) and round(told.value / WAD) == 9_098 + 9_200 + 1_600
@@ -568,6 +570,12 @@ def test_write_off__of_one_of_a_seizure__waits_for_all_that_are_for_sale():
     fund = b.cash("fund")
     b.do("buy", "bob", 3, "all", None, "bob")
     assert round((b.cash("fund") - fund) / WAD) == 10_200  # of the 19,898
+    b.kill(5)
+    b.wait(31 * DAY, fresh=False)
+    told = b.do("write_off", "bob", 5)
+    assert told.value == b.lot(4).to_insurance and round(told.value / WAD) == 8_898
+    assert [e[1] for e in named(told, "LotOwes")] == [4]
+    assert b.auction.view("owed_to_pool") == 0
     b.balance()
 
 

@@ -24,6 +24,8 @@ from plimsoll.fuzz.properties import (
 from plimsoll.fuzz.system import Op, Setup, System
 from plimsoll.model import HAS_TOKENS
 from plimsoll.slots import WAD
+from tests.utils.backed import coin
+from tests.utils.broke import FREE, HOUR, Broke
 
 RAW = 10**6
 NONE: tuple[Event, ...] = ()
@@ -369,3 +371,150 @@ def test_standing__the_pools_own_numbers(system):
     standing = Standing(system.model)
     assert standing.supply == system.model.supply
     assert set(standing.health) == {system.names["alice"], system.names["bob"]}
+
+
+# ------------------------------------------------------------------ of what a venue in need does
+
+
+def two_lots() -> Broke:
+    """Bob's dead tokens, which are back: the first lot owes the pool 20,000, the second nothing."""
+    deep = {"scale": 10**7 * WAD}
+    b = Broke(
+        coins=[coin(3_000, **deep), coin(3_000, **deep)],
+        credit={"debt_cap": 10**7 * WAD, **FREE},
+        insurance_cash=0,
+    )
+    for id in (0, 1):
+        b.back("bob", id, 10 * WAD)
+    b.do("refresh", "keeper")
+    b.owe("bob", 20_000 * WAD, 1)
+    b.bury((0, 1), "bob")
+    b.do("mint", "keeper", 10**6 * b.raw)
+    b.revive({0: 3_000, 1: 3_000})
+    return b
+
+
+def test_buy__for_less_than_the_floor__liq_7():
+    b = two_lots()
+    step = ran(b.system, "buy", "keeper", 1, WAD, None, "keeper")
+    check_step(step)
+    floor = 2_760 * RAW
+    check_step(with_event(step, "LotSold", _3=floor))
+    assert broken(with_event(step, "LotSold", _3=floor - 1)) == "LIQ-7"
+
+
+def test_buy__bankrupt_is_paid_while_a_lot_owes__liq_4():
+    b = two_lots()
+    step = ran(b.system, "buy", "keeper", 1, "all", None, "keeper")
+    assert [e.args[0] for e in step.outcome.events if e.name == "Deposited"] == [
+        b.at("bob"),
+        b.at("pool"),
+    ]
+    check_step(step)
+    b.system.model.lots[0] = b.system.model.lots[0]._replace(to_pool=1)
+    assert broken(step) == "LIQ-4"
+
+
+def test_buy__part_of_a_lot_takes_more_than_it_repays_from_what_is_owed__liq_4_awaited():
+    b = two_lots()
+    step = ran(b.system, "buy", "keeper", 1, WAD, None, "keeper")
+    check_step(step)
+    step.before.owed += 1
+    assert broken(step) == "LIQ-4 awaited"
+
+
+def test_convert__equity_falls__col_3():
+    b = Broke(
+        coins=[coin(3_000, scale=10**7 * WAD)],
+        credit={"debt_cap": 10**7 * WAD, **FREE},
+        insurance_cash=0,
+    )
+    b.back("bob", 0, 10 * WAD)
+    b.owe("bob", 12_000 * WAD, 1)
+    b.price(0, 2_700)
+    step = ran(b.system, "convert", "keeper", "bob")
+    assert step.outcome.ok, step.outcome.reason
+    check_step(step)
+    bob, model = b.at("bob"), b.system.model
+    then = step.before.cash + step.before.total.pnl + step.before.backing.maintenance
+    now = model.header_of(bob).cash + model._backing(bob).maintenance
+    step.before.cash += now - then
+    check_step(step)
+    step.before.cash += 1
+    assert broken(step) == "COL-3"
+
+
+def deleveraged() -> tuple[Broke, Step]:
+    """A part of alice's position, of a pool that was short of its margin."""
+    b = Broke(insurance_cash=0)
+    b.crowd()
+    b.market_price(4_900)
+    step = ran(b.system, "deleverage", "keeper", "alice", 0)
+    assert step.outcome.ok, step.outcome.reason
+    check_step(step)
+    return b, step
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("a pool that was healthy", "the pool was healthy"),
+        ("equity that rises", "the pool's equity went"),
+        ("equity that falls", "the pool's equity went"),
+        ("health that falls", "health fell"),
+        ("too much", "is more than is needed"),
+        ("too little", "is too little"),
+    ],
+)
+def test_deleverage__one_thing_wrong__liq_9(what, told):
+    b, step = deleveraged()
+    was, asked = step.before.pool
+    if what == "a pool that was healthy":
+        step.before.pool = asked, asked
+    elif what == "equity that rises":
+        step.before.pool = was - 2, asked
+    elif what == "equity that falls":
+        step.before.pool = was + 1, asked
+    elif what == "health that falls":
+        step.before.health = b.health("alice") + 1
+    elif what == "too much":
+        b.system.model.target = b.system.model.target * 99 // 100
+    elif what == "too little":
+        b.system.model.target = b.system.model.target * 101 // 100
+    assert broken(step) == "LIQ-9"
+    assert told in str(properties.a_deleveraging_takes_what_is_needed(step))
+
+
+def test_close_settled__equity_moves__prc_6():
+    b = Broke(insurance_cash=0)
+    b.crowd()
+    b.market_price(6_000)
+    b.do("declare", "keeper")
+    b.wait(HOUR)
+    b.do("settle_markets", "keeper", [0, 1])
+    step = ran(b.system, "close_settled", "keeper", 0, ["alice", "bob"])
+    check_step(step)
+    alice = b.at("alice")
+    was = step.before.equities[alice]
+    now = properties.worth_now(b.system.model, alice)
+    for equity in (now - 1, now + 2):
+        step.before.equities[alice] = equity
+        assert broken(step) == "PRC-6"
+    step.before.equities[alice] = was
+    check_step(step)
+
+
+def test_withdraw__in_a_settlement_not_the_share__liq_11():
+    b = Broke(insurance_cash=0)
+    b.settled()
+    b.do("fix", "keeper")
+    step = ran(b.system, "withdraw", "alice", "alice", "token", 1_000 * RAW, "alice")
+    assert step.outcome.ok, step.outcome.reason
+    check_step(step)
+    sent = next(e.args[3] for e in step.outcome.events if e.name == "Withdrawn")
+    for other in (sent - 1, sent + 1):
+        assert broken(with_event(step, "Withdrawn", _3=other)) == "LIQ-11"
+    books = Books.of(b.system.model)
+    check_state(books)
+    with pytest.raises(Mismatch, match="^property LIQ-11: "):
+        check_state(books._replace(share=2 * books.share))
