@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,7 +14,9 @@ pytest.importorskip("pyrevm")
 
 from plimsoll.fuzz import erc4626
 from plimsoll.fuzz.artifacts import CONTRACTS, Artifact, compile_contract
+from plimsoll.fuzz.edits import SWITCH, without_pure
 from plimsoll.fuzz.properties import Mismatch
+from plimsoll.fuzz.revm import RevmChain
 from plimsoll.fuzz.system import compiled
 from tests.utils.backed import DAY, WAD, Backed
 
@@ -126,88 +128,117 @@ def test_scenes__each__are_what_they_say() -> None:
     assert worth["lost"] < worth["won"] == worth["quiet"]
 
 
-def faults() -> Iterator[tuple[str, str, str]]:
-    """(what, the line, in its place), each of which breaks a promise."""
-    yield (
+class Fault(NamedTuple):
+    """`old`, an expression that stands once in `place`, becomes `new`: which breaks a promise."""
+
+    what: str
+    place: str  # stands once in the pool's source
+    old: str
+    new: str
+
+
+SHARES = "assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES)"
+ASSETS = (
+    "shares * (self._assets(self._value()) + UNIT) // (share_token.totalSupply + VIRTUAL_SHARES)"
+)
+OUTFLOW = "room = min(room, lets_go)\n    if room == 0:\n        return 0\n    "
+PAYS = "min(self._worth(amount, v), request.worth * amount // request.shares) // UNIT"
+FAULTS = (
+    Fault(
         "convertToShares rounds up",
-        "return assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES) // (self._assets(self._value()) + UNIT)",
-        "return self._up(assets * UNIT * (share_token.totalSupply + VIRTUAL_SHARES), self._assets(self._value()) + UNIT) + 1",
-    )
-    yield (
+        f"return {SHARES} // (self._assets(self._value()) + UNIT)\n",
+        f"{SHARES} // (self._assets(self._value()) + UNIT)",
+        f"self._up({SHARES}, self._assets(self._value()) + UNIT) + 1",
+    ),
+    Fault(
         "convertToAssets asks who calls",
-        "return shares * (self._assets(self._value()) + UNIT) // (share_token.totalSupply + VIRTUAL_SHARES) // UNIT",
-        "return shares * (self._assets(self._value()) + UNIT) // (share_token.totalSupply + VIRTUAL_SHARES)"
-        " // (UNIT + convert(share_token.balanceOf[msg.sender] == 0, uint256))",
-    )
-    yield (
+        f"return {ASSETS} // UNIT\n",
+        f"{ASSETS} // UNIT",
+        f"{ASSETS} // (UNIT + convert(share_token.balanceOf[msg.sender] == 0, uint256))",
+    ),
+    Fault(
         "maxRedeem does not know the hour's outflow",
-        "    room, lets_go = self._room(v)\n    room = min(room, lets_go)\n    if room == 0:\n"
-        "        return 0\n    amount",
-        "    room, lets_go = self._room(v)\n    if room == 0:\n        return 0\n    amount",
-    )
-    yield (
+        f"{OUTFLOW}amount",
+        "min(room, lets_go)",
+        "room",
+    ),
+    Fault(
         "maxWithdraw does not know the hour's outflow",
-        "    room = min(room, lets_go)\n    if room == 0:\n        return 0\n"
-        "    return min(self._payout(request.shares, request, v), room)",
-        "    if room == 0:\n        return 0\n"
-        "    return min(self._payout(request.shares, request, v), room)",
-    )
-    yield (
+        f"{OUTFLOW}return min(self._payout(request.shares, request, v), room)",
+        "min(room, lets_go)",
+        "room",
+    ),
+    Fault(
         "maxRedeem is a share short of what passes",
-        "    return amount if payout != 0 else 0\n",
-        "    return amount - 1 if payout != 0 else 0\n",
-    )
-    yield (
+        "return amount if payout != 0 else 0\n",
+        "amount if payout != 0 else 0",
+        "amount - 1 if payout != 0 else 0",
+    ),
+    Fault(
         "a preview forgets what entries pay",
-        "    self._check_entry(v)\n    return self._shares_for(assets, v)\n",
-        "    self._check_entry(v)\n    return self._shares_for(assets, v) * 2\n",
-    )
-    yield (
+        "self._check_entry(v)\n    return self._shares_for(assets, v)\n",
+        "self._shares_for(assets, v)",
+        "self._shares_for(assets, v) * 2",
+    ),
+    Fault(
         "previewMint rounds down",
-        "    self._check_entry(v)\n    return self._cost_of(shares, v)\n",
-        "    self._check_entry(v)\n    return self._cost_of(shares, v) - 1\n",
-    )
-    yield (
+        "self._check_entry(v)\n    return self._cost_of(shares, v)\n",
+        "self._cost_of(shares, v)",
+        "self._cost_of(shares, v) - 1",
+    ),
+    Fault(
         "maxMint is without end",
-        "    return self._shares_for(space, v) if space != 0 else 0\n",
-        "    return self._shares_for(space, v) + 1 if space != 0 else 0\n",
-    )
-    yield (
+        "return self._shares_for(space, v) if space != 0 else 0\n",
+        "self._shares_for(space, v) if space != 0 else 0",
+        "self._shares_for(space, v) + 1 if space != 0 else 0",
+    ),
+    Fault(
         "what a claim pays rounds up",
-        "request.worth * amount // request.shares) // UNIT\n",
-        "request.worth * amount // request.shares) // UNIT + 1\n",
-    )
-    yield (
+        f"return {PAYS}\n",
+        PAYS,
+        f"{PAYS} + 1",
+    ),
+    Fault(
         "strangers claim",
-        "    if msg.sender != controller and not self.isOperator[controller][msg.sender]:\n",
-        "    if msg.sender == self:\n",
-    )
-    yield (
+        "if msg.sender != controller and not self.isOperator[controller][msg.sender]:\n",
+        "msg.sender != controller and not self.isOperator[controller][msg.sender]",
+        "msg.sender == self",
+    ),
+    Fault(
         "a request that is claimable is pending, too",
         "and block.timestamp < request.claimable_at else 0",
-        "and block.timestamp <= request.claimable_at + CLAIM_WINDOW else 0",
-    )
+        "block.timestamp < request.claimable_at",
+        "block.timestamp <= request.claimable_at + CLAIM_WINDOW",
+    ),
+)
 
 
-def broken(old: str, new: str, tmp_path: Path) -> Artifact:
-    """The pool with another line."""
-    root = tmp_path / "contracts"
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """The pool with all the faults, each behind the switch of `plimsoll.fuzz.edits`."""
+    root = tmp_path_factory.mktemp("faulty") / "contracts"
     shutil.copytree(CONTRACTS, root)
+    without_pure(root)
     source = root / FILE
     text = source.read_text()
-    assert text.count(old) == 1, text.count(old)
-    source.write_text(text.replace(old, new))
+    for number, fault in enumerate(FAULTS, 1):
+        assert (text.count(fault.place), fault.place.count(fault.old)) == (1, 1), fault.what
+        choice = f"(({fault.new}) if {SWITCH} == {number} else ({fault.old}))"
+        text = text.replace(fault.place, fault.place.replace(fault.old, choice))
+    source.write_text(text)
     return compile_contract(FILE, root)
 
 
 @pytest.mark.skipif("PLIMSOLL_CONTRACTS" in os.environ, reason="on our own sources")
-@pytest.mark.parametrize(("what", "old", "new"), faults(), ids=lambda x: x[:40])
+@pytest.mark.parametrize("number", range(len(FAULTS) + 1))
 def test_fault__planted_in_the_pool__breaks_a_promise(
-    what: str, old: str, new: str, tmp_path: Path
+    number: int, faulty: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = broken(old, new, tmp_path)
-    kinds = (broken_promise(scene, artifact) for scene in SCENES)
-    assert next(filter(None, kinds), "").startswith("property ERC-4626"), what
+    """And none of them without the switch."""
+    monkeypatch.setattr(RevmChain, "switch", number)
+    kinds = (broken_promise(scene, faulty) for scene in SCENES)
+    found = next(filter(None, kinds), "")
+    assert found.startswith("property ERC-4626") if number else not found
 
 
 def broken_promise(scene: Scene, artifact: Artifact) -> str:
