@@ -556,6 +556,7 @@ def test_write_off__of_one_of_a_seizure__waits_for_all_that_are_for_sale():
     b.wait(16 * DAY, fresh=False)
     b.price(5, 1_000)
     b.do("tick", "bob", 5)  # of another debt, and right behind them
+    b.price(0, 10)  # of the one that is sold
     told = b.do("write_off", "bob", 3)
     lost = [b.lot(id).to_insurance for id in range(3)]
     assert told.value == sum(lost) and round(told.value / WAD) == 9_098 + 9_200 + 1_600
@@ -576,6 +577,55 @@ def test_write_off__of_one_of_a_seizure__waits_for_all_that_are_for_sale():
     assert told.value == b.lot(4).to_insurance and round(told.value / WAD) == 8_898
     assert [e[1] for e in named(told, "LotOwes")] == [4]
     assert b.auction.view("owed_to_pool") == 0
+    b.balance()
+
+
+def test_write_off__of_a_lot_that_is_the_funds__asks_nothing_of_its_neighbours():
+    b = estate(2)
+    for id in (0, 1):
+        b.back("alice", id, 10 * WAD)
+    b.do("refresh", "keeper")
+    b.owe("alice", 17_000 * WAD)
+    b.price(0, 850)
+    b.price(1, 850)
+    b.do("liquidate", "keeper", "alice")
+    assert [b.lot(id).surplus_to for id in range(b.lots())] == [b.at("zero")] * 2
+    b.kill(1)
+    b.wait(31 * DAY, fresh=False)
+    b.price(0, 850)
+    b.do("tick", "bob", 0)
+    due = b.lot(1).to_pool
+    assert due and b.do("write_off", "bob", 1).value == due
+    b.balance()
+
+
+def test_worth__of_a_lot_that_repays_another_for_sale__falls_by_what_is_repaid_and_rises_with_its_price():
+    """Of eight decimals; what may be repaid of one for sale is counted once, and no more than is owed."""
+    free = {"low_slope_ppm": 0, "high_slope_ppm": 0, "debt_ratio_ppm": 950_000}
+    coins = [coin(1_000, 8, scale=10**9 * WAD, maintenance_weight_ppm=900_000) for _ in range(2)]
+    b = Backed(coins, credit=free, insurance_cash=0)
+    b.do("mint", "bob", 10_000_000 * b.raw)
+    for id in (0, 1):
+        b.back("alice", id, 10 * 10**8)
+    b.do("refresh", "keeper")
+    b.owe("alice", 9_000 * WAD)
+    b.bury((0, 1), "alice")
+    b.revive({0: 10, 1: 1_000})
+
+    def others() -> int:
+        return round(b.auction.view("worth")[1] / WAD)
+
+    assert others() == 0
+    b.do("tick", "bob", 1)
+    assert others() == 9_000 - 100
+    b.price(1, 100)
+    b.do("buy", "bob", 1, 5 * 10**8, None, "bob")  # 510, all of them for the other
+    assert owed(b) == [8_490, 0]
+    assert others() == 8_900 - 510
+    b.do("tick", "bob", 1)
+    assert others() == 8_900 - 510
+    b.price(0, 1_000)
+    assert others() == 0  # it is worth its own dues
     b.balance()
 
 
