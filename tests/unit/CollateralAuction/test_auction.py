@@ -507,6 +507,16 @@ def test_open__sixteen_of_one_seizure__answer_for_each_other_and_for_no_other():
     b.balance()
 
 
+def test_open__after_thirty_two_others__are_of_one_seizure_all_the_same():
+    b = estate(16)
+    for _ in range(2):
+        bankrupt(b, "alice", 100, *range(16))
+        b.do("buy", "bob", b.lots() - 1, WAD, None, "bob")
+        b.do("withdraw", "alice", "alice", "token", "all", "alice")
+    assert bankrupt(b, "alice", 12_000, 0, 1) == [32, 33]
+    assert [b.lot(id).first for id in (16, 31, 32, 33)] == [16, 16, 32, 32]
+
+
 def test_open__tokens_last_worth_less_than_the_debt__are_the_funds_each_for_itself():
     """Nothing of them is the bankrupt's any more, so they have nobody to answer for."""
     b = estate(2)
