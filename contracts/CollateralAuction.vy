@@ -66,8 +66,8 @@ struct Owing:  # open lots of a token that owe the pool, together
 lot_count: public(uint256)  # ids are 0 .. lot_count - 1
 owed_to_pool: public(uint256)  # [WAD quote] the sum of what open lots must still repay it, and of what is awaited
 _owing: HashMap[uint256, Owing]  # by token, twice: those that owe the insurance fund more apart
-_awaited: HashMap[uint256, uint256]  # [WAD quote] by row: what lots for sale may bring the pool beyond their own dues, for others for sale [128..255] | for sold ones [0..127]
-_crossing: uint256  # [WAD quote] the sum of what is awaited for others for sale
+_awaited: HashMap[uint256, uint256]  # by row: what its lots may repay for others for sale [128..255] | for sold ones [0..127]
+_crossing: uint256  # [WAD quote] the sum of the former
 _lots: HashMap[uint256, Words]
 _opened: transient(uint256)  # the row of the lot that was opened last, in this transaction
 
@@ -236,11 +236,10 @@ def write_off(lot: uint256) -> uint256:
     sale: uint256 = self._lots[lot].sale
     if sale == 0:
         fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
-    if not self._is_gone(sale):
-        fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
     row: uint256 = self._lots[lot].row
     from_pool: uint256 = 0
     if row == 0:
+        self._must_be_gone(sale)
         from_pool = self._forget(lot)
     else:
         for step: uint256 in range(MAX_TOKENS):
@@ -249,9 +248,7 @@ def write_off(lot: uint256) -> uint256:
                 break
             other: uint256 = self._lots[id].sale
             if other != 0:
-                gone: bool = self._is_gone(other)
-                if not gone:
-                    fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
+                self._must_be_gone(other)
         for step: uint256 in range(MAX_TOKENS):
             id: uint256 = (row >> 160) + step
             if self._lots[id].row != row:
@@ -513,16 +510,17 @@ def _forget(lot: uint256) -> uint256:
 
 @internal
 @view
-def _is_gone(sale: uint256) -> bool:
+def _must_be_gone(sale: uint256):
     """
-    @notice Whether a lot's feed is dead and has not been seen live for a month.
+    @notice Refuse to write off a lot whose feed is live or was seen live within a month.
     """
     terms: uint256[4] = staticcall CLEARINGHOUSE.token_words((sale >> 128) & 255)
     price: uint256 = 0
     status: uint256 = 0
     most: uint256 = 0
     price, status, most = prices.read(terms[0], terms[1], 0, 0)
-    return status != prices.LIVE and block.timestamp > ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER
+    if status == prices.LIVE or block.timestamp <= ((sale >> 168) & slots.MASK_40) + WRITE_OFF_AFTER:
+        fixed_point.fail(reasons.AUCTION_NOT_TO_BE_WRITTEN_OFF)
 
 
 @internal

@@ -146,7 +146,6 @@ MAX_CUSTODY = 2**100  # [WAD quote]
 WRITE_OFF_AFTER = 30 * DAY  # [s] since a lot's feed was seen live
 HAS_TOKENS = 1  # a header's flag
 NAV_MAX_AGE = DAY  # [s]
-ALL_OF_IT = (MAX_UINT, MAX_UINT)
 VIRTUAL_SHARES = 10**6  # of the pool, beside one raw unit of the quote: nobody's
 NEAR_MARGIN = 2  # times its maintenance: with less the pool is near a deleveraging
 CLAIM_WINDOW = 2 * DAY  # [s]
@@ -213,6 +212,9 @@ class Candidate(NamedTuple):
     equity: int  # [WAD quote] of the account
     exposure: int  # [WAD quote] of the account
     rank: int  # [WAD]
+
+
+ALL_OF_IT = (MAX_UINT, MAX_UINT)  # what is awaited may fall without a bound
 
 
 class LotsWorth(NamedTuple):

@@ -7,20 +7,8 @@ What breaks one is refused with the Configurator's reason, in its order. Units a
 from __future__ import annotations
 
 from plimsoll import slots
-from plimsoll.formulas import (
-    DAY,
-    PPM,
-    ceil_div,
-    floor_div,
-    require,
-)
-from plimsoll.slots import (
-    WAD,
-    CollateralTerms,
-    CreditTerms,
-    Ramp,
-    Terms,
-)
+from plimsoll.formulas import DAY, PPM, ceil_div, floor_div, require
+from plimsoll.slots import WAD, CollateralTerms, CreditTerms, Ramp, Terms
 
 MAX_TOKENS = 16
 STEP = 3_600  # [s] of a ramp, in one call at most

@@ -651,9 +651,8 @@ def test_46__pair_with_a_token_behind_it_that_falls_too__takes_more_than_its_mar
     assert close(lost, 1_061_516)
 
 
-def test_liquidity__wei_left_of_a_fallen_lot__is_paid_for_until_it_is_sold(broke_of: Make):
-    """Sold down to a wei at a tenth of its last known price, it keeps what a sold one lacks in what an entry pays; and
-    whoever would buy the wei cannot while its feed is dead."""
+def two_tokens(broke_of: Make) -> Broke:
+    """Two tokens at 3,000, debt without interest, a pool of 3m, and no fund."""
     deep = {"scale": 10**7 * WAD, "maintenance_weight_ppm": 850_000}
     b = broke_of(
         coins=[coin(3_000, **deep), coin(3_000, **deep)],
@@ -661,6 +660,13 @@ def test_liquidity__wei_left_of_a_fallen_lot__is_paid_for_until_it_is_sold(broke
         insurance_cash=0,
         pool_cash=3_000_000,
     )
+    return b
+
+
+def test_liquidity__wei_left_of_a_fallen_lot__is_paid_for_until_it_is_sold(broke_of: Make):
+    """Sold down to a wei at a tenth of its last known price, it keeps what a sold one lacks in what an entry pays; and
+    whoever would buy the wei cannot while its feed is dead."""
+    b = two_tokens(broke_of)
     for id in (0, 1):
         b.back("bob", id, 200 * WAD)
     b.owe("bob", 550_000 * WAD, 1)
@@ -686,13 +692,7 @@ def test_claim__sound_lot_beside_a_dead_one_that_owes__counts_nothing_until_it_i
     owes is dead, though the other will repay it. The owner puts a token that died long since last."""
 
     def claimed(owing: int) -> int:
-        deep = {"scale": 10**7 * WAD, "maintenance_weight_ppm": 850_000}
-        b = broke_of(
-            coins=[coin(3_000, **deep), coin(3_000, **deep)],
-            credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
-            insurance_cash=0,
-            pool_cash=3_000_000,
-        )
+        b = two_tokens(broke_of)
         b.do("mint", "keeper", 3_000_000 * b.raw)
         b.do("pool_deposit", "keeper", 3_000_000 * b.raw, "keeper")
         for id in (0, 1):

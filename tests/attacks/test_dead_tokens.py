@@ -247,7 +247,7 @@ def test_dead_tokens__behind_a_row_of_ones_own_dust__repay_all_the_same(broke_of
     assert close(b.cash("mallory"), 236_000)
 
 
-GONE = "                if not gone:\n", "                if False:\n"
+GONE = "            if other != 0:\n", "            if id == lot:\n"
 
 
 @pytest.mark.defence(AUCTION, *GONE)

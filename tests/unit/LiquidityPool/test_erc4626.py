@@ -230,7 +230,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 @pytest.mark.skipif("PLIMSOLL_CONTRACTS" in os.environ, reason="on our own sources")
-@pytest.mark.parametrize("number", range(len(FAULTS) + 1))
+@pytest.mark.parametrize(
+    "number", range(len(FAULTS) + 1), ids=["none", *(fault.what for fault in FAULTS)]
+)
 def test_fault__planted_in_the_pool__breaks_a_promise(
     number: int, faulty: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
