@@ -242,7 +242,8 @@ def test_pool__sequencer_and_limit_in_the_table__told_as_they_are(
     venue = deploy(slow, ape_chain, owner)
     client = Client(venue, trader)
     client.deposit(200_000)
-    ape_chain.advance(3_600)  # into the next hour, in which nothing has moved
+    # Into the next hour, in which nothing has moved, and far from its end: this chain keeps real time.
+    ape_chain.advance(3_610 - ape_chain.now % 3_600)
     pool = client.pool()
     assert pool.calm and pool.outflow_left == pool.custody / 100
     assert client.account(trader).withdrawable == pool.outflow_left
