@@ -237,10 +237,10 @@ def write_off(lot: uint256) -> uint256:
     if sale == 0:
         fixed_point.fail(reasons.AUCTION_NO_SUCH_LOT)
     row: uint256 = self._lots[lot].row
-    from_pool: uint256 = 0
+    owed: uint256 = self.owed_to_pool
     if row == 0:
         self._must_be_gone(sale)
-        from_pool = self._forget(lot)
+        self._forget(lot)
     else:
         for step: uint256 in range(MAX_TOKENS):
             id: uint256 = (row >> 160) + step
@@ -253,9 +253,9 @@ def write_off(lot: uint256) -> uint256:
             id: uint256 = (row >> 160) + step
             if self._lots[id].row != row:
                 break
-            forgotten: uint256 = self._forget(id)
-            from_pool += forgotten
+            self._forget(id)
         self._await(row, [max_value(uint256), max_value(uint256)])
+    from_pool: uint256 = owed - self.owed_to_pool
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=from_pool)
     return from_pool
 
@@ -278,7 +278,7 @@ def clearinghouse() -> address:
 @view
 def worth() -> (uint256, uint256, uint256, uint256):
     """
-    @notice What lots bring at the least, dead ones at their last good prices: the pool, once the insurance fund has its part
+    @notice What lots bring at the least, dead ones at their last known worth: the pool, once the insurance fund has its part
             of the same lots, from live ones, and from dead ones with what is awaited; and anybody.
     @dev All lots of a token together, but those that owe the fund more apart: where they have fallen so far that they do not
          bring its part, others would make it up.
@@ -302,14 +302,14 @@ def worth() -> (uint256, uint256, uint256, uint256):
             pool: uint256 = 0
             for most: uint256 in range(2):
                 owing: Owing = self._owing[2 * id + most]
-                brings: uint256 = held.credit * owing.amount // held.own
+                brings: uint256 = self._worth_of(held, owing.amount) * held.kept_ppm // PPM
                 pool += min(owing.dues >> 128, brings - min(brings, owing.dues & slots.MASK_128))
                 by_others -= owing.dues >> 128
             if held.status == prices.LIVE:
                 live += held.credit
                 by_live += pool
             else:
-                dead += held.credit
+                dead += self._worth_of(held, held.own) * held.kept_ppm // PPM
                 by_others += pool
     return (by_live, min(by_others, owed - by_live), live, dead)
 
@@ -442,14 +442,16 @@ def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[3]:
 @internal
 def _await(row: uint256, falls: uint256[2]):
     """
-    @notice What lots of a seizure that are for sale may bring the pool beyond their own dues, at their last known prices and
-            in the order in which a surplus repays: for others for sale that are not worth theirs, and for sold ones.
+    @notice What lots of a seizure that are for sale may bring the pool beyond their own dues, at their last known worth: for
+            others for sale that do not bring theirs at the floor, as `worth` counts them; and for sold ones, in the order
+            in which a surplus repays.
     @dev While no lot is gone neither falls by more than what is repaid: with a price that is low for a block whoever enters
          the pool would pay too little.
     @param falls [WAD quote] by how much at most, likewise
     """
     brings: uint256[MAX_TOKENS] = empty(uint256[MAX_TOKENS])  # nothing, of one that is sold
     spare: uint256 = 0
+    lacks: uint256 = 0
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
         if words.row != row:
@@ -457,24 +459,28 @@ def _await(row: uint256, falls: uint256[2]):
         amount: uint256 = words.sale & slots.MASK_128
         if amount != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, (words.sale >> 128) & 255)
-            brings[step] = amount * held.unit * held.price // WAD
-            spare += brings[step] - min(brings[step], (words.dues & slots.MASK_128) + (words.dues >> 128))
-    due: uint256[2] = empty(uint256[2])  # for others for sale, for sold ones
+            brings[step] = self._worth_of(held, amount)
+            least: uint256 = brings[step] * held.kept_ppm // PPM
+            to_insurance: uint256 = words.dues & slots.MASK_128
+            to_pool: uint256 = words.dues >> 128
+            spare += brings[step] - min(brings[step], to_insurance + to_pool)
+            lacks += to_pool - min(least - min(least, to_insurance), to_pool)
+    left: uint256 = spare
+    for_sold: uint256 = 0
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
-        if words.row != row or spare == 0:
+        if words.row != row or left == 0:
             break
         to_insurance: uint256 = words.dues & slots.MASK_128
         covered: uint256 = min(brings[step], to_insurance)
-        to_insurance = min(spare, to_insurance - covered)
-        spare -= to_insurance
+        to_insurance = min(left, to_insurance - covered)
+        left -= to_insurance
         to_pool: uint256 = words.dues >> 128
-        to_pool = min(spare, to_pool - min(brings[step] - covered, to_pool))
-        spare -= to_pool
-        if words.sale != 0:
-            due[0] += to_pool
-        else:
-            due[1] += to_pool
+        to_pool = min(left, to_pool - min(brings[step] - covered, to_pool))
+        left -= to_pool
+        if words.sale == 0:
+            for_sold += to_pool
+    due: uint256[2] = [min(spare - for_sold, lacks), for_sold]
     crossing: uint256 = self._awaited[row] >> 128
     awaited: uint256 = self._awaited[row] & slots.MASK_128
     due[0] = max(due[0], crossing - min(crossing, falls[0]))
@@ -483,6 +489,17 @@ def _await(row: uint256, falls: uint256[2]):
         self._awaited[row] = (due[0] << 128) | due[1]
         self._crossing = self._crossing + due[0] - crossing
         self.owed_to_pool = self.owed_to_pool + due[1] - awaited
+
+
+@internal
+@pure
+def _worth_of(held: IClearinghouse.Holding, amount: uint256) -> uint256:
+    """
+    @notice What so much [raw] of a token was last known to be worth [WAD quote]: of a dead one no less than at its stable
+            price, since it may have died of a price that was wrong for a block.
+    """
+    price: uint256 = held.price if held.status == prices.LIVE else max(held.price, held.stable)
+    return amount * held.unit * price // WAD
 
 
 @internal
@@ -497,15 +514,13 @@ def _change(lot: uint256, dues: uint256):
 
 
 @internal
-def _forget(lot: uint256) -> uint256:
+def _forget(lot: uint256):
     """
     @notice What a lot owes the pool is the insurance fund's from now on.
-    @return [WAD quote]
     """
     dues: uint256 = self._lots[lot].dues
     if dues >> 128 != 0:
         self._change(lot, (dues & slots.MASK_128) + (dues >> 128))
-    return dues >> 128
 
 
 @internal

@@ -514,7 +514,6 @@ def maxRedeem(controller: address) -> uint256:
         by_now: uint256 = (above * (share_token.totalSupply + VIRTUAL_SHARES) - 1) // (has + UNIT)
         by_then: uint256 = (above * request.shares - 1) // request.worth
         amount = min(amount, max(by_now, by_then))
-        payout = self._payout(amount, request, v)
     return amount if payout != 0 else 0
 
 
@@ -871,9 +870,9 @@ def _cost_of(amount: uint256, v: ILiquidityPool.Valuation) -> uint256:
 @view
 def _worth(amount: uint256, v: ILiquidityPool.Valuation) -> uint256:
     """
-    @notice What `amount` of shares is worth to its holder [WAD quote], rounded down.
+    @notice What `amount` of shares is worth to its holder [WAD quote], rounded down, where something stays.
     """
-    has: uint256 = convert(max(self._stays(v), 0), uint256)
+    has: uint256 = convert(self._stays(v), uint256)
     return amount * (has + UNIT) // (share_token.totalSupply + VIRTUAL_SHARES)
 
 

@@ -354,6 +354,25 @@ def repaid(lot: Lot, paid: int, unit: int) -> tuple[Lot, int, int]:
     return left, for_insurance, for_pool
 
 
+def lacking(lot: Lot, brings: int) -> int:
+    """What a lot owes the pool and does not bring it [WAD quote]; the fund has its part first."""
+    return max(lot.to_pool - max(brings - lot.to_insurance, 0), 0)
+
+
+def known_worth(held: Holding, amount: int) -> int:
+    """What so much [raw] of a token was last known to be worth [WAD quote].
+
+    Of a dead one no less than at its stable price: it may have died of one that was wrong.
+    """
+    price = held.price if held.status == LIVE else max(held.price, held.stable)
+    return floor_div(amount * held.unit * price, WAD)
+
+
+def at_the_floor(held: Holding, amount: int) -> int:
+    """The same, less the discount of a seizure: what an auction brings at the least."""
+    return floor_div(known_worth(held, amount) * held.kept_ppm, PPM)
+
+
 class Sum(NamedTuple):
     """The legs of one account [WAD quote]."""
 
@@ -1728,7 +1747,7 @@ class Model:
         return self.owed_to_pool() != 0 or self.worth_of_lots().live != 0
 
     def worth_of_lots(self) -> LotsWorth:
-        """What lots bring at the least, dead ones at their last good prices.
+        """What lots bring at the least, dead ones at their last known worth.
 
         The pool: all lots of a token together, but those that owe the fund more apart; the fund has
         its part of the same lots first.
@@ -1745,13 +1764,13 @@ class Model:
                     for lot in owing
                     if lot.token == id and (lot.to_insurance > lot.to_pool) == kind
                 ]
-                brings = floor_div(held.credit * sum(lot.amount for lot in lots), held.own)
+                brings = at_the_floor(held, sum(lot.amount for lot in lots))
                 rest = max(brings - sum(lot.to_insurance for lot in lots), 0)
                 pool += min(rest, sum(lot.to_pool for lot in lots))
             if held.status == LIVE:
                 by_live, live = by_live + pool, live + held.credit
             else:
-                by_others, dead = by_others + pool, dead + held.credit
+                by_others, dead = by_others + pool, dead + at_the_floor(held, held.own)
         return LotsWorth(by_live, min(by_others, self.owed_to_pool() - by_live), live, dead)
 
     # -------------------------------------------------------------- the Configurator
@@ -2177,41 +2196,39 @@ class Model:
     def _await(self, lot: int, crossing_falls: int, awaited_falls: int) -> None:
         """What a seizure's lots for sale may bring the pool beyond their own dues.
 
-        For others for sale that are not worth theirs, and for sold ones; at last known prices, no
-        discount off, in the order in which a surplus repays: as an entry counts what lots owe.
-        Neither falls by more than what was repaid [WAD quote], unless a lot is gone.
+        For others for sale that do not bring theirs at the floor, as `worth_of_lots` counts them;
+        and for sold ones, no discount off, in the order in which a surplus repays: as an entry
+        counts what lots owe. At last known worth. Neither falls by more than what was repaid
+        [WAD quote], unless a lot is gone.
         """
         row = self.lots_of_its_seizure(lot)
-        due = [0, 0]
-        brings = [self._lot_brings(other) for other in row]
+        held = [self.holding(self.settings.auction, other.token) for other in row]
+        brings = [known_worth(h, other.amount) for h, other in zip(held, row, strict=True)]
         owed = [other.to_insurance + other.to_pool for other in row]
         spare = sum(max(b - o, 0) for b, o in zip(brings, owed, strict=True))
+        lacks = sum(
+            lacking(other, at_the_floor(h, other.amount))
+            for h, other in zip(held, row, strict=True)
+            if other.amount
+        )
+        left, for_sold = spare, 0
         for other, brought in zip(row, brings, strict=True):
-            for_fund = min(spare, max(other.to_insurance - brought, 0))
-            rest = max(brought - other.to_insurance, 0)
-            for_pool = min(spare - for_fund, max(other.to_pool - rest, 0))
-            spare -= for_fund + for_pool
-            due[not other.amount] += for_pool
+            for_fund = min(left, max(other.to_insurance - brought, 0))
+            for_pool = min(left - for_fund, lacking(other, brought))
+            left -= for_fund + for_pool
+            for_sold += 0 if other.amount else for_pool
         if row:
             crossing, awaited = self.awaited.get(row[0].id, (0, 0))
             self.awaited[row[0].id] = (
-                max(due[0], crossing - crossing_falls),
-                max(due[1], awaited - awaited_falls),
+                max(min(spare - for_sold, lacks), crossing - crossing_falls),
+                max(for_sold, awaited - awaited_falls),
             )
 
-    def _lot_brings(self, lot: Lot) -> int:
-        """What a lot is worth at its last known price [WAD quote]; sold, nothing."""
-        if not lot.amount:
-            return 0
-        held = self.holding(self.settings.auction, lot.token)
-        return floor_div(lot.amount * held.unit * held.price, WAD)
-
-    def _forget(self, lot: Lot) -> int:
-        """What a lot owes the pool is the fund's from now on; how much that is [WAD quote]."""
+    def _forget(self, lot: Lot) -> None:
+        """What a lot owes the pool is the fund's from now on."""
         if lot.to_pool:
             owed = lot.to_insurance + lot.to_pool
             self._owes(lot._replace(to_insurance=owed, to_pool=0))
-        return lot.to_pool
 
     def _is_gone(self, lot: Lot) -> bool:
         """Whether a lot's feed is dead and has not been seen live for a month."""
@@ -2240,8 +2257,11 @@ class Model:
         row = self.lots_of_its_seizure(lot) or [was]
         gone = all(self._is_gone(other) for other in row if other.amount)
         require(gone, "auction: not to be written off")
-        from_pool = sum(self._forget(other) for other in row)
+        owed = self.owed_to_pool()
+        for other in row:
+            self._forget(other)
         self._await(lot, *ALL_OF_IT)
+        from_pool = owed - self.owed_to_pool()
         self._emit(self.settings.auction, LotWrittenOff(lot, from_pool))
         return from_pool
 

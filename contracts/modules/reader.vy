@@ -41,7 +41,7 @@ struct Purse:  # the cash and the tokens of one account
     cash: int256  # [WAD quote] net of `interest`
     interest: uint256  # [WAD quote] not posted yet
     markets: uint256  # bitmap
-    tokens: uint256  # bitmap
+    tokens: uint256  # bitmap in the lowest 16 bits
     maintenance: int256  # [WAD quote] what the tokens count
     initial: int256  # [WAD quote]
     credit: uint256  # [WAD quote] of live tokens, in a seizure
@@ -51,7 +51,7 @@ struct Purse:  # the cash and the tokens of one account
 struct Seizure:
     credit: uint256  # [WAD quote]
     paid: uint256  # [WAD quote] of it, by the insurance fund
-    tokens: uint256  # bitmap of what the account has left
+    tokens: uint256  # bitmap of what the account has left, likewise
     lots: DynArray[ICollateralLens.LotPreview, MAX_TOKENS]
 
 
@@ -138,7 +138,6 @@ def purse(account: address) -> Purse:
     p.tokens, p.interest = staticcall CLEARINGHOUSE.backing(account)
     p.cash = slots.cash_of(header) - convert(p.interest, int256)
     p.markets = header & slots.MASK_128
-    p.tokens = p.tokens & slots.MASK_16
     for id: uint256 in range(MAX_TOKENS):
         if (p.tokens >> id) & 1 != 0:
             h: IClearinghouse.Holding = self.holding(account, id)
@@ -326,7 +325,7 @@ def seize(
     z: Seizure = empty(Seizure)
     z.tokens = tokens
     for i: uint256 in range(MAX_TOKENS):
-        if z.tokens == 0 or (live and z.credit >= due):
+        if live and z.credit >= due:
             break
         id: uint256 = (order >> (4 * i)) & 15
         if (z.tokens >> id) & 1 == 0:

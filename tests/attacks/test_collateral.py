@@ -1198,7 +1198,9 @@ def test_74__report_a_loss_in_front_of_a_request__is_taken_back_by_the_claim(bac
 
 
 @pytest.mark.defence(
-    "CollateralAuction.vy", "held.credit * owing.amount // held.own", "held.credit"
+    "CollateralAuction.vy",
+    "self._worth_of(held, owing.amount)",
+    "self._worth_of(held, held.own)",
 )
 def test_74__claim_beside_a_live_lot_of_the_funds__counts_what_is_left_for_the_pool(
     backed_of: Make,

@@ -685,6 +685,79 @@ def test_liquidity__wei_left_of_a_fallen_lot__is_paid_for_until_it_is_sold(broke
     assert b.auction.view("owed_to_pool") == 0
 
 
+def test_liquidity__enter_at_a_dead_price_that_was_wrong_by_more_than_128_times__is_cheap(
+    broke_of: Make,
+):
+    """A stable price is at most so far from the price it is kept with. The sound token is at 10 in place of 3,000 for a
+    block, is poked then, and its feed dies: once the worthless one is sold an entry pays for 256,000 of 497,960."""
+    b = two_tokens(broke_of)
+    for id in (0, 1):
+        b.back("bob", id, 200 * WAD)
+    b.owe("bob", 500_000 * WAD, 1)
+    b.bury((0, 1), "bob")
+    b.do("mint", "keeper", 10**7 * b.raw)
+    b.revive({0: 10, 1: 3_000})
+    b.do("poke_token", "keeper", "coin1")
+    b.price(1, 10)
+    b.do("poke_token", "keeper", "coin1")
+    b.kill(1)
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    assert close(b.auction.view("owed_to_pool"), 256_000)
+    b.kill(1, "ok")
+    b.price(1, 3_000)
+    b.do("tick", "keeper", 1)
+    assert close(b.auction.view("owed_to_pool"), 497_960)
+
+
+def test_deleveraging__tick_while_a_lot_looks_worthless__is_held_up_by_what_others_lack(
+    broke_of: Make,
+):
+    """Of a sound row 399,290 stay in doubt, and are taken for what an unrelated lot lacks that has fallen, until one of the
+    row is sold whole."""
+    b = broke_of(
+        coins=[coin(3_000, scale=10**7 * WAD, maintenance_weight_ppm=850_000) for _ in range(3)],
+        credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
+        insurance_cash=0,
+        pool_cash=1_250_000,
+        market={
+            "skew_scale": 50_000 * WAD,
+            "max_skew": 1_000 * WAD,
+            "max_open_interest": 1_000 * WAD,
+        },
+    )
+    for account, debt, amounts in (
+        ("mallory.1", 550_000, {0: 200, 1: 200}),
+        ("mallory.2", 500_000, {2: 250}),
+    ):
+        b.do("refresh", "keeper")
+        for id, amount in amounts.items():
+            b.back(account, id, amount * WAD)
+        b.owe(account, debt * WAD, 1)
+    b.bury((0, 1), "mallory.1")
+    b.do("refresh", "keeper")
+    b.crowd()
+    b.do("mint", "keeper", 10**7 * b.raw)
+    b.revive({0: 3_000, 1: 3_000})
+    b.price(2, 2_300)
+    b.do("liquidate", "keeper", "mallory.2")
+    b.price(2, 500)
+    price = 6_500
+    while b.margin()[0] >= b.margin()[1]:
+        price += 20
+        b.market_price(price)
+    assert b.auction.view("worth")[1] == 0
+    with b.imagined():
+        b.do("deleverage", "keeper", "alice", 0)
+    b.price(0, 10)
+    b.do("tick", "mallory", 0)
+    b.price(0, 3_000)
+    assert close(b.auction.view("worth")[1], 399_290)
+    assert not b.attempt("deleverage", "keeper", "alice", 0).ok
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert b.margin()[0] < b.margin()[1]
+    b.do("deleverage", "keeper", "alice", 0)
+
+
 def test_claim__sound_lot_beside_a_dead_one_that_owes__counts_nothing_until_it_is_sold(
     broke_of: Make,
 ):

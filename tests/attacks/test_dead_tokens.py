@@ -14,6 +14,7 @@ from tests.utils.broke import FREE, WAD, Broke, close
 Make = Callable[..., Broke]
 AUCTION = "CollateralAuction.vy"
 DEEP = {"scale": 10**7 * WAD}
+KNOWN = "max(held.price, held.stable)", "held.price"  # of a dead token
 REPAYS = (
     "for_insurance, for_pool, dues = self._repay(dues, surplus - repaid[0] - repaid[1])",
     "for_insurance, for_pool, dues = self._repay(dues, 0)",
@@ -136,8 +137,8 @@ def test_dead_tokens__one_of_two_comes_back_at_a_third__they_repay_all_in_any_or
 
 @pytest.mark.defence(
     AUCTION,
-    "            due[1] += to_pool\n",
-    "            due[1] += 0 * to_pool\n",
+    "            for_sold += to_pool\n",
+    "            for_sold += 0 * to_pool\n",
 )
 def test_liquidity__enter_once_the_worthless_lot_is_sold__pays_for_what_the_other_brings(
     broke_of: Make,
@@ -306,10 +307,35 @@ def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_chea
     assert b.wealth("mallory") < 27_000_001 * WAD
 
 
+@pytest.mark.parametrize("dust", [False, True])
+@pytest.mark.defence(AUCTION, *KNOWN)
+def test_liquidity__enter_once_a_feed_died_of_a_price_that_was_wrong__pays_for_the_lot(
+    broke_of: Make, dust: bool
+):
+    """The sound lot's token is at 300 for a block, is poked, and its feed dies, so that nobody can buy it. Hours later
+    whoever took another lot of the seizure whole, the worthless one or dust once that is sold, had what is awaited
+    reckoned at that price: of an entry of 27m, 393,267."""
+    b = seized(broke_of, 500_000, {0: 200, 1: 200, 2: 0.001})
+    b.revive({0: 500 if dust else 10, 1: 3_000, 2: 3_000})
+    if dust:
+        b.do("buy", "keeper", 0, "all", None, "keeper")
+    for id in range(3):
+        b.do("poke_token", "keeper", f"coin{id}")
+    b.price(1, 300)
+    b.do("poke_token", "keeper", "coin1")
+    b.kill(1)
+    b.wait(7_200)
+    b.do("buy", "keeper", 2 if dust else 0, "all", None, "keeper")
+    lends(b, 27_000_000)
+    b.revive({1: 3_000})
+    b.do("buy", "keeper", 1, "all", None, "keeper")
+    assert b.wealth("mallory") < 27_000_001 * WAD
+
+
 @pytest.mark.defence(
     AUCTION,
-    "brings[step] = amount * held.unit * held.price // WAD",
-    "brings[step] = held.credit * amount // held.own",
+    "brings[step] = self._worth_of(held, amount)",
+    "brings[step] = self._worth_of(held, amount) * held.kept_ppm // PPM",
 )
 def test_liquidity__enter_beside_a_sound_lot__pays_for_all_that_it_may_bring(broke_of: Make):
     """Sold at the oracle's price it repays 600,000 of a sold one's 550,000, at the floor less: whoever entered with 27m in
@@ -366,7 +392,7 @@ def test_liquidity__tick_at_the_price_that_a_freeze_is_about__makes_no_entry_dea
     assert b.wealth("mallory") > 2_999_000 * WAD
 
 
-@pytest.mark.defence(AUCTION, "        spare -= to_pool\n", "        spare -= 0 * to_pool\n")
+@pytest.mark.defence(AUCTION, "        left -= to_pool\n", "        left -= 0 * to_pool\n")
 def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_pool__pays_for_no_other(
     broke_of: Make,
 ):
@@ -382,8 +408,8 @@ def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_pool__pays_for_no
 
 @pytest.mark.defence(
     AUCTION,
-    "to_insurance = min(spare, to_insurance - covered)",
-    "to_insurance = 0 * min(spare, to_insurance - covered)",
+    "to_insurance = min(left, to_insurance - covered)",
+    "to_insurance = 0 * min(left, to_insurance - covered)",
 )
 def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_fund__does_not_pay_for_it(
     broke_of: Make,
@@ -427,7 +453,7 @@ def in_need(broke_of: Make) -> Broke:
     return b
 
 
-CROSSING = "            due[0] += to_pool\n", "            due[0] += 0 * to_pool\n"
+CROSSING = "= [min(spare - for_sold, lacks), for_sold]", "= [0, for_sold]"
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -445,6 +471,29 @@ def test_deleveraging__while_a_sound_lot_will_repay_a_worthless_one__is_refused(
     assert not b.attempt("deleverage", "mallory", "alice", 0).ok
     b.kill(1, "ok")
     b.price(1, 3_000)
+    for lot in (0, 1):
+        b.do("buy", "keeper", lot, "all", None, "keeper")
+    assert b.margin()[0] > b.margin()[1]
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "least: uint256 = brings[step] * held.kept_ppm // PPM",
+    "least: uint256 = brings[step]",
+)
+def test_deleveraging__beside_a_lot_between_its_floor_and_its_worth__is_refused(broke_of: Make):
+    """What owes the pool is worth it at the oracle's price, but not at the floor; the other repays the rest. It was neither
+    the pool's nor in doubt: winners were closed, flat, though the lots, sold at the floor, left the pool its margin."""
+    b = in_need(broke_of)
+    b.revive({0: 2_750})
+    b.do("tick", "keeper", 0)
+    price = 4_600
+    while b.margin()[0] >= b.margin()[1]:
+        price += 5
+        b.market_price(price)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+    to_the_floor(b)
+    b.market_price(price)
     for lot in (0, 1):
         b.do("buy", "keeper", lot, "all", None, "keeper")
     assert b.margin()[0] > b.margin()[1]

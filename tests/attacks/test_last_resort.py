@@ -728,6 +728,38 @@ def test_settlement__on_a_glitch_down_that_a_feed_dies_of__waits_a_week(broke_of
     assert not b.attempt("settle_markets", "alice", [1]).ok
 
 
+def die_of_a_glitch(b: Broke) -> None:
+    """The token is at a hundredth of its price for a block, which is kept, and its feed dies."""
+    b.price(0, b.holding("zero", 0).price / WAD / 100)
+    b.do("poke_token", "mallory", "coin0")
+    b.kill(0)
+
+
+LOTS = "CollateralAuction.vy", "max(held.price, held.stable)", "held.price"
+
+
+@pytest.mark.defence(*LOTS)
+def test_settlement__on_a_glitch_down_that_the_feed_of_lots_dies_of__waits_a_week(broke_of: Make):
+    """Lots that owe the pool 5.5m were worth next to nothing at the last price of their token: the hole looked certain, and
+    an hour later the venue was settled for good."""
+    b = in_lots(broke_of)
+    b.market_price(150_000)
+    die_of_a_glitch(b)
+    b.do("declare", "bob")
+    b.wait(HOUR)
+    assert not b.attempt("settle_markets", "bob", [0, 1]).ok
+
+
+@pytest.mark.defence(*LOTS)
+def test_deleveraging__on_a_glitch_down_that_the_feed_of_lots_dies_of__waits_for_it(broke_of: Make):
+    """The lots would give the pool its margin twice over; at the last price of their token they gave nothing, and the winner
+    was closed, flat."""
+    b = seizable(broke_of)
+    b.do("liquidate", "mallory", "mallory")
+    die_of_a_glitch(b)
+    assert not b.attempt("deleverage", "mallory", "alice", 0).ok
+
+
 @pytest.mark.defence(
     BACKSTOP,
     "    self._check_calm()\n    if self.state",

@@ -305,6 +305,18 @@ def a_settlement(system: System) -> Iterator[Op]:
         yield ["withdraw", "alice", "alice", "token", 1_000 * 10**6, "alice"]
 
 
+def a_settlement_to_the_wei(system: System) -> Iterator[Op]:
+    """More is claimed than the hour lets go, of which a third is paid; then a wei, and one may go."""
+    yield from everybody(system)
+    yield ["wait", 3_600 - system.model.now % 3_600, 1]
+    yield ["set_share", "backstop", 1 + WAD // 3]
+    yield ["set_share", "backstop", 1 + WAD]
+    yield ["withdraw", "mallory", "mallory", "token", 3_000 * WAD, "mallory"]
+    yield ["set_share", "backstop", 2]
+    yield ["withdraw", "mallory", "mallory", "token", 2 * WAD, "mallory"]
+    yield ["withdraw", "mallory", "mallory", "token", 2 * WAD - 1, "mallory"]
+
+
 Scene = Callable[[System], Iterator[Op]]
 SCENES: list[tuple[Scene, dict[str, Any]]] = [
     (a_stable_price_on_its_way, {}),
@@ -315,6 +327,10 @@ SCENES: list[tuple[Scene, dict[str, Any]]] = [
     (an_hour_of_outflow, {"outflow_ppm": 3_500}),
     (a_settlement, {}),
     (a_settlement, {"outflow_ppm": 1, "outflow_floor": 3_000 * 10**6}),
+    (
+        a_settlement_to_the_wei,
+        {"quote_decimals": 18, "outflow_ppm": 1, "outflow_floor": 3_000 * WAD + 1},
+    ),
 ]
 OUTCOMES = (
     "trade: venue: frozen or in grace",
