@@ -185,6 +185,14 @@ def check_construction(chain: Chain) -> None:
     for reason, line in (("", WAD), ("lens: line below liquidation", WAD - 1)):
         same(f"line {line}", made(compile_contract("Lens.vy"), house, line), reason)
 
+    feed, long = chain.deploy(artifacts.feed, 0, 0).address, "sequencer: grace too long"
+    for reason, uptime, grace in (
+        ("", feed, DAY),
+        (long, feed, DAY + 1),
+        ("sequencer: no feed", NOWHERE, 0),
+    ):
+        same(f"guard {grace}", made(artifacts.guard, uptime, grace), reason)
+
     above = "settings: share above 1"
     for reason, insurance, weight in (("", PPM, PPM), (above, PPM + 1, 0), (above, 0, PPM + 1)):
         home = created_by(owner, chain.nonce(owner) + 4)
