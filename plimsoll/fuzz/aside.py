@@ -192,6 +192,9 @@ def check_construction(chain: Chain) -> None:
         ("sequencer: no feed", NOWHERE, 0),
     ):
         same(f"guard {grace}", made(artifacts.guard, uptime, grace), reason)
+    timelock, past = compile_contract("Timelock.vy"), "timelock: delay"
+    for reason, delay in ((past, DAY - 1), ("", DAY), ("", 30 * DAY), (past, 30 * DAY + 1)):
+        same(f"delay {delay}", made(timelock, delay, [owner], [owner]), reason)
 
     above = "settings: share above 1"
     for reason, insurance, weight in (("", PPM, PPM), (above, PPM + 1, 0), (above, 0, PPM + 1)):

@@ -7,6 +7,7 @@ within what it is given, so that any less would make it fail.
 from __future__ import annotations
 
 import pytest
+from eth_utils import function_signature_to_4byte_selector
 
 from plimsoll.fuzz.chain import TOO_LITTLE_GAS, Outcome
 from plimsoll.fuzz.ops import big_coin, small_coin
@@ -102,6 +103,27 @@ def test_reader__any_gas_limit__has_the_price_or_reverts(busy, call):
     reasons = sweep(busy, call, 0 if call == "poke" else busy.names["alice"])
     assert "prices: too little gas" in reasons
     assert reasons <= set(REFUSED)
+
+
+def test_guard__any_gas_limit__never_takes_a_sequencer_that_is_down_for_one_that_is_up():
+    """What does not answer counts as up: of a feed that works hard that must not depend on who asks."""
+    system = System.build(Setup([big_coin()], grace=3_600), chain=PyEvmChain(1_750_000_000))
+    chain, feed, house = system.chain, system.uptime, system.clearinghouse
+    assert feed is not None and isinstance(chain, PyEvmChain)
+    system.must("uptime", 1, 0)
+    system.must("uptime_fault", "busy")
+    low, high = 0, WORK
+    while high - low > 1:  # the most work after which there is an answer
+        middle = (low + high) // 2
+        assert feed.call("set_work", middle).ok
+        low, high = (low, middle) if house.view("is_calm") else (middle, high)
+    assert feed.call("set_work", low).ok
+    guard, data = system.model.settings.sequencer, function_signature_to_4byte_selector("is_up()")
+    said: set[int | str] = set()
+    for gas in range(21_000, 120_000, STEP // 2):
+        output, reason = chain.attempt(system.names["keeper"], guard, data, gas)
+        said.add(reason or int.from_bytes(output, "big"))
+    assert {0, "prices: too little gas"} <= said <= {0, *REFUSED}
 
 
 def test_feed__truly_starved__would_look_dead(busy):
