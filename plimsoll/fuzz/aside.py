@@ -312,6 +312,22 @@ def check_feed_gas(chain: Chain) -> None:
     same("gas of a feed", system.clearinghouse.call("poke", 1).value, (60_000 - 2) * WAD)
 
 
+def check_guard(chain: Chain) -> None:
+    """A sequencer's guard tells what it was made of, and refuses to ask with too little gas (PRC-2).
+
+    Raises:
+        Mismatch: if it does otherwise.
+    """
+    artifacts = compiled()
+    feed = chain.deploy(artifacts.feed, 0, 0).address
+    guard = chain.deploy(artifacts.guard, feed, DAY)
+    same("a guard's feed", guard.view("feed"), feed)
+    same("a guard's grace", guard.view("grace"), DAY)
+    ask = guard.interface.functions["is_up"].selector
+    _, reason = chain.send(chain.deployer, guard.address, ask, 80_000)
+    same("a guard with too little gas", reason, "prices: too little gas")
+
+
 def check_last_market(chain: Chain) -> None:
     """As many markets as there can be, and an account with a position in the last.
 

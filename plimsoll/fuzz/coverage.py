@@ -70,6 +70,7 @@ MEASURED = (
     "Lens.vy",
     "CollateralLens.vy",
     "Backstop.vy",
+    "oracles/SequencerGuard.vy",
 )
 
 JUMP, JUMPI, JUMPDEST, PUSH0, PUSH32, STOP = 0x56, 0x57, 0x5B, 0x5F, 0x7F, 0x00
@@ -546,6 +547,7 @@ def _run_aside(trails: dict[str, Trail]) -> Report:
     aside.check_permits(system)
     aside.check_odd_token(TrackedChain(trails, setup.start))
     aside.check_unpaid_lot(TrackedChain(trails, setup.start))
+    aside.check_guard(TrackedChain(trails, setup.start))
     aside.check_last_market(TrackedChain(trails, setup.start))
     return Report(setup, [])
 

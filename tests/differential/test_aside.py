@@ -74,6 +74,10 @@ def test_feed__any_answer__costs_60000_gas_at_most():
     aside.check_feed_gas(new_chain(1_750_000_000))
 
 
+def test_guard__of_a_sequencer__tells_its_feed_and_asks_with_enough_gas():
+    aside.check_guard(new_chain(1_750_000_000))
+
+
 def test_odd_token__silent_or_refusing_or_taking_a_fee__is_taken_for_what_it_is():
     aside.check_odd_token(new_chain(1_750_000_000))
 
