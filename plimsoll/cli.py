@@ -7,6 +7,7 @@ and exit code 2; a traceback means that the program itself is wrong.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,9 @@ from plimsoll.client import is_owner, sub_account
 from plimsoll.deployment import Deployment
 from plimsoll.errors import ChainError, PlimsollError, Reverted
 from plimsoll.units import decimal
+
+DEVNET = "ethereum:devnet:node"
+GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")  # as in 1,000.5
 
 # What to do about the refusals that people meet; by what was called too, where that matters.
 HINTS = {
@@ -147,12 +151,17 @@ def connected(network: Any) -> Iterator[Any]:
     _hush()
     # Ape tries a websocket and, where nothing answers, forgets to await the attempt.
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
+    warnings.filterwarnings("ignore", message="Field 'import_remapping' has an incomplete")
     try:
         provider = network.__enter__()
     except Exception as error:
         first = str(error).partition("\n")[0]
         why = first if isinstance(error, ApeException) else "nothing answers at its address"
-        start = "start `anvil`" if choice.endswith(":node") else "choose another --network"
+        start = f"choose another --network, such as {DEVNET} with `anvil`"
+        if choice == DEVNET:
+            start = "start `anvil` (Foundry's; npm has it as @foundry-rs/anvil)"
+        if "chain ID" in first:
+            start = "what runs there is not `anvil` with its usual chain id"
         raise ChainError(f"{choice} cannot be reached ({why}); {start}") from error
     try:
         yield provider
@@ -239,7 +248,13 @@ def payment_of(text: str, what: str) -> tuple[Decimal, str | None]:
 
 
 def amount_of(text: str, what: str) -> Decimal:
-    """A number that somebody typed; a thousands' comma is let through."""
+    """A number that somebody typed; commas that separate thousands are let through.
+
+    Raises:
+        PlimsollError: if it is none, or has another comma: ``0,5`` is not 5.
+    """
+    if "," in text and not GROUPED.fullmatch(text.strip()):
+        raise PlimsollError(f"{what}: {text!r}: write 0.5 for a half; a comma separates thousands")
     try:
         return decimal(text.replace(",", ""), what)
     except ValueError as error:
@@ -257,6 +272,8 @@ def moves_of(texts: tuple[str, ...]) -> dict[str, Decimal]:
         name, equals, value = text.rpartition("=")
         if equals and not name:
             raise PlimsollError(f"{text!r}: no market before the sign; write BTC=-10")
+        if (name or "all") in moves:
+            raise PlimsollError(f"{name or 'all'} is moved twice: once, as in BTC=-10")
         moves[name or "all"] = amount_of(value.removesuffix("%"), name or "the move") / 100
     return moves
 
@@ -275,6 +292,8 @@ def prices_of(texts: tuple[str, ...]) -> Mapping[str, Decimal]:
         price = amount_of(value, f"the price of {name}")
         if price <= 0:
             raise PlimsollError(f"the price of {name} is not above zero")
+        if name in prices:
+            raise PlimsollError(f"{name} has two prices: one, as in BTC=60000")
         prices[name] = price
     return prices
 

@@ -895,23 +895,25 @@ class Client:
                 for the rest.
 
         Raises:
-            DeploymentError: if a name is unknown.
+            DeploymentError: if a name is unknown, or the account has nothing of what it names.
             ValueError: if a price would not stay above zero.
         """
         address = address_of(account)
         rest = moves.get("all")
-        wanted = {
-            self.deployment.priced_name(m): decimal(move, f"{m}: move")
-            for m, move in moves.items()
-            if m != "all"
-        }
+        wanted: dict[str, Decimal] = {}
+        for m, move in moves.items():
+            name = "" if m == "all" else self.deployment.priced_name(m)
+            if name in wanted:
+                raise DeploymentError(f"{name} is moved twice")
+            if name:
+                wanted[name] = decimal(move, f"{m}: move")
         prices: dict[str, tuple[Decimal, Decimal]] = {}
 
         def moved_from(name: str, price: int) -> int:
             move = wanted.get(name, decimal(rest, "move") if rest is not None else Decimal(0))
-            if move <= -1:
-                raise ValueError(f"{name}: a fall of {-move:%} leaves no price")
             moved = int(WIDE.multiply(Decimal(price), 1 + move))
+            if moved <= 0:
+                raise ValueError(f"{name}: a fall of {-move:%} leaves no price")
             prices[name] = (from_wad(price), from_wad(moved))
             return moved
 
@@ -929,6 +931,10 @@ class Client:
             price, counts = to_wad(held.price), to_wad(held.maintenance)
             equity += counts
             after += counts * moved_from(held.token, price) // price
+        untouched = [name for name in wanted if name not in prices]
+        if untouched:
+            has = ", ".join(prices) or "no position and no token"
+            raise DeploymentError(f"the account has nothing of {untouched[0]}; it has {has}")
         return Shock(
             equity_before=from_wad(equity),
             health_before=_bounded(formulas.health(equity, before_mm)),

@@ -15,11 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eth_utils.address import is_address
 from eth_utils.crypto import keccak
 
 from plimsoll import slots
 from plimsoll.chain import Chain, address_of, created_at, project_root
 from plimsoll.errors import ChainError, DeploymentError, Reverted, TableError
+from plimsoll.formulas import DAY
 from plimsoll.model import NOWHERE, Settings
 from plimsoll.table import CollateralSpec, MarketSpec, Table, TokenSpec
 from plimsoll.units import MAX_UINT, Number, decimal, plain, scaled, unscaled
@@ -62,6 +64,28 @@ class Governance:
     proposers: tuple[str, ...]
     executors: tuple[str, ...] = (NOBODY,)
     guardian: str | None = None
+
+    def check(self) -> None:
+        """Whether a Timelock will take it, as far as that can be known before there is one.
+
+        Raises:
+            DeploymentError: if not; it says what would be right.
+        """
+        if not DAY <= self.delay <= 30 * DAY:
+            raise DeploymentError(
+                f"timelock: delay of {self.delay} s: from {DAY} (a day) to {30 * DAY} (30 days)"
+            )
+        named = (("proposer", self.proposers), ("executor", self.executors))
+        for role, addresses in named:
+            if not addresses:
+                raise DeploymentError(f"timelock: nobody: it takes one {role} at least")
+        for role, addresses in (*named, ("guardian", (self.guardian or NOBODY,))):
+            for address in addresses:
+                if not is_address(address):
+                    raise DeploymentError(
+                        f"{role} {address!r} is no address: 0x and 40 digits of hex, a checksum "
+                        "in its capitals if it has any"
+                    )
 
 
 @dataclass
@@ -389,10 +413,26 @@ class Deployment:
         return found | {f"feed:{name}": address_of(feed) for name, feed in self.feeds.items()}
 
     def save(self, folder: Path | None = None) -> Path:
-        """Write ``<folder>/<chain id>.json``; by default in the project's ``deployments``."""
+        """Write ``<folder>/<chain id>.json``; by default in the project's ``deployments``.
+
+        Raises:
+            DeploymentError: if it cannot be written; the text has all that would have been.
+        """
         path = path_of(self.chain, folder)
+        text = json.dumps(self.to_dict(), indent=2) + "\n"
+        try:
+            _write(path, text)
+        except OSError as error:
+            raise DeploymentError(
+                f"it is deployed, but {path} cannot be written ({error.strerror}); "
+                f"write this there, or to another file:\n{text}"
+            ) from None
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        """What its file has."""
         addresses = self.addresses()
-        data = {
+        return {
             "format": FORMAT,
             "chain_id": self.chain.id,
             "network": self.chain.name,
@@ -407,11 +447,6 @@ class Deployment:
             "mock_tokens": sorted(self.mock_tokens),
             "table": self.table.to_dict(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
-        return path
 
     @classmethod
     def load(cls, chain: Chain, folder: Path | None = None) -> Deployment:
@@ -429,9 +464,11 @@ class Deployment:
             raise DeploymentError(
                 f"nothing is deployed on chain {chain.id} as far as {path} would tell; {mend}"
             ) from None
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise DeploymentError(f"{path} cannot be read ({error}); {mend}") from None
         try:
+            if not isinstance(data, dict) or "format" not in data:
+                raise DeploymentError(f"{path} is no deployment's file; {mend}")
             if data["format"] != FORMAT:
                 raise DeploymentError(f"{path} has format {data['format']}, not {FORMAT}; {mend}")
             if data["chain_id"] != chain.id:
@@ -439,6 +476,11 @@ class Deployment:
                     f"{path} is of chain {data['chain_id']}, connected is chain {chain.id}; {mend}"
                 )
             contracts, hashes = dict(data["contracts"]), dict(data["code"])
+            for part, at in contracts.items():
+                if not is_address(at):
+                    raise DeploymentError(
+                        f"{path} is damaged: {at!r} ({part}) is no address; {mend}"
+                    )
             later: dict[str, Any] = dict.fromkeys(("quote", *CORE))
             names, symbols = list(data["markets"]), list(data["tokens"])
             table = Table.from_dict(data["table"])
@@ -523,6 +565,62 @@ def path_of(chain: Chain, folder: Path | None = None) -> Path:
     return (folder or project_root() / "deployments") / f"{chain.id}.json"
 
 
+def make_room(chain: Chain, folder: Path | None = None, replace: bool = False) -> str | None:
+    """Make sure that a deployment on a chain can be written down, before there is one.
+
+    Args:
+        chain: where it will be.
+        folder: as of `Deployment.save`.
+        replace: whether it may take the place of one that is still there.
+
+    Returns:
+        Where the file of another network's was put that had the same name, if there was one.
+
+    Raises:
+        DeploymentError: if it cannot, or the file is of a deployment that is still there.
+    """
+    path = path_of(chain, folder)
+    try:
+        there = Deployment.load(chain, folder) if path.is_file() and not replace else None
+    except DeploymentError:
+        there = None
+    if there is not None:
+        raise DeploymentError(
+            f"{path} has a deployment that is still there, with {', '.join(there.names)}: "
+            "--replace forgets it, a copy of the file would keep it"
+        )
+    try:
+        if path.exists() and not path.is_file():
+            raise DeploymentError(f"{path} cannot be written: it is no file")
+        _write(path.with_suffix(".try"), "")
+        path.with_suffix(".try").unlink()
+        if path.exists() and _network_of(path) != chain.name:
+            return str(path.replace(path.with_suffix(".old.json")))
+    except OSError as error:
+        raise DeploymentError(
+            f"{path} cannot be written ({error.strerror}): nothing is deployed; make its folder "
+            "writable"
+        ) from None
+    return None
+
+
+def _write(path: Path, text: str) -> None:
+    """A whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _network_of(path: Path) -> str | None:
+    """The network that a deployment's file was written for; None if it does not tell."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["network"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def _code_hash(chain: Chain, address: str) -> str:
     return "0x" + keccak(chain.code(address)).hex()
 
@@ -575,9 +673,12 @@ def deploy(
 
     Raises:
         TableError: before anything is sent, if a number cannot be represented.
-        DeploymentError: if the chain refuses; it names the market or token and the rule.
+        DeploymentError: before anything is sent, if no Timelock would take the governance; if the
+            chain refuses: it names the market or token and the rule.
     """
     tell = progress or _silent
+    if governance is not None:
+        governance.check()
     numbers = table.settings()
     line = table.line()
     for spec in table.markets:

@@ -1,6 +1,7 @@
 """Hourly prices: a CSV file, read without guessing, or a seeded synthetic crash.
 
-A file has a time column (``time_utc``, or ``time``, ``timestamp``, ``date``) and one column
+A file has a time column (``time_utc``, or ``time``, ``timestamp``, ``date``; UTC, written as a date
+with or without a time, or as seconds or milliseconds since 1970) and one column
 ``<MARKET>_close`` for each market; other columns are left alone. What cannot be used is left out
 and told by its line: a row whose time or width is wrong, a cell that is empty or not a positive
 number, a time that two rows disagree about, a price that comes back from silence as another
@@ -27,6 +28,7 @@ from plimsoll.errors import PriceFileError
 from plimsoll.units import DIGITS, plain
 
 TIME_COLUMNS = ("time_utc", "time", "timestamp", "date")
+TIMES = "2022-05-09 13:00, 2022-05-09T13:00:00Z or 1652101200"
 SUFFIX = "_close"
 HOUR = 3_600
 JUMP = 10  # a price that comes back from silence this many times higher or lower is not the same
@@ -165,7 +167,8 @@ def _parse(
             continue
         when = _time(cells[at])
         if when is None:
-            problems.append(Problem(line, f"{cells[at]!r} is no time: row left out"))
+            why = f"{cells[at]!r} is no time, such as {TIMES}: row left out"
+            problems.append(Problem(line, why))
             continue
         first = when if first is None else first
         if last is not None and when < last:
@@ -205,6 +208,8 @@ def _columns(
 ) -> tuple[int, dict[str, int]]:
     """The time column and each market's."""
     at = next((header.index(name) for name in TIME_COLUMNS if name in header), None)
+    if at is None and len(header) == 1 and ";" in header[0]:
+        raise PriceFileError(f"{source}: line 1: separate the cells by commas, not by semicolons")
     if at is None:
         raise PriceFileError(
             f"{source}: line 1: no time column; one of {', '.join(TIME_COLUMNS)} is needed"
@@ -233,8 +238,9 @@ def _columns(
 
 def _time(cell: str) -> int | None:
     text = cell.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").strip()
-    if re.fullmatch(r"\d{9,10}", text):
-        return int(text)
+    if re.fullmatch(r"\d{9,10}(000)?", text):  # in milliseconds, too
+        return int(text[:-3] if len(text) > 10 else text)
+    text = re.sub(r"(:\d\d)\.0+$", r"\1", text)
     for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
         try:
             return _unix(datetime.strptime(text, form))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 
 from rich import box
@@ -59,6 +59,11 @@ def money(value: Decimal | None, places: int = 0) -> str:
 def rounded(value: Decimal, places: int) -> Decimal:
     """`round`, for numbers of more than 28 digits too."""
     return value.quantize(Decimal(1).scaleb(-places), context=WIDE)
+
+
+def down(value: Decimal, places: int) -> Decimal:
+    """`value` or a bit less: what can be had, and not more."""
+    return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_FLOOR, context=WIDE)
 
 
 def number(value: Decimal, digits: int = 6) -> str:
@@ -307,8 +312,8 @@ def account_table(
     head.add_row("maintenance margin", money(account.maintenance, 2))
     head.add_row("health", health(account.health))
     head.add_row("leverage", times(account.leverage))
-    head.add_row("withdrawable", money(account.withdrawable, 2))
-    head.add_row("buying power", money(account.buying_power, 2))
+    head.add_row("withdrawable", money(down(account.withdrawable, 2), 2))
+    head.add_row("buying power", money(down(account.buying_power, 2), 2))
     parts: list[RenderableType] = [head]
     if account.holdings:
         parts.append(holdings_table(account, symbol))

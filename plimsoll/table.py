@@ -624,7 +624,7 @@ def load_table(path: Path | str) -> Table:
         if file.suffix == ".json":
             data = json.loads(text, parse_float=D)
         elif file.suffix in (".yaml", ".yml"):
-            data = _read_yaml(text)
+            data = _read_yaml(text, str(file))
         else:
             raise TableError(f"{file}: tables are .yaml, .yml or .json")
     except json.JSONDecodeError as error:
@@ -850,7 +850,7 @@ def _plain_data(value: Any) -> Any:
     return value
 
 
-def _read_yaml(text: str) -> Any:
+def _read_yaml(text: str, file: str) -> Any:
     """YAML whose numbers with a point stay what was typed."""
     import yaml
 
@@ -869,5 +869,5 @@ def _read_yaml(text: str) -> Any:
         return yaml.load(text, Loader=Loader)  # a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        at = f" in line {mark.line + 1}" if mark else ""
-        raise TableError(f"not YAML{at}") from None
+        at = f":{mark.line + 1}" if mark else ""
+        raise TableError(f"{file}{at}: not YAML") from None

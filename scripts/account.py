@@ -18,16 +18,23 @@ def cli(account, signer, deposit, withdraw):
     can take out.
     """
     from plimsoll import report
+    from plimsoll.chain import address_of
     from plimsoll.client import Client
+    from plimsoll.units import plain
 
     deployment = shared.load()
     client = Client(deployment)
     owner = shared.signer_of(signer)
     address = shared.account_of(account, owner)
-    if deposit:
+    if address == address_of(deployment.pool):
+        raise shared.Mistake(
+            f"{address} is the pool's own account, whose position is the other side of all: "
+            "`ape run backstop` tells of it"
+        )
+    if deposit is not None:
         amount, token = shared.payment_of(deposit, "--deposit")
         client.deposit(amount, address, owner, token)
-    if withdraw:
+    if withdraw is not None:
         shared.must_own(owner, address)
         amount, token = shared.payment_of(withdraw, "--withdraw")
         if token is None:
@@ -35,7 +42,7 @@ def cli(account, signer, deposit, withdraw):
             if amount > most and client.pool().share == 0:
                 raise shared.Mistake(shared.hinted("withdraw: settlement waits"))
             if amount > most:
-                raise shared.Mistake(f"no more than {report.money(most, 2)} can be taken out now")
+                raise shared.Mistake(f"no more than {plain(most)} can be taken out now")
         client.withdraw(amount, address, signer=owner, token=token)
     view = client.account(address)
     shown = report.account_table(view, deployment.table.quote.symbol, client.entries(view))

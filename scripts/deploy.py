@@ -25,8 +25,9 @@ from plimsoll import cli as shared
     "--executor", "executors", multiple=True, help="Who does what is due; by default everybody."
 )
 @click.option("--guardian", help="Who may lower risk at once.")
+@click.option("--replace", is_flag=True, help="Forget the deployment that is there.")
 @shared.quiet
-def cli(file, markets, signer, delay, proposers, executors, guardian):
+def cli(file, markets, signer, delay, proposers, executors, guardian, replace):
     """Deploy tokens, feeds, contracts and markets; seed the pool; write the addresses down.
 
     Where the table gives an address for the quote token or a feed, that one is used; everything
@@ -37,11 +38,11 @@ def cli(file, markets, signer, delay, proposers, executors, guardian):
     from plimsoll import report
     from plimsoll.chain import ApeChain, address_of
     from plimsoll.client import Client
-    from plimsoll.deployment import DEVNET, NOBODY, Deployment, Governance, deploy
+    from plimsoll.deployment import DEVNET, NOBODY, Deployment, Governance, deploy, make_room
     from plimsoll.table import default_table, load_table
 
-    table = load_table(Path(file)) if file else default_table()
-    if markets:
+    table = load_table(Path(file)) if file is not None else default_table()
+    if markets is not None:
         table = table.only(*(name.strip() for name in markets.split(",")))
     chain = ApeChain()
     owner = shared.signer_of(signer)
@@ -51,6 +52,9 @@ def cli(file, markets, signer, delay, proposers, executors, guardian):
     if delay is not None:
         who = proposers or (address_of(owner),)
         governance = Governance(delay, who, executors or (NOBODY,), guardian)
+        governance.check()
+    moved = make_room(chain, replace=replace)
+    moved = make_room(chain, replace=replace)
     screen = report.console()
     with screen.status("compiling, if need be") as status:
         deployment = deploy(
@@ -66,6 +70,8 @@ def cli(file, markets, signer, delay, proposers, executors, guardian):
     screen.print(report.pool_table(client.pool(), symbol))
     screen.print(report.owner_line(deployment))
     screen.print(f"Written and checked: {path}")
+    if moved:
+        screen.print(f"What was there is another network's; it is {moved} now.")
     if chain.ends_with_process:
         screen.print(
             f"This chain ends with this command; to keep one, run `anvil` and use {DEVNET}."

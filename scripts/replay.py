@@ -8,7 +8,10 @@ from plimsoll import cli as shared
 
 @click.command(cls=shared.Command)
 @click.option(
-    "--prices", "file", type=click.Path(), help="CSV: time_utc, BTC_close, ETH_close, ..."
+    "--prices",
+    "file",
+    type=click.Path(),
+    help="CSV: time_utc (2022-05-09 13:00, or seconds), BTC_close, ETH_close, ...",
 )
 @click.option("--from", "start", help="2022-05, 2022-05-09 or '2022-05-09 13:00', UTC.")
 @click.option("--to", "end", help="The same; a day or a month to its end.")
@@ -58,8 +61,8 @@ def cli(file, start, end, markets, hours, traders, seed, cuts, engine, wrong_way
     from plimsoll.prices import date, read_prices, synthetic_crash
     from plimsoll.replay import count_ticks, replay
 
-    chosen = [name.strip() for name in markets.split(",")] if markets else None
-    if file:
+    chosen = [name.strip() for name in markets.split(",")] if markets is not None else None
+    if file is not None:
         series = read_prices(file, start, end, chosen)
     elif start or end or chosen:
         raise shared.Mistake("--from, --to and --markets choose from a file: name it with --prices")

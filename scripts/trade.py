@@ -35,7 +35,7 @@ def cli(market, size, limit, signer, account, dry_run):
         delta = -position.size
     else:
         delta = shared.amount_of(size, "SIZE")
-    worst = shared.amount_of(limit, "--limit") if limit else None
+    worst = shared.amount_of(limit, "--limit") if limit is not None else None
     preview = client.preview_trade(address, name, delta, worst)
     if not preview.allowed:
         raise shared.Mistake(f"the trade would be refused: {shared.hinted(preview.reason)}")

@@ -313,7 +313,7 @@ def check_feed_gas(chain: Chain) -> None:
 
 
 def check_guard(chain: Chain) -> None:
-    """A sequencer's guard tells what it was made of, and refuses to ask with too little gas (PRC-2).
+    """A sequencer's guard tells what it is made of, and asks with enough gas or not (PRC-2).
 
     Raises:
         Mismatch: if it does otherwise.

@@ -12,7 +12,7 @@ from ape.api import AccountAPI
 
 from plimsoll.chain import ApeChain, RevmChain, address_of
 from plimsoll.client import Client, conservation
-from plimsoll.deployment import Deployment, deploy, stale_feeds
+from plimsoll.deployment import Deployment, deploy, make_room, stale_feeds
 from plimsoll.errors import DeploymentError, TableError
 from plimsoll.table import (
     CreditSpec,
@@ -336,12 +336,80 @@ def test_load__token_listed_under_another_id__refused(
         Deployment.load(ape_chain, tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}'])
-def test_load__damaged_file__one_clear_line(ape_chain: ApeChain, tmp_path: Path, text: str) -> None:
-    (tmp_path / f"{ape_chain.id}.json").write_text(text)
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"{}", b'{"format": 2}', b"\xa9\x00"])
+def test_load__damaged_file__one_clear_line(
+    ape_chain: ApeChain, tmp_path: Path, text: bytes
+) -> None:
+    path = tmp_path / f"{ape_chain.id}.json"
+    path.write_bytes(text)
     with pytest.raises(DeploymentError) as refused:
         Deployment.load(ape_chain, tmp_path)
-    assert "\n" not in str(refused.value)
+    told = str(refused.value)
+    assert "\n" not in told and str(path) in told and "start `anvil`" in told
+
+
+def test_load__address_that_is_none__says_which(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    path = system.save(tmp_path)
+    edit(path, contracts=json.loads(path.read_text())["contracts"] | {"clearinghouse": "0x12"})
+    with pytest.raises(DeploymentError, match=r"damaged: '0x12' \(clearinghouse\) is no address"):
+        Deployment.load(ape_chain, tmp_path)
+
+
+# ------------------------------------------------------------------ room for the file
+
+
+def test_make_room__nothing_there_or_stale__leaves_no_trace(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    assert make_room(ape_chain, tmp_path / "new") is None
+    assert not list((tmp_path / "new").iterdir())
+    path = system.save(tmp_path)
+    edit(path, contracts=json.loads(path.read_text())["contracts"] | {"pool": "0x" + "12" * 20})
+    assert make_room(ape_chain, tmp_path) is None and path.exists()
+
+
+def test_make_room__for_one_that_is_still_there__asks_to_be_told(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    path = system.save(tmp_path)
+    with pytest.raises(DeploymentError, match=r"still there, with BTC, ETH.*--replace"):
+        make_room(ape_chain, tmp_path)
+    assert make_room(ape_chain, tmp_path, replace=True) is None and path.exists()
+
+
+def test_make_room__file_of_another_network__keeps_it(
+    system: Deployment, ape_chain: ApeChain, tmp_path: Path
+) -> None:
+    path = system.save(tmp_path)
+    edit(path, network="ethereum:devnet:node", chain_id=31337)
+    text = path.read_text()
+    kept = make_room(ape_chain, tmp_path)
+    assert kept == str(path.with_suffix(".old.json"))
+    assert not path.exists() and Path(kept).read_text() == text
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_make_room__where_nothing_can_be_written__refused_before_anything_is_deployed(
+    ape_chain: ApeChain, tmp_path: Path, is_folder: bool
+) -> None:
+    if is_folder:
+        (tmp_path / "d" / f"{ape_chain.id}.json").mkdir(parents=True)
+    else:
+        (tmp_path / "d").write_text("")
+    with pytest.raises(DeploymentError, match="cannot be written"):
+        make_room(ape_chain, tmp_path / "d")
+
+
+def test_save__where_nothing_can_be_written__tells_all_that_would_be(
+    system: Deployment, tmp_path: Path
+) -> None:
+    (tmp_path / "d").write_text("")
+    with pytest.raises(DeploymentError, match="is deployed, but .* cannot be written") as refused:
+        system.save(tmp_path / "d")
+    told = str(refused.value)
+    assert json.loads(told[told.index("{") :]) == system.to_dict()
 
 
 def edit(path: Path, **changes: object) -> None:

@@ -112,6 +112,19 @@ def test_deploy__timelock__offered_and_told(run: Run, nothing: Path) -> None:
     assert alone.exit_code == 2 and "go with --timelock" in alone.output
 
 
+def test_deploy__where_one_is__asks_to_be_told(run: Run, nothing: Path) -> None:
+    assert run("deploy", "--markets", "BTC").exit_code == 0
+    refuses(run("deploy", "--markets", "ETH"), "still there, with BTC")
+    assert run("deploy", "--markets", "ETH", "--replace").exit_code == 0
+    assert Deployment.load(ApeChain()).names == ["ETH"]
+
+
+def test_account__of_the_pool__leaves_it_to_the_backstop(
+    run: Run, saved: Path, system: Deployment
+) -> None:
+    refuses(run("account", str(system.pool.address)), "is the pool's own account")
+
+
 def test_deploy__unknown_market_or_file__one_line(run: Run, nothing: Path) -> None:
     refuses(run("deploy", "--markets", "DOGE"), "no market 'DOGE' in the table; there are BTC, ETH")
     refuses(run("deploy", "--table", str(nothing / "t.yaml")), "No such file")
@@ -286,7 +299,8 @@ def test_markets__set_and_refresh__moves_mock_feeds(
         (("trade", "BTC", "1", "--account", "\u00b2"), "'\u00b2' is no account"),
         (("trade", "BTC", "1", "--signer", "\u00b2"), "no signer '\u00b2'"),
         (("account", "--signer", "bob"), "no signer 'bob'"),
-        (("account", "--withdraw", "1"), "no more than 0.00 can be taken out now"),
+        (("account", "--withdraw", "1"), "no more than 0 can be taken out now"),
+        (("account", "--withdraw", ""), "--withdraw: '' is not a number"),
         (("account", "--deposit", "-5"), "USDC: -5 is below zero"),
         (("account", "--deposit", "1 DAI"), "no collateral 'DAI'; there are WETH, WBTC"),
         (("account", "--deposit", "one WETH"), "--deposit: 'one' is not a number"),
@@ -296,6 +310,15 @@ def test_markets__set_and_refresh__moves_mock_feeds(
         (("markets", "--set", "DAI=1"), "no market 'DAI'"),
         (("account", "300"), "sub-account 300: there are 0 to 255"),
         (("shock", "BTC=-100"), "leaves no price"),
+        (("shock", "BTC=-99.99999999999999999999999999"), "leaves no price"),
+        (("shock", "BTC=-20", "BTC=-30"), "BTC is moved twice"),
+        (("shock", "BTC=-20", "0=-30"), "BTC is moved twice"),
+        (("shock", "ETH=-20"), "the account has nothing of ETH; it has BTC"),
+        (("trade", "BTC", "0,5"), "SIZE: '0,5': write 0.5 for a half"),
+        (("trade", "BTC", "1", "--limit", ""), "--limit: '' is not a number"),
+        (("account", "--deposit", "1,00"), "a comma separates thousands"),
+        (("markets", "--set", "BTC=61,0"), "a comma separates thousands"),
+        (("markets", "--set", "BTC=61", "--set", "BTC=62"), "BTC has two prices"),
         (("shock", "=5"), "no market before the sign"),
         (("shock", "BTC=1e300"), "BTC: 1e300 is too large"),
         (("shock",), "Missing argument 'MOVES...'"),

@@ -124,13 +124,18 @@ def test_deploy__without_a_timelock__the_deployer_owns_it(revm: RevmChain) -> No
         ({"delay": 0}, "timelock: delay"),
         ({"proposers": ()}, "timelock: nobody"),
         ({"executors": ()}, "timelock: nobody"),
+        ({"delay": -5}, f"delay of -5 s: from {DAY} "),
+        ({"guardian": "0x12"}, "guardian '0x12' is no address"),
+        ({"proposers": ("bob",)}, "proposer 'bob' is no address"),
     ],
 )
 def test_deploy__timelock_that_protects_nobody_or_stops_everybody__refused(
     revm: RevmChain, changes: dict[str, Any], reason: str
 ) -> None:
+    height = revm.height
     with pytest.raises(DeploymentError, match=reason):
         governed(revm, **changes)
+    assert revm.height == height  # nothing was sent
     assert governed(revm, delay=DAY).timelock is not None
     assert governed(revm, delay=30 * DAY).timelock is not None
 

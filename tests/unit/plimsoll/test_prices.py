@@ -110,10 +110,34 @@ def test_parse_prices__unsorted__refused_with_line() -> None:
         parse_prices(rows(hour(0), hour(2), hour(1)), "file")
 
 
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2022-05-01",
+        "2022-05-01 00:00",
+        "2022-05-01T00:00:00Z",
+        "2022-05-01T00:00:00.000Z",
+        "2022-05-01 00:00:00+00:00",
+        "1651363200",
+        "1651363200000",
+    ],
+)
+def test_parse_prices__time_in_any_of_its_forms__is_that_time(time: str) -> None:
+    series = parse_prices(rows(f"{time},1,2,3", hour(1), hour(2)), "file")
+    assert not series.problems and series.rows[0].at == 1_651_363_200
+
+
+def test_parse_prices__cells_between_semicolons__says_so() -> None:
+    with pytest.raises(PriceFileError, match="by commas, not by semicolons"):
+        parse_prices(["time_utc;BTC_close", "2022-05-01;1"], "file")
+
+
 @pytest.mark.parametrize("time", ["yesterday", "2022-13-01 00:00:00", "", "01/05/2022"])
 def test_parse_prices__bad_time__row_left_out(time: str) -> None:
     series = parse_prices(rows(hour(0), f"{time},1,2,3", hour(1)), "file")
-    assert str(series.problems[0]) == f"line 3: {time!r} is no time: row left out"
+    told = str(series.problems[0])
+    assert told.startswith(f"line 3: {time!r} is no time, such as 2022-05-09 13:00")
+    assert told.endswith("row left out")
     assert len(series.rows) == 2
 
 

@@ -436,7 +436,7 @@ def test_load_table__json__reads_numbers_as_they_are_written(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("t.yaml", "markets: [", "not YAML in line 1"),
+        ("t.yaml", "markets: [", "t.yaml:1: not YAML"),
         ("t.json", "{", "t.json:1:"),
         ("t.yaml", "- 1", "not a mapping"),
         ("t.yaml", "markets: []", "no list of markets"),
