@@ -136,9 +136,16 @@ class Chain(Protocol):
 
 
 def address_of(thing: Any) -> str:
-    """The checksummed address of a contract, a signer, or a text."""
-    text = thing if isinstance(thing, str) else str(thing.address)
-    return to_checksum_address(text)
+    """The checksummed address of a contract, a signer, or a text.
+
+    Raises:
+        ChainError: if it is none.
+    """
+    text = thing if isinstance(thing, str) else str(getattr(thing, "address", thing))
+    try:
+        return to_checksum_address(text)
+    except ValueError:
+        raise ChainError(f"{thing!r} is no address, no contract and no signer") from None
 
 
 def created_at(deployer: str, nonce: int) -> str:

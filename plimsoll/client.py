@@ -37,6 +37,7 @@ SLIPPAGE = Decimal("0.005")  # of the previewed price, where a trade names no li
 PAGE = 16  # markets in one call: a view reads a feed for each
 ACCOUNTS_PER_CALL = 32
 LOTS_PER_CALL = 64  # that the auction looks at
+MOST_AT_ONCE = 64  # accounts, in a liquidation of many
 NOBODY = "0x" + "00" * 20
 STRANGER = "0x" + "00" * 19 + "01"  # no owner can sign for it: it never has a position
 STATES = ("none", "declared", "settling", "fixed")  # of a settlement, by the Backstop's number
@@ -458,7 +459,7 @@ class Liquidation:
     @property
     def health(self) -> Decimal:
         """Equity over maintenance, before."""
-        return self.equity / self.maintenance if self.maintenance else Decimal(0)
+        return max(self.equity, Decimal(0)) / self.maintenance if self.maintenance else Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -639,8 +640,8 @@ class Client:
         Raises:
             DeploymentError: if it is not, or no longer.
         """
-        view = self.chain.view(self.deployment.auction, "lot", lot)
-        if not int(view.amount):
+        view = self.chain.view(self.deployment.auction, "lot", lot) if lot >= 0 else None
+        if view is None or not int(view.amount):
             raise DeploymentError(f"no lot {lot} is for sale")
         return self._lot(view, minutes)
 
@@ -856,6 +857,9 @@ class Client:
             market: name or id.
             size: [base] + buys, - sells.
             limit: [quote/base] the worst price to accept; any, if left out.
+
+        Raises:
+            DeploymentError: if there is no such market, or a number is none.
         """
         delta = _wad(size, "size")
         worst = _limit(delta, limit)
@@ -1029,14 +1033,23 @@ class Client:
                 `slippage` more.
             account: one of the signer's; his main one by default.
             signer: who sends it.
-            slippage: fraction of the previewed price; None: any price will do.
+            slippage: fraction of the previewed price, 0 to 1; None: any price will do.
+
+        Raises:
+            DeploymentError: if there is no such market, a number is none, or nobody signs.
+            Reverted: if the Clearinghouse refuses, with its reason.
         """
         owner = self._signer(signer)
         where = address_of(account or owner)
         delta = _wad(size, "size")
         if limit is None and slippage is not None:
+            fraction = _decimal(slippage, "slippage")
+            if not 0 <= fraction <= 1:
+                raise DeploymentError(
+                    f"slippage: {slippage} is no fraction from 0 to 1, such as 0.005 for 0.5 %"
+                )
             preview = self.preview_trade(where, market, size)
-            give = decimal(slippage, "slippage") * (1 if delta > 0 else -1)
+            give = fraction * (1 if delta > 0 else -1)
             # A preview that was refused before its price is refused again, by the contract itself.
             limit = significant(preview.price * (1 + give), 18) if preview.price else None
         number = self.deployment.market_id(market)
@@ -1052,7 +1065,12 @@ class Client:
         )
 
     def close(self, market: str | int, account: Any = None, signer: Any = None) -> Trade | None:
-        """Close a position; None if there is none."""
+        """Close a position; None if there is none.
+
+        Raises:
+            DeploymentError: if there is no such market, or nobody signs.
+            Reverted: if the Clearinghouse refuses, with its reason.
+        """
         owner = self._signer(signer)
         number = self.deployment.market_id(market)
         where = address_of(account or owner)
@@ -1060,13 +1078,23 @@ class Client:
         return self.trade(number, from_wad(-size), account=where, signer=owner) if size else None
 
     def liquidate(self, account: Any, signer: Any = None) -> Liquidation:
-        """Liquidate an account; the reward is cash in the signer's main account."""
+        """Liquidate an account; the reward is cash in the signer's main account.
+
+        Raises:
+            Reverted: if the Clearinghouse refuses: "liquidation: account is healthy", mostly.
+        """
         receipt = self._send("liquidate", address_of(account), signer=self._signer(signer))
         return liquidations(receipt)[0]
 
     def liquidate_many(self, accounts: Iterable[Any], signer: Any = None) -> list[Liquidation]:
-        """Liquidate those of up to 64 accounts that are below the line."""
+        """Liquidate those of up to 64 accounts that are below the line.
+
+        Raises:
+            DeploymentError: if there are more.
+        """
         addresses = [address_of(a) for a in accounts]
+        if len(addresses) > MOST_AT_ONCE:
+            raise DeploymentError(f"{len(addresses)} accounts: {MOST_AT_ONCE} at most in one call")
         return liquidations(self._send("liquidate_many", addresses, signer=self._signer(signer)))
 
     def settle(self, account: Any, signer: Any = None) -> Decimal:
@@ -1484,6 +1512,13 @@ def _bounded(wad: int) -> Decimal | None:
     return None if wad == MAX_UINT else from_wad(wad)
 
 
+def _decimal(value: Number, what: str) -> Decimal:
+    try:
+        return decimal(value, what)
+    except ValueError as error:
+        raise DeploymentError(str(error)) from None
+
+
 def _wad(value: Number, what: str) -> int:
     try:
         wad = to_wad(value, what)
@@ -1498,10 +1533,10 @@ def _limit(delta: int, limit: Number | None) -> int:
     if limit is None:
         return MAX_UINT if delta > 0 else 0
     # Toward the trader: never worse than what he typed.
-    exact = decimal(limit, "limit").scaleb(18, WIDE)
+    exact = _decimal(limit, "limit").scaleb(18, WIDE)
     whole = int(exact)
     if exact < 0 or whole >= MAX_UINT:
-        raise ValueError(f"limit: {limit} is {'below zero' if exact < 0 else 'too large'}")
+        raise DeploymentError(f"limit: {limit} is {'below zero' if exact < 0 else 'too large'}")
     return whole if delta > 0 or whole == exact else whole + 1
 
 

@@ -250,8 +250,12 @@ class Deployment:
         """An amount in token units, exactly; never below zero.
 
         Args:
-            amount: of the quote, or of
-            token: collateral by symbol or id.
+            amount: of the quote, or of the token that is named.
+            token: collateral by symbol or id; None: the quote.
+
+        Raises:
+            DeploymentError: if there is no such token, or the amount is no number, below zero, or
+                has more decimals than the token.
         """
         symbol, _, decimals, _ = self._token(token)
         try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from ape.api import AccountAPI
+from ape.managers.project import LocalProject
 
+from plimsoll import chain
 from plimsoll.capital import legs_of, need
 from plimsoll.chain import ApeChain
 from plimsoll.client import Client, conservation, is_owner, known_accounts, sub_account
 from plimsoll.deployment import Deployment, deploy
-from plimsoll.errors import DeploymentError
+from plimsoll.errors import ChainError, DeploymentError
 from plimsoll.table import Table
 from plimsoll.units import from_wad
 from tests.utils.calls import refusal
@@ -108,6 +111,29 @@ def test_trade__no_signer_or_no_number__refused_in_words(
         client.trade("BTC", 0.1, signer=trader)  # type: ignore[arg-type]
     with pytest.raises(DeploymentError, match="more than 6 decimals"):
         client.deposit("0.0000001", signer=trader)
+    with pytest.raises(DeploymentError, match="limit: 'x' is not a number"):
+        client.trade("BTC", 1, "x", signer=trader)
+    for slippage in ("-0.1", "2"):
+        with pytest.raises(DeploymentError, match=f"slippage: {slippage} is no fraction"):
+            client.trade("BTC", 1, signer=trader, slippage=slippage)
+    with pytest.raises(DeploymentError, match="65 accounts: 64 at most"):
+        client.liquidate_many([trader] * 65, signer=trader)
+    with pytest.raises(DeploymentError, match="no lot -1 is for sale"):
+        client.lot(-1)
+    for nobody in (None, 5, "0x12"):
+        with pytest.raises(ChainError, match="is no address, no contract and no signer"):
+            client.account(nobody)
+
+
+def test_readme__its_example__prints_a_health(
+    project: LocalProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyrevm")
+    monkeypatch.setattr(chain, "compiled", chain.compiled_by_ape(project))
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = readme.partition("```python\n")[2].partition("```")[0]
+    exec(compile(example, "README.md", "exec"), {})
+    assert D(capsys.readouterr().out) > 10
 
 
 def test_withdraw__what_the_lens_says__and_not_a_unit_more(
@@ -140,6 +166,10 @@ def test_shock__then_the_real_move__same_numbers(
         client.shock(trader, {"BTC": -1})
     with pytest.raises(DeploymentError, match="no market 'DOGE'"):
         client.shock(trader, {"DOGE": 0})
+    with pytest.raises(DeploymentError, match="the account has nothing of ETH; it has BTC, SOL"):
+        client.shock(trader, {"ETH": "-0.1"})
+    with pytest.raises(DeploymentError, match="BTC is moved twice"):
+        client.shock(trader, {"BTC": "-0.1", 0: "-0.2"})
 
 
 def test_liquidate__preview_and_result__agree_and_the_books_balance(
