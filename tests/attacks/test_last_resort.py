@@ -504,12 +504,15 @@ def test_48__feed_that_dies_after_a_seizure__leaves_the_lots_their_price(broke_o
         credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000},
         market=SHALLOW,
     )
-    b.price(0, 500)
-    b.do("poke_token", "keeper", "coin0")
     b.back("mallory", 0, 200 * WAD)
-    b.price(0, 3_000)
     b.fund("mallory", 61_000)
     b.do("trade", "mallory", "mallory", 1, 200 * WAD)
+    b.price(0, 500)
+    for _ in range(40):  # until its stable price has followed
+        b.do("poke_token", "keeper", "coin0")
+        b.wait(HOUR)
+    b.do("refresh", "keeper")
+    b.price(0, 3_000)
     b.market_price(1_200, 1)
     b.do("trade", "mallory", "mallory", 1, -200 * WAD)
     b.market_price(3_000, 1)
