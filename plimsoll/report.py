@@ -21,6 +21,8 @@ from plimsoll.client import (
     Conservation,
     Credit,
     Entry,
+    Liquidation,
+    LiquidationPreview,
     Lot,
     Market,
     Pool,
@@ -293,6 +295,31 @@ def ranking_table(market: str, ranking: Sequence[Candidate], symbol: str) -> Ren
         )
     title = headline(f"{market}: who may be deleveraged, the first first; profits in {symbol}")
     return Group(title, made)
+
+
+def liquidatable_table(below: Mapping[str, LiquidationPreview], symbol: str) -> RenderableType:
+    """Who may be liquidated, and what that would come to."""
+    made = table("account", "equity", "closed", "reward", "bad debt")
+    for account, p in below.items():
+        made.add_row(
+            account,
+            money(p.equity, 2),
+            money(p.notional),
+            money(p.reward, 2),
+            money(p.debt_to_insurance + p.debt_to_pool, 2),
+        )
+    return Group(headline(f"Below the line; all in {symbol}"), made)
+
+
+def liquidation_line(done: Liquidation, symbol: str) -> str:
+    """A liquidation or a conversion that went through."""
+    bad = done.debt_to_insurance + done.debt_to_pool
+    rest = f", {money(bad, 2)} of bad debt" if bad else ""
+    lots = f", lots {', '.join(map(str, done.lots))} for sale" if done.lots else ""
+    return (
+        f"{done.account}: {money(done.notional)} {symbol} closed or seized, "
+        f"{money(done.reward, 2)} for the keeper{rest}{lots}."
+    )
 
 
 def account_table(

@@ -18,7 +18,7 @@ from ape_ethereum.trace import TransactionTrace
 from plimsoll import deployment as deployments
 from plimsoll import doctor
 from plimsoll.chain import ApeChain
-from plimsoll.client import Client
+from plimsoll.client import Client, sub_account
 from plimsoll.deployment import Deployment
 from plimsoll.errors import ChainError
 from plimsoll.table import Table
@@ -279,9 +279,47 @@ def test_markets__set_and_refresh__moves_mock_feeds(
     assert refreshed.exit_code == 0 and "stale" not in refreshed.output
 
 
+def test_keeper__nobody_below__says_so_and_all_is_nobody(run: Run, saved: Path) -> None:
+    result = run("keeper", "--liquidate", "all")
+    assert result.exit_code == 0, result.output
+    assert "Nobody is below the line." in result.output and "for sale" not in result.output
+
+
+def test_keeper__a_crash__shows_liquidates_and_buys_what_is_for_sale(
+    run: Run,
+    saved: Path,
+    system: Deployment,
+    client: Client,
+    trader: AccountAPI,
+    keeper: AccountAPI,
+) -> None:
+    client.deposit(20, token="WETH", signer=trader)
+    client.trade("BTC", "2", signer=trader)
+    system.set_prices({"BTC": 33_000})
+    shown = run("keeper")
+    assert shown.exit_code == 0, shown.output
+    assert "Below the line" in shown.output and sub_account(trader, 0) in shown.output
+    due = client.preview_liquidation(trader)
+    assert f"{due.reward:,.2f}" in shown.output
+    before = client.account(keeper).cash
+    result = run("keeper", "--liquidate", "all", "--buy", "0", "--signer", "1")
+    assert result.exit_code == 0, result.output
+    assert client.account(keeper).cash > before
+    text = " ".join(result.output.split())
+    assert f"{sub_account(trader, 0)}: 66,0" in text and "lots 0 for sale" in text
+    assert re.search(r"Bought: [\d.]+ WETH of lot 0 for [\d,.]+ USDC", text)
+    assert "Nobody is below the line." in text and not client.lots()
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        (("keeper", "--liquidate", "0x12"), "'0x12' is no account"),
+        (("keeper", "--liquidate", "0"), "liquidation: account is healthy (its health is 1.0"),
+        (("keeper", "--convert", "0"), "convert: not called"),
+        (("keeper", "--settle", "0"), "settle: no net loss"),
+        (("keeper", "--buy", "7"), "no lot 7 is for sale"),
+        (("keeper", "--buy", "-1"), "Invalid value for '--buy'"),
         (("trade", "BTC"), "Missing argument 'SIZE'"),
         (("trade", "DOGE", "1"), "no market 'DOGE'; there are BTC, ETH, SOL, LINK"),
         (("trade", "BTC", "one"), "SIZE: 'one' is not a number"),
