@@ -173,10 +173,15 @@ def buy_collateral(lot: uint256, amount: uint256, max_cost: uint256, receiver: a
         for_insurance = unsafe_add(for_insurance, more[0])
         for_pool = unsafe_add(for_pool, more[1])
         surplus = unsafe_sub(unsafe_sub(surplus, more[0]), more[1])
-        falls: uint256[2] = [max_value(uint256), max_value(uint256)]
+        least: uint256[2] = self._awaited_of(words.row)
         if left != 0:
-            falls = [(more[1] - more[2]) * UNIT, more[2] * UNIT]
-        self._await(words.row, falls)
+            least[0] -= min(least[0], (more[1] - more[2]) * UNIT)
+            least[1] -= min(least[1], more[2] * UNIT)
+        else:
+            # What was counted on, and what this one lacks now, as far as the others may still bring it.
+            most: uint256[2] = self._reckon(words.row, True)
+            least = [min(least[0], most[0]), min(least[1] + (unpaid >> 128), most[1])]
+        self._await(words.row, least)
 
     self._collect(cost)
     if surplus != 0:
@@ -216,7 +221,7 @@ def tick(lot: uint256) -> uint256:
     row: uint256 = self._lots[lot].row
     calm: bool = staticcall CLEARINGHOUSE.is_calm()  # a freeze may be about the very price
     if row != 0 and calm:
-        self._await(row, empty(uint256[2]))
+        self._await(row, self._awaited_of(row))
     return clock[0]
 
 
@@ -254,7 +259,7 @@ def write_off(lot: uint256) -> uint256:
             if self._lots[id].row != row:
                 break
             self._forget(id)
-        self._await(row, [max_value(uint256), max_value(uint256)])
+        self._await(row, empty(uint256[2]))
     from_pool: uint256 = owed - self.owed_to_pool
     log ICollateralAuction.LotWrittenOff(lot=lot, from_pool=from_pool)
     return from_pool
@@ -440,18 +445,44 @@ def _answer(lot: uint256, row: uint256, surplus: uint256) -> uint256[3]:
 
 
 @internal
-def _await(row: uint256, falls: uint256[2]):
+@view
+def _awaited_of(row: uint256) -> uint256[2]:
     """
-    @notice What lots of a seizure that are for sale may bring the pool beyond their own dues, at their last known worth: for
-            others for sale that do not bring theirs at the floor, as `worth` counts them; and for sold ones, in the order
-            in which a surplus repays.
-    @dev While no lot is gone neither falls by more than what is repaid: with a price that is low for a block whoever enters
-         the pool would pay too little.
-    @param falls [WAD quote] by how much at most, likewise
+    @notice What lots of a seizure may bring for others for sale, and for sold ones, as it was reckoned last [WAD quote].
+    """
+    return [self._awaited[row] >> 128, self._awaited[row] & slots.MASK_128]
+
+
+@internal
+def _await(row: uint256, least: uint256[2]):
+    """
+    @notice What lots of a seizure may bring the pool beyond their own dues: as of now, but no less than `least`.
+    @dev While no lot is gone that is what it was less what is repaid: with a price that is low for a block whoever enters the
+         pool would pay too little.
+    @param least [WAD quote] for others for sale, for sold ones: never more than they lack
+    """
+    was: uint256[2] = self._awaited_of(row)
+    due: uint256[2] = self._reckon(row, False)
+    due = [max(due[0], least[0]), max(due[1], least[1])]
+    if due[0] != was[0] or due[1] != was[1]:
+        self._awaited[row] = (due[0] << 128) | due[1]
+        self._crossing = self._crossing + due[0] - was[0]
+        self.owed_to_pool = self.owed_to_pool + due[1] - was[1]
+
+
+@internal
+@view
+def _reckon(row: uint256, doubted: bool) -> uint256[2]:
+    """
+    @notice What lots of a seizure that are for sale may bring the pool beyond their own dues at their last prices, in the
+            order in which a surplus repays: for others for sale that do not bring theirs at the floor, as `worth` counts
+            them; and for sold ones.
+    @param doubted whether the last price of a dead one may have been wrong: it counts as in `worth`
+    @return [WAD quote] for others for sale, for sold ones
     """
     brings: uint256[MAX_TOKENS] = empty(uint256[MAX_TOKENS])  # nothing, of one that is sold
+    lowest: uint256[MAX_TOKENS] = empty(uint256[MAX_TOKENS])
     spare: uint256 = 0
-    lacks: uint256 = 0
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
         if words.row != row:
@@ -459,36 +490,38 @@ def _await(row: uint256, falls: uint256[2]):
         amount: uint256 = words.sale & slots.MASK_128
         if amount != 0:
             held: IClearinghouse.Holding = staticcall CLEARINGHOUSE.holding(self, (words.sale >> 128) & 255)
-            brings[step] = self._worth_of(held, amount)
-            least: uint256 = brings[step] * held.kept_ppm // PPM
-            to_insurance: uint256 = words.dues & slots.MASK_128
-            to_pool: uint256 = words.dues >> 128
-            spare += brings[step] - min(brings[step], to_insurance + to_pool)
-            lacks += to_pool - min(least - min(least, to_insurance), to_pool)
+            brings[step] = self._worth_of(held, amount) if doubted else amount * held.unit * held.price // WAD
+            lowest[step] = brings[step] * held.kept_ppm // PPM
+            spare += brings[step] - min(brings[step], (words.dues & slots.MASK_128) + (words.dues >> 128))
+    at_floor: uint256[2] = self._share_out(row, spare, lowest)
+    at_worth: uint256[2] = self._share_out(row, spare, brings)
+    return [min(at_floor[0], spare - at_worth[1]), at_worth[1]]
+
+
+@internal
+@view
+def _share_out(row: uint256, spare: uint256, brings: uint256[MAX_TOKENS]) -> uint256[2]:
+    """
+    @notice What the pool gets of `spare` for what lots lack that bring so much, the fund's part of each first.
+    @return [WAD quote] for lots for sale, for sold ones
+    """
+    shares: uint256[2] = empty(uint256[2])
     left: uint256 = spare
-    for_sold: uint256 = 0
     for step: uint256 in range(MAX_TOKENS):
         words: Words = self._lots[(row >> 160) + step]
         if words.row != row or left == 0:
             break
         to_insurance: uint256 = words.dues & slots.MASK_128
         covered: uint256 = min(brings[step], to_insurance)
-        to_insurance = min(left, to_insurance - covered)
-        left -= to_insurance
+        left -= min(left, to_insurance - covered)
         to_pool: uint256 = words.dues >> 128
         to_pool = min(left, to_pool - min(brings[step] - covered, to_pool))
         left -= to_pool
-        if words.sale == 0:
-            for_sold += to_pool
-    due: uint256[2] = [min(spare - for_sold, lacks), for_sold]
-    crossing: uint256 = self._awaited[row] >> 128
-    awaited: uint256 = self._awaited[row] & slots.MASK_128
-    due[0] = max(due[0], crossing - min(crossing, falls[0]))
-    due[1] = max(due[1], awaited - min(awaited, falls[1]))  # never more than they lack: each reckoning began with no more
-    if due[0] != crossing or due[1] != awaited:
-        self._awaited[row] = (due[0] << 128) | due[1]
-        self._crossing = self._crossing + due[0] - crossing
-        self.owed_to_pool = self.owed_to_pool + due[1] - awaited
+        if words.sale != 0:
+            shares[0] += to_pool
+        else:
+            shares[1] += to_pool
+    return shares
 
 
 @internal

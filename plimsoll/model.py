@@ -13,7 +13,7 @@ Units are those of `plimsoll.formulas`, addresses lower-case hexadecimal strings
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -214,9 +214,6 @@ class Candidate(NamedTuple):
     rank: int  # [WAD]
 
 
-ALL_OF_IT = (MAX_UINT, MAX_UINT)  # what is awaited may fall without a bound
-
-
 class LotsWorth(NamedTuple):
     """What lots bring at the least; ``ICollateralAuction.worth`` [WAD quote]."""
 
@@ -354,16 +351,29 @@ def repaid(lot: Lot, paid: int, unit: int) -> tuple[Lot, int, int]:
     return left, for_insurance, for_pool
 
 
-def lacking(lot: Lot, brings: int) -> int:
-    """What a lot owes the pool and does not bring it [WAD quote]; the fund has its part first."""
-    return max(lot.to_pool - max(brings - lot.to_insurance, 0), 0)
+def shared_out(row: Sequence[Lot], spare: int, brings: Sequence[int]) -> tuple[int, int]:
+    """What the pool gets of `spare` for what lots lack, the fund's part of each first.
+
+    Returns:
+        For lots for sale, for sold ones [WAD quote].
+    """
+    shares = [0, 0]
+    for lot, brought in zip(row, brings, strict=True):
+        for_fund = min(spare, max(lot.to_insurance - brought, 0))
+        lacks = max(lot.to_pool - max(brought - lot.to_insurance, 0), 0)
+        for_pool = min(spare - for_fund, lacks)
+        spare -= for_fund + for_pool
+        shares[not lot.amount] += for_pool
+    return shares[0], shares[1]
+
+
+def last_worth(held: Holding, amount: int) -> int:
+    """What so much [raw] of a token is worth at its last price [WAD quote]."""
+    return floor_div(amount * held.unit * held.price, WAD)
 
 
 def known_worth(held: Holding, amount: int) -> int:
-    """What so much [raw] of a token was last known to be worth [WAD quote].
-
-    Of a dead one no less than at its stable price: it may have died of one that was wrong.
-    """
+    """The same; of a dead one no less than at its stable price: it may have died of a wrong one."""
     price = held.price if held.status == LIVE else max(held.price, held.stable)
     return floor_div(amount * held.unit * price, WAD)
 
@@ -2168,7 +2178,13 @@ class Model:
                 surplus -= more_insurance + more_pool
                 for_insurance, for_pool = for_insurance + more_insurance, for_pool + more_pool
                 falls[not other.amount] += more_pool * unit
-        self._await(lot, *(falls if left.amount else ALL_OF_IT))
+        for_sale, for_sold = self._awaited_of(lot)
+        if left.amount:
+            self._await(lot, (for_sale - falls[0], for_sold - falls[1]))
+        else:
+            # What was counted on, and what this one lacks, as far as others may still bring it.
+            most = self._reckoned(lot, doubted=True)
+            self._await(lot, (min(for_sale, most[0]), min(for_sold + left.to_pool, most[1])))
         self._transfer_from(quote, auction, sender, auction, cost)
         if surplus:
             self.deposit(auction, was.surplus_to, quote, surplus)
@@ -2193,36 +2209,40 @@ class Model:
         self.lots[lot.id] = lot
         self._emit(self.settings.auction, LotOwes(lot.id, lot.to_insurance, lot.to_pool))
 
-    def _await(self, lot: int, crossing_falls: int, awaited_falls: int) -> None:
+    def _await(self, lot: int, least: tuple[int, int]) -> None:
+        """What a seizure's lots may bring the pool beyond their own dues: no less than `least`.
+
+        For others for sale that do not bring theirs, and for sold ones [WAD quote].
+        """
+        row = self.lots_of_its_seizure(lot)
+        if row:
+            (for_sale, for_sold) = self._reckoned(lot, doubted=False)
+            self.awaited[row[0].id] = (max(for_sale, least[0]), max(for_sold, least[1]))
+
+    def _awaited_of(self, lot: int) -> tuple[int, int]:
+        return self.awaited.get(self.lots[lot].first, (0, 0))
+
+    def _reckoned(self, lot: int, doubted: bool) -> tuple[int, int]:
         """What a seizure's lots for sale may bring the pool beyond their own dues.
 
-        For others for sale that do not bring theirs at the floor, as `worth_of_lots` counts them;
-        and for sold ones, no discount off, in the order in which a surplus repays: as an entry
-        counts what lots owe. At last known worth. Neither falls by more than what was repaid
-        [WAD quote], unless a lot is gone.
+        At their last prices and in the order in which a surplus repays: for others for sale that do
+        not bring theirs at the floor, as `worth_of_lots` counts them; and for sold ones, no
+        discount off, as an entry counts what lots owe.
+
+        Args:
+            lot: any of the seizure.
+            doubted: whether a dead one's last price may have been wrong.
         """
         row = self.lots_of_its_seizure(lot)
         held = [self.holding(self.settings.auction, other.token) for other in row]
-        brings = [known_worth(h, other.amount) for h, other in zip(held, row, strict=True)]
+        worth = known_worth if doubted else last_worth
+        brings = [worth(h, other.amount) for h, other in zip(held, row, strict=True)]
+        floor = [floor_div(b * h.kept_ppm, PPM) for b, h in zip(brings, held, strict=True)]
         owed = [other.to_insurance + other.to_pool for other in row]
         spare = sum(max(b - o, 0) for b, o in zip(brings, owed, strict=True))
-        lacks = sum(
-            lacking(other, at_the_floor(h, other.amount))
-            for h, other in zip(held, row, strict=True)
-            if other.amount
-        )
-        left, for_sold = spare, 0
-        for other, brought in zip(row, brings, strict=True):
-            for_fund = min(left, max(other.to_insurance - brought, 0))
-            for_pool = min(left - for_fund, lacking(other, brought))
-            left -= for_fund + for_pool
-            for_sold += 0 if other.amount else for_pool
-        if row:
-            crossing, awaited = self.awaited.get(row[0].id, (0, 0))
-            self.awaited[row[0].id] = (
-                max(min(spare - for_sold, lacks), crossing - crossing_falls),
-                max(for_sold, awaited - awaited_falls),
-            )
+        for_sale, _ = shared_out(row, spare, floor)
+        _, for_sold = shared_out(row, spare, brings)
+        return min(for_sale, spare - for_sold), for_sold
 
     def _forget(self, lot: Lot) -> None:
         """What a lot owes the pool is the fund's from now on."""
@@ -2242,7 +2262,7 @@ class Model:
         """Let a lot's clock see that its feed is live; the seconds that count so far (LIQ-7)."""
         self.lots[lot] = self._ticked(self._open(lot))
         if self.is_calm():  # a freeze may be about the very price
-            self._await(lot, 0, 0)
+            self._await(lot, self._awaited_of(lot))
         return self.lots[lot].elapsed
 
     @atomic
@@ -2260,7 +2280,7 @@ class Model:
         owed = self.owed_to_pool()
         for other in row:
             self._forget(other)
-        self._await(lot, *ALL_OF_IT)
+        self._await(lot, (0, 0))
         from_pool = owed - self.owed_to_pool()
         self._emit(self.settings.auction, LotWrittenOff(lot, from_pool))
         return from_pool

@@ -137,8 +137,8 @@ def test_dead_tokens__one_of_two_comes_back_at_a_third__they_repay_all_in_any_or
 
 @pytest.mark.defence(
     AUCTION,
-    "            for_sold += to_pool\n",
-    "            for_sold += 0 * to_pool\n",
+    "            shares[1] += to_pool\n",
+    "            shares[1] += 0 * to_pool\n",
 )
 def test_liquidity__enter_once_the_worthless_lot_is_sold__pays_for_what_the_other_brings(
     broke_of: Make,
@@ -287,9 +287,7 @@ def test_write_off__of_a_dead_lot_that_owes_all__waits_for_a_sound_one_that_repa
 # ------------------------------------------------------------------ what an entry pays for them
 
 
-@pytest.mark.defence(
-    AUCTION, "due[1] = max(due[1], awaited - min(awaited, falls[1]))", "due[1] = max(due[1], 0)"
-)
+@pytest.mark.defence(AUCTION, "max(due[1], least[1])]", "due[1]]")
 def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_cheap(broke_of: Make):
     """Of a sold lot 408,000 are awaited of another, whose feed tells 10 for a block and fails again: whoever ticks then
     and enters with 27m had 364,363 of it."""
@@ -305,6 +303,45 @@ def test_liquidity__tick_at_a_price_that_is_low_for_a_block__makes_no_entry_chea
     b.revive({1: 3_000})
     b.do("buy", "keeper", 1, "all", None, "keeper")
     assert b.wealth("mallory") < 27_000_001 * WAD
+
+
+def fallen(broke_of: Make) -> Broke:
+    """What is awaited of a sound lot has fallen with its token, live, while its stable price lags; dust is beside it."""
+    b = seized(broke_of, 550_000, {0: 200, 1: 200, 2: 0.001})
+    b.revive({0: 10, 1: 3_000, 2: 3_000})
+    for id in range(3):
+        b.do("poke_token", "keeper", f"coin{id}")
+    b.price(1, 10)
+    b.wait(7 * DAY)
+    b.do("buy", "keeper", 0, "all", None, "keeper")
+    return b
+
+
+@pytest.mark.defence(AUCTION, "= self._reckon(row, False)", "= self._reckon(row, True)")
+def test_liquidity__tick_as_the_feed_of_a_fallen_token_is_late__makes_no_entry_dear(broke_of: Make):
+    """Ticked in the one block in which its round is too old, a lot that brings 2,000 counted for 545,000, for good: who
+    entered with 3m then had 49,000 less."""
+    b = fallen(broke_of)
+    before = b.auction.view("owed_to_pool")
+    b.price(1, 10, DAY + 1)
+    b.do("tick", "mallory", 2)
+    b.price(1, 10)
+    assert b.auction.view("owed_to_pool") == before
+
+
+@pytest.mark.defence(
+    AUCTION, "min(least[1] + (unpaid >> 128), most[1])]", "most[1]]  # whatever was awaited"
+)
+def test_liquidity__dust_bought_as_the_feed_of_a_fallen_token_is_late__makes_no_entry_dear(
+    broke_of: Make,
+):
+    """The same, by who buys dust of the row whole in that block."""
+    b = fallen(broke_of)
+    before = b.auction.view("owed_to_pool")
+    b.price(1, 10, DAY + 1)
+    b.do("buy", "keeper", 2, "all", None, "keeper")
+    b.price(1, 10)
+    assert b.auction.view("owed_to_pool") <= before
 
 
 @pytest.mark.parametrize("dust", [False, True])
@@ -334,8 +371,8 @@ def test_liquidity__enter_once_a_feed_died_of_a_price_that_was_wrong__pays_for_t
 
 @pytest.mark.defence(
     AUCTION,
-    "brings[step] = self._worth_of(held, amount)",
-    "brings[step] = self._worth_of(held, amount) * held.kept_ppm // PPM",
+    "spare += brings[step] - min(brings[step], (words",
+    "spare += lowest[step] - min(lowest[step], (words",
 )
 def test_liquidity__enter_beside_a_sound_lot__pays_for_all_that_it_may_bring(broke_of: Make):
     """Sold at the oracle's price it repays 600,000 of a sold one's 550,000, at the floor less: whoever entered with 27m in
@@ -408,8 +445,8 @@ def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_pool__pays_for_no
 
 @pytest.mark.defence(
     AUCTION,
-    "to_insurance = min(left, to_insurance - covered)",
-    "to_insurance = 0 * min(left, to_insurance - covered)",
+    "left -= min(left, to_insurance - covered)",
+    "left -= 0 * min(left, to_insurance - covered)",
 )
 def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_fund__does_not_pay_for_it(
     broke_of: Make,
@@ -431,7 +468,7 @@ def test_liquidity__enter_beside_a_worthless_lot_that_owes_the_fund__does_not_pa
 # ------------------------------------------------------------------ what they mean for a pool in need
 
 
-def in_need(broke_of: Make) -> Broke:
+def in_need(broke_of: Make, fund: int = 0) -> Broke:
     """A pool of 700,000 that gave 550,000 for 200 worthless and 200 sound tokens, in that order; at 4,600 its health
     depends on the sound ones."""
     deep = {**DEEP, "maintenance_weight_ppm": 850_000}
@@ -439,7 +476,7 @@ def in_need(broke_of: Make) -> Broke:
     b = broke_of(
         coins=[coin(3_000, **deep) for _ in range(2)],
         credit={"debt_cap": 10**7 * WAD, "debt_ratio_ppm": 950_000, **FREE},
-        insurance_cash=0,
+        insurance_cash=fund,
         pool_cash=700_000,
         market=wide,
     )
@@ -453,7 +490,7 @@ def in_need(broke_of: Make) -> Broke:
     return b
 
 
-CROSSING = "= [min(spare - for_sold, lacks), for_sold]", "= [0, for_sold]"
+CROSSING = "return [min(at_floor[0], spare - at_worth[1]), at_worth[1]]", "return [0, at_worth[1]]"
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -478,8 +515,8 @@ def test_deleveraging__while_a_sound_lot_will_repay_a_worthless_one__is_refused(
 
 @pytest.mark.defence(
     AUCTION,
-    "least: uint256 = brings[step] * held.kept_ppm // PPM",
-    "least: uint256 = brings[step]",
+    "lowest[step] = brings[step] * held.kept_ppm // PPM",
+    "lowest[step] = brings[step]",
 )
 def test_deleveraging__beside_a_lot_between_its_floor_and_its_worth__is_refused(broke_of: Make):
     """What owes the pool is worth it at the oracle's price, but not at the floor; the other repays the rest. It was neither
@@ -497,6 +534,26 @@ def test_deleveraging__beside_a_lot_between_its_floor_and_its_worth__is_refused(
     for lot in (0, 1):
         b.do("buy", "keeper", lot, "all", None, "keeper")
     assert b.margin()[0] > b.margin()[1]
+
+
+@pytest.mark.defence(
+    AUCTION,
+    "left -= min(left, to_insurance - covered)",
+    "left -= 0 * min(left, to_insurance - covered)",
+)
+def test_deleveraging__beside_a_lot_whose_surplus_is_the_funds__is_not_in_doubt(broke_of: Make):
+    """The worthless lot owes the fund 400,000 before the pool's 150,000, and the other brings 306,000: one tick put 150,000 in
+    doubt that nobody owes the pool, and the pool that might have been helped was insolvent 1,100 further up."""
+    b = in_need(broke_of, fund=400_000)
+    b.revive({0: 10, 1: 1_500})
+    b.do("tick", "alice", 0)
+    b.kill(1)
+    assert b.auction.view("worth")[1] == 0
+    price = 4_600
+    while b.margin()[0] >= b.margin()[1]:
+        price += 10
+        b.market_price(price)
+    b.do("deleverage", "keeper", "alice", 0)
 
 
 @pytest.mark.parametrize("sold", [False, True])
