@@ -22,11 +22,10 @@ from ape.exceptions import Abort, ApeException
 
 from plimsoll.chain import ApeChain
 from plimsoll.client import is_owner, sub_account
-from plimsoll.deployment import Deployment
+from plimsoll.deployment import DEVNET, Deployment
 from plimsoll.errors import ChainError, PlimsollError, Reverted
 from plimsoll.units import decimal
 
-DEVNET = "ethereum:devnet:node"
 GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")  # as in 1,000.5
 
 # What to do about the refusals that people meet; by what was called too, where that matters.
@@ -157,8 +156,8 @@ def connected(network: Any) -> Iterator[Any]:
     except Exception as error:
         first = str(error).partition("\n")[0]
         why = first if isinstance(error, ApeException) else "nothing answers at its address"
-        start = f"choose another --network, such as {DEVNET} with `anvil`"
-        if choice == DEVNET:
+        start = f"choose another: {DEVNET} is `anvil`"
+        if f"--network {choice}" == DEVNET:
             start = "start `anvil` (Foundry's; npm has it as @foundry-rs/anvil)"
         if "chain ID" in first:
             start = "what runs there is not `anvil` with its usual chain id"

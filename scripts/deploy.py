@@ -52,8 +52,6 @@ def cli(file, markets, signer, delay, proposers, executors, guardian, replace):
     if delay is not None:
         who = proposers or (address_of(owner),)
         governance = Governance(delay, who, executors or (NOBODY,), guardian)
-        governance.check()
-    moved = make_room(chain, replace=replace)
     moved = make_room(chain, replace=replace)
     screen = report.console()
     with screen.status("compiling, if need be") as status:

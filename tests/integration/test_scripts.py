@@ -107,7 +107,7 @@ def test_deploy__timelock__offered_and_told(run: Run, nothing: Path) -> None:
     text = " ".join(result.output.split())
     assert "owner is the deployer" in text and f"timelock, {loaded.next_owner}" in text
     assert loaded.chain.view(loaded.timelock, "get_minimum_delay") == 172_800
-    refuses(run("deploy", "--markets", "BTC", "--timelock", "1"), "timelock: delay")
+    refuses(run("deploy", "--timelock", "1", "--replace"), "timelock: delay of 1 s: from 86400")
     alone = run("deploy", "--markets", "BTC", "--guardian", loaded.deployer)
     assert alone.exit_code == 2 and "go with --timelock" in alone.output
 
@@ -117,6 +117,20 @@ def test_deploy__where_one_is__asks_to_be_told(run: Run, nothing: Path) -> None:
     refuses(run("deploy", "--markets", "ETH"), "still there, with BTC")
     assert run("deploy", "--markets", "ETH", "--replace").exit_code == 0
     assert Deployment.load(ApeChain()).names == ["ETH"]
+
+
+def test_deploy__where_another_networks_is__keeps_its_file_and_says_where(
+    run: Run, nothing: Path
+) -> None:
+    file = nothing / "deployments" / "1337.json"
+    file.parent.mkdir()
+    file.write_text('{"network": "ethereum:devnet:node"}')
+    result = run("deploy", "--markets", "BTC")
+    assert result.exit_code == 0, result.output
+    kept = file.with_suffix(".old.json")
+    assert "ethereum:devnet:node" in kept.read_text()
+    told = "".join(result.output.split())  # a long path is broken where the line ends
+    assert f"itis{kept}now" in told
 
 
 def test_account__of_the_pool__leaves_it_to_the_backstop(
